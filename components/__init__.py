@@ -1,0 +1,12 @@
+"""How each pipeline step works: one folder per TFX component.
+
+Imported first by every process that touches TensorFlow (the runners through `pipeline`, Beam workers through their
+DoFns, containers through `run_fn`), so this is the one place that chooses Keras 2 and quiets TensorFlow's C++ logs.
+"""
+
+import os
+
+# hub.KerasLayer needs Keras 2, which TensorFlow 2.16 only offers when this is set before its first import.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+# CUDA factory errors and oneDNN notices; `--verbose` sets it to "0" before anything imports this package.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
