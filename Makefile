@@ -1,0 +1,52 @@
+# `make run` and `make test` do all set-up themselves: uv into .uv/, the locked environment into .venv/.
+# Set PYTHON310 to choose the interpreter; ARGS to pass options to the run: make run ARGS="--photos ~/my_photos"
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+PYTHON := .venv/bin/python
+PYTHON310 ?= $(shell ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python3.10 2>/dev/null | sort -V | tail -n 1)
+
+.PHONY: help run test lint format lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+run: .venv/ready ## Run the pipeline (ARGS="--help" shows its options)
+	$(PYTHON) local_runner.py $(ARGS)
+
+test: .venv/ready ## Run the tests
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: .venv/ready ## Check style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/ready ## Fix style
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: $(UV) ## Resolve the dependencies anew into requirements.txt
+	$(UV) pip compile pyproject.toml --all-extras --upgrade --python-version 3.10 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements.txt
+
+clean: ## Remove the environment and everything the pipeline wrote
+	rm -rf .venv .uv output build *.egg-info
+
+$(UV):
+	@command -v python3 >/dev/null || { echo "error: no python3 found: install Python 3.10 and try again" >&2; exit 1; }
+	@for python in "$(PYTHON310)" python3.10 python3 /usr/bin/python3; do \
+		[ -n "$$python" ] && "$$python" -m venv .uv 2>/dev/null && exit 0; done; \
+		echo "error: python3 cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1
+	@echo "Installing uv $(UV_VERSION)"
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/ready: $(UV) requirements.txt pyproject.toml
+	@echo "Creating the environment (about 300 packages, 3 GB)"
+	@$(UV) venv --quiet --clear --no-python-downloads --python "$(or $(PYTHON310),3.10)" .venv 2>/dev/null || \
+		$(UV) venv --quiet --clear --python 3.10 .venv || \
+		{ echo "error: no Python 3.10 found: install it (pyenv install 3.10) or set PYTHON310=/path/to/python3.10" >&2; exit 1; }
+	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements.txt
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""AnomalyGate: no training on data that does not meet its schema."""

@@ -1,0 +1,34 @@
+"""AnomalyGate, which stops a run when ExampleValidator found anomalies.
+
+Used by `pipeline.create_pipeline` upstream of everything that computes on photos. ExampleValidator itself only records
+anomalies; failing in a step of its own keeps that record in ML Metadata for the user to read.
+"""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.anomaly_gate.executor import Executor
+
+
+class AnomalyGateSpec(component_spec.ComponentSpec):
+    """Inputs of AnomalyGate; it has no outputs, so it is never answered from the cache."""
+
+    PARAMETERS: dict[str, component_spec.ExecutionParameter] = {}
+    INPUTS = {"anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
+    OUTPUTS: dict[str, component_spec.ChannelParameter] = {}
+
+
+class AnomalyGate(base_component.BaseComponent):
+    """Fails with the anomalies' text when there are any."""
+
+    SPEC_CLASS = AnomalyGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, anomalies: types.BaseChannel):
+        """Constructs an AnomalyGate.
+
+        Args:
+            anomalies: ExampleAnomalies of an ExampleValidator.
+        """
+        super().__init__(AnomalyGateSpec(anomalies=anomalies))

@@ -1,0 +1,41 @@
+"""Executor of AnomalyGate."""
+
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components.errors import UserError
+
+_ANOMALIES_FILE = "SchemaDiff.pb"
+
+
+def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[str]:
+    """Returns one line per anomaly: the feature it is about and TFDV's description."""
+    lines = [f"{name}: {info.description}" for name, info in sorted(anomalies.anomaly_info.items())]
+    if anomalies.HasField("dataset_anomaly_info"):
+        lines.append(f"dataset: {anomalies.dataset_anomaly_info.description}")
+    return lines
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads the anomalies of every split and raises when there are any."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        artifact = artifact_utils.get_single_instance(input_dict["anomalies"])
+        found: list[str] = []
+        for split in artifact_utils.decode_split_names(artifact.split_names):
+            path = f"{artifact_utils.get_split_uri([artifact], split)}/{_ANOMALIES_FILE}"
+            anomalies = anomalies_pb2.Anomalies()
+            anomalies.ParseFromString(io_utils.read_bytes_file(path))
+            found += [f"{split} split, {line}" for line in describe_anomalies(anomalies)]
+        if found:
+            raise UserError(f"the data does not meet its schema, nothing was trained: {'; '.join(found)}")

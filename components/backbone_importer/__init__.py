@@ -1,0 +1,1 @@
+"""Brings a pretrained backbone into the pipeline as a Model artifact."""

@@ -1,0 +1,74 @@
+"""Executor of Evaluator: TFX's own, then results that need no TFMA to be read."""
+
+import dataclasses
+import json
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from tfx import types
+from tfx.components.evaluator import executor as evaluator_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, json_utils, path_utils, proto_utils
+
+from components.evaluator import metrics, predictions
+from components.model.input_pipeline import read_serialized
+from components.util.examples_io import class_names_of
+
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.jsonl"
+_BASELINE = "baseline"
+_CANDIDATE = "candidate"
+
+
+class Executor(evaluator_executor.Executor):
+    """Evaluates with TFMA, then writes `metrics.json` and `predictions.jsonl` into the evaluation artifact.
+
+    The artifact's custom properties carry `split`, `accuracy`, `loss` and `serving_difference`, so that a query of
+    ML Metadata alone tells how a model did.
+    """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        super().Do(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
+        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        (split,) = json_utils.loads(exec_properties["example_splits"])
+        eval_config = tfma.EvalConfig()
+        proto_utils.json_to_proto(exec_properties["eval_config"], eval_config)
+
+        summary = _summarize(evaluation.uri, class_names_of(examples), split, bool(input_dict.get("baseline_model")))
+        signature_name = eval_config.model_specs[0].signature_name
+        pattern = io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))
+        dataset = read_serialized([pattern])
+        model = tf.saved_model.load(model_path)
+        sample = dataset.take(predictions.SAMPLE_SIZE).as_numpy_iterator()
+        summary["serving_difference"] = predictions.serving_difference(model, signature_name, sample)
+        with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
+            for prediction in predictions.predict(model.signatures[signature_name], dataset):
+                file.write(json.dumps(prediction) + "\n")
+        io_utils.write_string_file(f"{evaluation.uri}/{METRICS_FILE}", json.dumps(summary, indent=2))
+        evaluation.set_string_custom_property("split", split)
+        for name in (metrics.ACCURACY, metrics.LOSS, "serving_difference"):
+            evaluation.set_float_custom_property(name, summary[name])
+
+
+def _summarize(path: str, class_names: list[str], split: str, has_baseline: bool) -> dict[str, Any]:
+    """Returns the content of `metrics.json`: the candidate's metrics, the baseline's, and the bounds missed."""
+    if not has_baseline:
+        summary = metrics.summarize(tfma.load_eval_result(path), class_names, split)
+        summary[_BASELINE] = None
+    else:
+        summary = metrics.summarize(tfma.load_eval_result(path, model_name=_CANDIDATE), class_names, split)
+        baseline = tfma.load_eval_result(path, model_name=_BASELINE)
+        summary[_BASELINE] = metrics.summarize(baseline, class_names, split)
+    validation = tfma.load_validation_result(path)
+    failures = metrics.threshold_failures(validation) if validation else []
+    summary["threshold_failures"] = [dataclasses.asdict(failure) for failure in failures]
+    return summary

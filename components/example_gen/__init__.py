@@ -1,0 +1,1 @@
+"""ExampleGen: photo sets from TFDS builders and folders, as raw tf.Examples."""

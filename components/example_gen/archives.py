@@ -1,0 +1,131 @@
+"""Safe extraction of photo archives that anybody may have made.
+
+Called by `components.example_gen.sources.scan_photos`. Imports neither TensorFlow nor Beam: a command-line tool checks
+its arguments with this before anything heavy is loaded.
+"""
+
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+from components.errors import UserError
+
+MAX_ENTRIES: Final = 100_000
+MAX_EXPANDED_BYTES: Final = 20 * 2**30
+# Photos hardly compress: only an archive made to fill the disk expands a hundredfold beyond its first gigabyte.
+MAX_EXPANSION: Final = 100
+FREE_EXPANSION_BYTES: Final = 2**30
+_BLOCK_BYTES: Final = 2**20
+_CORRUPT = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One regular file of an archive."""
+
+    name: str
+    open: Callable[[], IO[bytes]]
+
+
+@dataclass
+class _Budget:
+    """What an archive may still expand to."""
+
+    remaining_bytes: int
+    remaining_entries: int = MAX_ENTRIES
+
+    def spend_entry(self) -> None:
+        self.remaining_entries -= 1
+        if self.remaining_entries < 0:
+            raise UserError(f"it has more than {MAX_ENTRIES:,} entries; unpack it and give the folder")
+
+    def spend_bytes(self, count: int) -> None:
+        self.remaining_bytes -= count
+        if self.remaining_bytes < 0:
+            raise UserError("it expands to far more than its size or the free disk space allows (a zip bomb?)")
+
+
+def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixPath], bool]) -> int:
+    """Extracts the wanted files of a tar or zip archive; nothing is ever written outside `folder`.
+
+    Args:
+        archive: A .tgz, .tar.gz, .tar (any compression tarfile knows) or .zip file.
+        folder: Where to; it and the folders in it are created.
+        is_wanted: Tells whether the file of this relative path is to be extracted.
+
+    Returns:
+        How many regular files were not wanted.
+
+    Raises:
+        UserError: The archive is corrupt or of another kind, holds an absolute path, `..`, a link or a device, has
+            too many entries, or expands to too many bytes. What was extracted until then remains in `folder`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    size = archive.stat().st_size
+    limit = min(MAX_EXPANDED_BYTES, max(FREE_EXPANSION_BYTES, MAX_EXPANSION * size), shutil.disk_usage(folder).free)
+    budget = _Budget(remaining_bytes=limit)
+    unwanted = 0
+    try:
+        members = _zip_members(archive, budget) if zipfile.is_zipfile(archive) else _tar_members(archive, budget)
+        for member in members:
+            relative = _safe_relative_path(member.name)
+            if is_wanted(relative):
+                _extract_member(member, folder / relative, budget)
+            else:
+                unwanted += 1
+    except UserError as error:
+        raise UserError(f"{str(archive)!r} is not safe to unpack: {error}") from error
+    except (*_CORRUPT, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"cannot unpack {str(archive)!r}, expected an intact .tgz or .zip: {reason}") from error
+    return unwanted
+
+
+def _safe_relative_path(name: str) -> PurePosixPath:
+    """Returns a member's name as a path that cannot leave the folder it is joined to."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+        raise UserError(f"its entry {name!r} points outside the archive")
+    return path
+
+
+def _tar_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
+    with tarfile.open(archive, "r:*") as tar:
+        for info in tar:
+            budget.spend_entry()
+            _safe_relative_path(info.name)
+            if not (info.isreg() or info.isdir()):
+                raise UserError(f"its entry {info.name!r} is a link or a device")
+            if info.isreg():
+                tarfile.data_filter(info, str(archive.parent))
+                yield _Member(info.name, lambda info=info: tar.extractfile(info))  # type: ignore[misc]
+        # tarfile stops at the end mark; the compressed stream's own checksum is behind it.
+        while block := tar.fileobj.read(_BLOCK_BYTES):  # type: ignore[union-attr]
+            budget.spend_bytes(len(block))
+
+
+def _zip_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as zip_file:
+        for info in zip_file.infolist():
+            budget.spend_entry()
+            _safe_relative_path(info.filename)
+            file_type = stat.S_IFMT(info.external_attr >> 16)
+            if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise UserError(f"its entry {info.filename!r} is a link or a device")
+            if not info.is_dir():
+                yield _Member(info.filename, lambda info=info: zip_file.open(info))  # type: ignore[misc]
+
+
+def _extract_member(member: _Member, target: Path, budget: _Budget) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with member.open() as source, target.open("wb") as sink:
+        while block := source.read(_BLOCK_BYTES):
+            budget.spend_bytes(len(block))
+            sink.write(block)

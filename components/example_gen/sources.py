@@ -1,0 +1,171 @@
+"""A user's own photos: class-named folders, given as a folder or an archive.
+
+Called by the command line and the pipeline (to check `--photos` and fingerprint it) and by `builders`. Imports
+neither TensorFlow nor TFDS, so that bad input is reported at once.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from components.errors import UserError
+from components.example_gen.archives import extract_archive
+from components.example_gen.locks import exclusive_lock
+
+PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+MIN_CLASSES: Final = 2
+_ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
+_HASHING_THREADS: Final = 4
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Class-named folders of photos.
+
+    Attributes:
+        name: The name of the folder or archive, without a suffix.
+        root: The folder that holds the class folders.
+        photos: Paths relative to `root`, sorted; the first part is the class.
+        class_names: Sorted by name; an example's label is the index in it.
+        fingerprint: Hexadecimal SHA-256 over the relative paths and contents of the photos.
+        ignored: Number of files that are no photos: hidden, outside the class folders, or of another suffix.
+    """
+
+    name: str
+    root: Path
+    photos: tuple[str, ...]
+    class_names: tuple[str, ...]
+    fingerprint: str
+    ignored: int
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Number of photos of each class, in the order of `class_names`."""
+        counts = Counter(photo_class(photo) for photo in self.photos)
+        return {name: counts[name] for name in self.class_names}
+
+
+def photo_class(photo: str) -> str:
+    """Returns the class name of a photo: the first part of its relative path."""
+    return photo.partition("/")[0]
+
+
+def scan_photos(path: str | Path, cache_dir: str | Path) -> PhotoSet:
+    """Finds the classes and photos of a folder or archive.
+
+    Args:
+        path: A folder of class-named folders, possibly inside one top-level folder, or a .tgz, .tar.gz or .zip of one.
+        cache_dir: Where archives are unpacked, once per content.
+
+    Returns:
+        The photo set.
+
+    Raises:
+        UserError: Nothing is there, it cannot be read, the archive is corrupt or unsafe, or there are not at least two
+            classes with photos.
+    """
+    source = Path(path).expanduser()
+    try:
+        if source.is_dir():
+            return _scan_folder(source, source.resolve().name, str(path))
+        if source.is_file():
+            return _scan_archive(source, Path(cache_dir).expanduser())
+    except OSError as error:
+        raise UserError(f"cannot read photos from {str(path)!r}: {error.strerror}: {error.filename!r}") from error
+    raise UserError(f"no photos at {str(path)!r}: expected a folder of class-named folders, or a .tgz or .zip of one")
+
+
+def _scan_archive(archive: Path, cache_dir: Path) -> PhotoSet:
+    """Unpacks an archive, unless an intact copy of its content is there already, and scans it."""
+    name = archive.name
+    name = next((name[: -len(suffix)] for suffix in _ARCHIVE_SUFFIXES if name.lower().endswith(suffix)), name)
+    folder = cache_dir / "unpacked" / _file_digest(archive)
+    incomplete, record_path = folder.with_suffix(".incomplete"), folder.with_suffix(".json")
+    with exclusive_lock(cache_dir / "unpacked.lock"):
+        if folder.is_dir() and record_path.exists():
+            record = json.loads(record_path.read_text(encoding="utf-8"))
+            photo_set = _scan_folder(folder, name, str(archive), record["ignored"])
+            if photo_set.fingerprint == record["fingerprint"]:
+                return photo_set
+        for leftover in (folder, incomplete):
+            shutil.rmtree(leftover, ignore_errors=True)
+        try:
+            ignored = extract_archive(archive, incomplete, _is_photo)
+            incomplete.rename(folder)
+        finally:
+            shutil.rmtree(incomplete, ignore_errors=True)
+        photo_set = _scan_folder(folder, name, str(archive), ignored)
+        record_path.write_text(json.dumps({"fingerprint": photo_set.fingerprint, "ignored": ignored}), encoding="utf-8")
+        return photo_set
+
+
+def _scan_folder(folder: Path, name: str, source: str, ignored: int = 0) -> PhotoSet:
+    """Scans a folder; `source` is what messages call it, `ignored` how many files were left out before."""
+    root = _class_root(folder)
+    files = sorted(_files_below(root))
+    photos = tuple(file for file in files if "/" in file and _is_photo(PurePosixPath(file)) and (root / file).is_file())
+    class_names = tuple(sorted({photo_class(photo) for photo in photos}))
+    if not photos:
+        kinds = ", ".join(PHOTO_SUFFIXES)
+        raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}")
+    if len(class_names) < MIN_CLASSES:
+        raise UserError(f"only one class, {class_names[0]!r}, in {source!r}: expected at least two folders of photos")
+    for class_name in class_names:
+        try:
+            class_name.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the folder name {class_name!r} in {source!r} is not UTF-8: please rename it") from None
+    ignored += len(files) - len(photos)
+    return PhotoSet(name, root, photos, class_names, _fingerprint(root, photos), ignored)
+
+
+def _class_root(folder: Path) -> Path:
+    """Steps into single top-level folders: `flower_photos.tgz` holds its class folders in `flower_photos/`."""
+    while True:
+        folders = [entry for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(entry.name)]
+        if len(folders) != 1 or not any(entry.is_dir() for entry in folders[0].iterdir()):
+            return folder
+        if any(_is_photo(PurePosixPath(entry.name)) for entry in folders[0].iterdir()):
+            return folder
+        folder = folders[0]
+
+
+def _files_below(root: Path) -> Iterator[str]:
+    """Yields the paths of all files relative to `root`. Links to folders are not followed: they may form a loop."""
+    for parent, _, names in os.walk(root, onerror=_raise):
+        relative = Path(parent).relative_to(root)
+        yield from ((relative / name).as_posix() for name in names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_photo(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in PHOTO_SUFFIXES and not any(_is_hidden(part) for part in path.parts)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _fingerprint(root: Path, photos: tuple[str, ...]) -> str:
+    with ThreadPoolExecutor(_HASHING_THREADS) as executor:
+        digests = executor.map(lambda photo: _file_digest(root / photo), photos)
+        lines = (os.fsencode(photo) + b"\0" + digest.encode() for photo, digest in zip(photos, digests, strict=True))
+        return hashlib.sha256(b"\n".join(lines)).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""Which examples belong to train, validation and test, as TFDS slices or as hash buckets.
+
+Called by `TfdsExampleGen` (hash buckets, when the pipeline is made) and its executor (slices, when the dataset is
+known). Pure functions: no TFDS, no Beam.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Final
+
+from components.constants import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.errors import UserError
+
+SPLIT_METHODS: Final = ("count", "hash")
+DEFAULT_SPLIT_FRACTIONS: Final = (0.5, 0.25, 0.25)
+HASH_BUCKETS: Final = 10_000
+
+
+def check_split_fractions(fractions: Sequence[float]) -> tuple[Fraction, ...]:
+    """Checks split fractions.
+
+    Args:
+        fractions: Shares of train, validation and test, each in (0, 1), summing to 1.
+
+    Returns:
+        The same numbers, exact: 0.1 is one tenth.
+
+    Raises:
+        UserError: There are not three, one is out of range, or they do not sum to 1.
+    """
+    try:
+        exact = tuple(Fraction(str(fraction)) for fraction in fractions)
+    except ValueError:
+        exact = ()
+    if len(exact) != len(SPLITS) or min(exact) <= 0 or sum(exact) != 1:
+        received = ", ".join(str(fraction) for fraction in fractions)
+        raise UserError(f"split fractions must be {', '.join(SPLITS)} above 0 and sum to 1, received {received}")
+    return exact
+
+
+def hash_buckets(fractions: Sequence[float]) -> dict[str, int]:
+    """Returns how many of HASH_BUCKETS buckets each split gets.
+
+    Args:
+        fractions: See `check_split_fractions`.
+
+    Returns:
+        {split: buckets, at least 1}, in the order of the splits.
+
+    Raises:
+        UserError: The fractions are invalid, or one is below a hash bucket.
+    """
+    bounds = _boundaries(HASH_BUCKETS, check_split_fractions(fractions))
+    buckets = {split: end - start for split, start, end in zip(SPLITS, bounds, bounds[1:], strict=False)}
+    if min(buckets.values()) < 1:
+        raise UserError(f"a split fraction must be at least {1 / HASH_BUCKETS}, received {list(fractions)}")
+    return buckets
+
+
+def split_slices(split_sizes: Mapping[str, int], fractions: Sequence[float]) -> dict[str, str]:
+    """Maps train, validation and test to slices of a dataset's own splits.
+
+    A dataset with one split is cut in three. A dataset with a test or validation split of its own keeps it, and what
+    is missing is carved from the end of its train split, in the proportion the fractions have.
+
+    Args:
+        split_sizes: Number of examples of each split of the dataset. Splits besides train, validation and test (such
+            as imagenet_resized' or stl10's unlabelled ones) are left unused.
+        fractions: Shares of train, validation and test; see `check_split_fractions`.
+
+    Returns:
+        {split: TFDS slice such as "train[:1835]"}: disjoint, and covering the splits used.
+
+    Raises:
+        UserError: The fractions are invalid, or the dataset has several splits and none is called train.
+    """
+    exact = dict(zip(SPLITS, check_split_fractions(fractions), strict=True))
+    if len(split_sizes) == 1:
+        source, own = next(iter(split_sizes)), set[str]()
+    elif TRAIN_SPLIT in split_sizes:
+        source, own = TRAIN_SPLIT, {VALIDATION_SPLIT, TEST_SPLIT} & set(split_sizes)
+    else:
+        raise UserError(f"the dataset has the splits {', '.join(sorted(split_sizes))} but no train split")
+    carved = [split for split in SPLITS if split not in own]
+    carved_total = sum(exact[split] for split in carved)
+    bounds = _boundaries(split_sizes[source], [exact[split] / carved_total for split in carved])
+    slices = {split: split for split in own}
+    for split, start, end in zip(carved, bounds, bounds[1:], strict=False):
+        slices[split] = f"{source}[{start}:{end}]"
+    return {split: slices[split] for split in SPLITS}
+
+
+def _boundaries(count: int, fractions: Sequence[Fraction]) -> list[int]:
+    """Returns the cumulative shares of `count`, each rounded half up: 3670 halved and quartered is 1835/918/917."""
+    bounds, cumulative = [0], Fraction(0)
+    for fraction in fractions:
+        cumulative += fraction
+        bounds.append(int(count * cumulative + Fraction(1, 2)))
+    return bounds

@@ -1,0 +1,1 @@
+"""TfdsExampleGen: photos of any TFDS image-classification dataset as tf.Examples."""

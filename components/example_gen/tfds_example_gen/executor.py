@@ -1,0 +1,184 @@
+"""Executor of TfdsExampleGen, run by TFX."""
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tfx import types
+from tfx.components.example_gen import base_example_gen_executor
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import proto_utils
+
+from components import constants
+from components.errors import UserError
+from components.example_gen import builders
+from components.example_gen.splits import split_slices
+
+logger = logging.getLogger(__name__)
+
+CLASS_COUNTS_FILE = "class_counts.json"
+
+
+class ToExampleFn(beam.DoFn):
+    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`."""
+
+    def __init__(self, keys: builders.FeatureKeys):
+        self._keys = keys
+
+    def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
+        features = {
+            constants.IMAGE_KEY: _bytes_feature(element[self._keys.image].numpy()),
+            constants.LABEL_KEY: tf.train.Feature(
+                int64_list=tf.train.Int64List(value=[element[self._keys.label].numpy()])
+            ),
+            constants.ID_KEY: _bytes_feature(element[self._keys.id or "tfds_id"].numpy()),
+        }
+        yield tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _bytes_feature(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+class TfdsToExamples(beam.PTransform):
+    """Reads a slice of a prepared TFDS dataset as tf.Examples, images undecoded."""
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, exec_properties: dict[str, Any], split_pattern: str):
+        """Creates the transform.
+
+        Args:
+            builder: Builder of a prepared dataset.
+            exec_properties: Not used; the argument is part of the base executor's contract.
+            split_pattern: A TFDS slice such as "train[:1835]".
+        """
+        super().__init__()
+        del exec_properties
+        self._builder, self._split_pattern = builder, split_pattern
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        keys = builders.find_feature_keys(self._builder)
+        return (
+            pipeline
+            | "ReadFromTFDS"
+            >> tfds.beam.ReadFromTFDS(
+                self._builder,
+                split=self._split_pattern,
+                decoders={keys.image: tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
+            )
+            | "ToExample" >> beam.ParDo(ToExampleFn(keys))
+        )
+
+
+@beam.ptransform_fn
+def WriteClassCounts(splits: dict[str, beam.PCollection], path: str) -> beam.PCollection:
+    """Counts the labels of every split and writes one line of JSON: [[split, label, count], ...]."""
+    labels = [
+        examples | f"GetLabel[{split}]" >> beam.Map(_split_and_label, split) for split, examples in splits.items()
+    ]
+    return (
+        labels
+        | "FlattenSplits" >> beam.Flatten()
+        | "CountLabels" >> beam.combiners.Count.PerElement()
+        | "GatherCounts" >> beam.combiners.ToList()
+        | "ToJson" >> beam.Map(lambda counts: json.dumps(sorted([*key, count] for key, count in counts)))
+        | "WriteCounts" >> beam.io.WriteToText(path, shard_name_template="", num_shards=1)
+    )
+
+
+def _split_and_label(example: tf.train.Example, split: str) -> tuple[str, int]:
+    return split, example.features.feature[constants.LABEL_KEY].int64_list.value[0]
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Prepares the dataset, then lets the base class split and write its examples."""
+
+    _builder: tfds.core.DatasetBuilder
+    _class_counts_path: str
+
+    def GetInputSourceToExamplePTransform(self) -> Any:
+        return functools.partial(TfdsToExamples, self._builder)
+
+    def GenerateExamplesByBeam(
+        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
+    ) -> dict[str, beam.PCollection]:
+        splits = super().GenerateExamplesByBeam(pipeline, exec_properties)
+        splits | "WriteClassCounts" >> WriteClassCounts(self._class_counts_path)
+        return splits
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the examples and what is known of them.
+
+        Raises:
+            UserError: The source cannot be had, has no photos, is not for image classification, or has changed.
+        """
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        builder = builders.make_builder(_source(exec_properties))
+        fingerprint = exec_properties["fingerprint"]
+        if fingerprint not in ("", builders.describe_builder(builder).fingerprint):
+            raise UserError("the photos or the dataset have changed since the run began: please run again")
+        self._builder = builders.prepare_dataset(builder)
+        description = builders.describe_builder(builder)
+        self._class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
+        super().Do(input_dict, output_dict, _with_slices(exec_properties, self._builder))
+        _describe_examples(examples, description, self._class_counts_path)
+
+
+def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
+    names = (field.name for field in dataclasses.fields(builders.DataSource))
+    return builders.DataSource(**{name: exec_properties[name] for name in names})
+
+
+def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
+    """Replaces the symbolic patterns of the input splits by slices of the dataset's own splits."""
+    sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
+    if not sum(sizes.values()):
+        raise UserError(f"dataset {builder.name!r} has no examples")
+    if exec_properties["split_method"] == "hash":
+        if len(sizes) != 1:
+            raise UserError(f"{builder.name!r} has the splits {', '.join(sizes)}: use split method count, not hash")
+        slices = {constants.TRAIN_SPLIT: next(iter(sizes))}
+    else:
+        slices = split_slices(sizes, json.loads(exec_properties["split_fractions"]))
+    logger.info("Splits of %s: %s", builder.name, ", ".join(f"{name} = {part}" for name, part in slices.items()))
+    parts = [example_gen_pb2.Input.Split(name=name, pattern=part) for name, part in slices.items()]
+    input_config = proto_utils.proto_to_json(example_gen_pb2.Input(splits=parts))
+    return {**exec_properties, standard_component_specs.INPUT_CONFIG_KEY: input_config}
+
+
+def _describe_examples(examples: types.Artifact, description: builders.SourceDescription, counts_path: str) -> None:
+    """Sets the custom properties of the Examples artifact from what was written, and reports the counts."""
+    names = description.class_names
+    class_counts = {split: dict.fromkeys(names, 0) for split in constants.SPLITS}
+    with fileio.open(counts_path) as counts_file:
+        for split, label, count in json.loads(counts_file.read()):
+            # TFDS marks unlabelled examples with -1; ExampleValidator reports labels outside the classes.
+            name = names[label] if 0 <= label < len(names) else str(label)
+            class_counts[split][name] = count
+    split_counts = {split: sum(counts.values()) for split, counts in class_counts.items()}
+    properties = {
+        constants.DATASET_NAME_PROPERTY: description.name,
+        constants.DATASET_VERSION_PROPERTY: description.version,
+        constants.CLASS_NAMES_PROPERTY: json.dumps(names),
+        constants.SPLIT_COUNTS_PROPERTY: json.dumps(split_counts),
+        constants.CLASS_COUNTS_PROPERTY: json.dumps(class_counts),
+    }
+    for key, value in properties.items():
+        examples.set_string_custom_property(key, value)
+    for split, counts in class_counts.items():
+        shares = ", ".join(f"{name!r} {count}" for name, count in counts.items())
+        logger.info("%s: %d photos (%s)", split, split_counts[split], shares)

@@ -1,0 +1,1 @@
+"""FeatureExtractor: every photo through the frozen backbone, once."""

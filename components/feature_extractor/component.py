@@ -1,0 +1,67 @@
+"""FeatureExtractor, which turns photos into feature vectors with a frozen backbone.
+
+Used by `pipeline.create_pipeline` between Transform and Trainer. A frozen backbone is a pure function of the photo:
+running it once, as a Beam component, replaces running it in every epoch, and its output is an artifact that every later
+run which only changes the head reuses from the cache.
+"""
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.code_digest import code_digest
+from components.errors import UserError
+from components.feature_extractor.executor import Executor
+
+
+class FeatureExtractorSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of FeatureExtractor."""
+
+    PARAMETERS = {
+        "batch_size": component_spec.ExecutionParameter(type=int),
+        "code_digest": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+        "backbone": component_spec.ChannelParameter(type=standard_artifacts.Model),
+    }
+    OUTPUTS = {"features": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+
+
+class FeatureExtractor(base_beam_component.BaseBeamComponent):
+    """Runs every photo through the frozen backbone once and writes feature examples."""
+
+    SPEC_CLASS = FeatureExtractorSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        backbone: types.BaseChannel,
+        batch_size: int = 32,
+    ):
+        """Constructs a FeatureExtractor.
+
+        Args:
+            examples: Raw examples with the splits train, validation and test.
+            transform_graph: Transform's graph, which decodes and resizes photos.
+            backbone: Model of a BackboneImporter.
+            batch_size: Photos per forward pass of the backbone, at least 1.
+
+        Raises:
+            UserError: `batch_size` is less than 1.
+        """
+        if batch_size < 1:
+            raise UserError(f"the feature extraction batch size is {batch_size}; it must be at least 1")
+        super().__init__(
+            FeatureExtractorSpec(
+                examples=examples,
+                transform_graph=transform_graph,
+                backbone=backbone,
+                features=types.Channel(type=standard_artifacts.Examples),
+                batch_size=batch_size,
+                code_digest=code_digest("feature_extractor", "util"),
+            )
+        )

@@ -1,0 +1,152 @@
+"""Executor of FeatureExtractor: a Beam pipeline from raw examples to feature examples."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_hub as hub
+import tensorflow_transform as tft
+from apache_beam.utils.shared import Shared
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import constants
+from components.progress import report_progress
+from components.util.examples_io import (
+    KeyedExample,
+    ReadExamples,
+    WriteExamples,
+    copy_dataset_properties,
+    shards_for,
+    splits_of,
+)
+
+# Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
+_BATCHES_PER_ELEMENT = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractionConfig:
+    """What a worker needs to extract features.
+
+    Attributes:
+        backbone_path: Folder of the backbone's SavedModel.
+        backbone_digest: Its content digest, written into every feature example.
+        transform_graph_path: Folder of Transform's output.
+        batch_size: Photos per forward pass.
+        total: Photos in all splits, for progress.
+    """
+
+    backbone_path: str
+    backbone_digest: str
+    transform_graph_path: str
+    batch_size: int
+    total: int
+
+
+class _Extractor:
+    """Transform graph and backbone, loaded; one per worker process."""
+
+    def __init__(self, config: ExtractionConfig):
+        self._config = config
+        output = tft.TFTransformOutput(config.transform_graph_path)
+        self._raw_spec = output.raw_feature_spec()
+        self._transform = output.transform_features_layer()
+        backbone = hub.KerasLayer(config.backbone_path, trainable=False)
+        self._backbone = tf.function(lambda images: backbone(images, training=False))
+        self._completed = 0
+
+    def extract(self, serialized: Sequence[bytes]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """Yields (raw features of a batch, feature vectors float32 [N, D]), batch by batch."""
+        dataset = tf.data.Dataset.from_tensor_slices(list(serialized)).batch(self._config.batch_size)
+        for raw, images in dataset.map(self._preprocess).prefetch(1):
+            features = self._backbone(images).numpy()
+            self._completed += len(features)
+            report_progress("Extracting features", self._completed, self._config.total)
+            yield {key: value.numpy()[:, 0] for key, value in raw.items()}, features
+
+    def _preprocess(self, serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        raw = tf.io.parse_example(serialized, self._raw_spec)
+        return raw, self._transform(dict(raw))[constants.transformed_name(constants.IMAGE_KEY)]
+
+
+class ExtractFeaturesFn(beam.DoFn):
+    """Turns batches of serialized raw examples into (id, serialized feature example) pairs."""
+
+    def __init__(self, config: ExtractionConfig, keep_image: bool, shared: Shared):
+        """Remembers what to load.
+
+        Args:
+            config: Backbone, preprocessing and batch size.
+            keep_image: Whether feature examples carry the photo, as those for evaluation do.
+            shared: Handle to the worker process's one extractor.
+        """
+        self._config = config
+        self._keep_image = keep_image
+        self._shared = shared
+
+    def setup(self) -> None:
+        self._extractor = self._shared.acquire(lambda: _Extractor(self._config), tag=self._config.backbone_path)
+
+    def process(self, element: Sequence[bytes]) -> Iterator[KeyedExample]:
+        for raw, features in self._extractor.extract(element):
+            ids, labels, images = (raw[key] for key in (constants.ID_KEY, constants.LABEL_KEY, constants.IMAGE_KEY))
+            for example_id, label, image, vector in zip(ids, labels, images, features, strict=True):
+                example = self._feature_example(example_id, label, image, vector)
+                yield example_id, example.SerializeToString(deterministic=True)
+
+    def _feature_example(self, example_id: bytes, label: int, image: bytes, vector: np.ndarray) -> tf.train.Example:
+        example = tf.train.Example()
+        feature = example.features.feature
+        feature[constants.FEATURE_VECTOR_KEY].float_list.value.extend(vector)
+        feature[constants.LABEL_KEY].int64_list.value.append(int(label))
+        feature[constants.ID_KEY].bytes_list.value.append(example_id)
+        feature[constants.BACKBONE_DIGEST_KEY].bytes_list.value.append(self._config.backbone_digest.encode())
+        if self._keep_image:
+            feature[constants.IMAGE_KEY].bytes_list.value.append(image)
+        return example
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Extracts the features of every split."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        backbone = artifact_utils.get_single_instance(input_dict["backbone"])
+        features = artifact_utils.get_single_instance(output_dict["features"])
+        counts = json.loads(examples.get_string_custom_property(constants.SPLIT_COUNTS_PROPERTY))
+        config = ExtractionConfig(
+            backbone_path=path_utils.serving_model_path(backbone.uri),
+            backbone_digest=backbone.get_string_custom_property(constants.BACKBONE_DIGEST_PROPERTY),
+            transform_graph_path=artifact_utils.get_single_uri(input_dict["transform_graph"]),
+            batch_size=exec_properties["batch_size"],
+            total=sum(counts.values()),
+        )
+        features.split_names = examples.split_names
+        shared = Shared()
+        with self._make_beam_pipeline() as pipeline:
+            for split in splits_of(examples):
+                extract = ExtractFeaturesFn(config, keep_image=split != constants.TRAIN_SPLIT, shared=shared)
+                batch_size = config.batch_size * _BATCHES_PER_ELEMENT
+                _ = (
+                    pipeline
+                    | f"ReadExamples[{split}]" >> ReadExamples(artifact_utils.get_split_uri([examples], split))
+                    | f"BatchExamples[{split}]" >> beam.BatchElements(batch_size, batch_size)
+                    | f"ExtractFeatures[{split}]" >> beam.ParDo(extract)
+                    | f"WriteFeatures[{split}]"
+                    >> WriteExamples(artifact_utils.get_split_uri([features], split), shards_for(counts[split]))
+                )
+        copy_dataset_properties(examples, features)
+        for name in (constants.BACKBONE_HANDLE_PROPERTY, constants.BACKBONE_DIGEST_PROPERTY):
+            features.set_string_custom_property(name, backbone.get_string_custom_property(name))

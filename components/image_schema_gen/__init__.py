@@ -1,0 +1,1 @@
+"""ImageSchemaGen: the schema that every photo set has to meet."""

@@ -1,0 +1,1 @@
+"""ImageValidator: no unusable photo and no leak between splits goes further."""

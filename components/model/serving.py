@@ -1,0 +1,109 @@
+"""The exported classifier: preprocessing, backbone, head and class names in one SavedModel with explicit signatures.
+
+Called by `components.model.trainer`; the signatures are read by Evaluator, by TF Serving's clients and by `predict`.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.constants import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, IMAGE_KEY, transformed_name
+
+SERVING_SIGNATURE = "serving_default"
+RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
+FEATURE_EXAMPLES_SIGNATURE = "serving_feature_examples"
+
+
+class ServingModel(tf.Module):
+    """A classifier from JPEG bytes, raw tf.Examples or feature tf.Examples to probabilities."""
+
+    def __init__(
+        self,
+        classifier: tf.keras.Sequential,
+        transform_output: tft.TFTransformOutput,
+        class_names: Sequence[str],
+        backbone_digest: str,
+    ):
+        """Assembles the parts.
+
+        Args:
+            classifier: Input layer, feature extractor and classification layers, from images to logits [N, C].
+            transform_output: Transform's graph, the same that training read its images through.
+            class_names: The C classes in label order.
+            backbone_digest: Content digest of the frozen backbone; feature examples with another one, and all feature
+                examples when it is empty (a fine-tuned backbone), are classified from their photo instead.
+        """
+        super().__init__(name="flowers")
+        self._classifier = classifier
+        self._transform = transform_output.transform_features_layer()
+        self._class_names = tf.constant(list(class_names), name="class_names")
+        self._backbone_digest = tf.constant(backbone_digest)
+        self._feature_extractor = classifier.get_layer("feature_extractor")
+        self._head = classifier.get_layer("classification_layers")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def classify_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies encoded photos.
+
+        Args:
+            image_bytes: string [N], each a JPEG, PNG, GIF or BMP file.
+
+        Returns:
+            `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability.
+        """
+        return self._describe(self._image_logits(image_bytes))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def classify_raw_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies serialized raw tf.Examples, string [N]; returns what `classify_images` returns."""
+        parsed = tf.io.parse_example(examples, {IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)})
+        return self._describe(self._image_logits(parsed[IMAGE_KEY]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def classify_feature_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies serialized feature tf.Examples, string [N]; returns what `classify_images` returns.
+
+        Features that this model's own backbone made go straight to the head. A model with another backbone (the
+        baseline of an evaluation) runs its own backbone on the photo that the example also carries.
+        """
+        spec = {
+            FEATURE_VECTOR_KEY: tf.io.RaggedFeature(tf.float32),
+            BACKBONE_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string),
+            IMAGE_KEY: tf.io.FixedLenFeature([], tf.string),
+        }
+        parsed = tf.io.parse_example(examples, spec)
+        feature_size = self._head.input_shape[-1]
+
+        def logits_from_features() -> tf.Tensor:
+            features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, feature_size])
+            return self._head(features, training=False)
+
+        same_backbone = tf.reduce_all(parsed[BACKBONE_DIGEST_KEY] == self._backbone_digest)
+        logits = tf.cond(same_backbone, logits_from_features, lambda: self._image_logits(parsed[IMAGE_KEY]))
+        return self._describe(logits)
+
+    def _image_logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        transformed = self._transform({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
+        return self._classifier(transformed[transformed_name(IMAGE_KEY)], training=False)
+
+    def _describe(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
+        probabilities = tf.ensure_shape(probabilities, [None, self._class_names.shape[0]])
+        label = tf.gather(self._class_names, tf.argmax(probabilities, axis=-1))
+        return {"probabilities": probabilities, "label": label, "score": tf.reduce_max(probabilities, axis=-1)}
+
+
+def export(model: ServingModel, path: str) -> None:
+    """Writes a SavedModel with the three signatures.
+
+    Args:
+        model: What to export.
+        path: Folder to write to, local or remote.
+    """
+    signatures = {
+        SERVING_SIGNATURE: model.classify_images,
+        RAW_EXAMPLES_SIGNATURE: model.classify_raw_examples,
+        FEATURE_EXAMPLES_SIGNATURE: model.classify_feature_examples,
+    }
+    tf.saved_model.save(model, path, signatures=signatures)

@@ -1,0 +1,193 @@
+"""The custom training loop: tf.function steps around a GradientTape, validation after every epoch.
+
+Called by `components.model.trainer`. The same loop trains the head on feature vectors and fine-tunes the whole
+classifier on images: all it needs is a model from inputs to logits, and the batches of an epoch.
+"""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import tensorflow as tf
+
+from components.model.hyperparameters import Hyperparameters
+
+logger = logging.getLogger(__name__)
+
+Batches = Iterable[tuple[tf.Tensor, tf.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochResult:
+    """One epoch's streaming means over the training and the validation split."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+class TrainingLoop:
+    """Trains a model and keeps the weights of its best epoch.
+
+    Everything needed to go on after a kill is under `work_dir`: checkpoints, TensorBoard event files and the history.
+    """
+
+    def __init__(
+        self,
+        model: tf.keras.Model,
+        hyperparameters: Hyperparameters,
+        work_dir: str,
+        strategy: tf.distribute.Strategy | None = None,
+    ):
+        """Prepares optimizer, metrics, summary writers and checkpoints.
+
+        Args:
+            model: From inputs to logits float32 [N, C]; created under `strategy`'s scope.
+            hyperparameters: Learning rate, epochs, early stopping and reporting interval.
+            work_dir: Local folder for checkpoints and logs.
+            strategy: Distributes each batch over replicas; None runs on the default device.
+        """
+        self._model = model
+        self._hyperparameters = hyperparameters
+        self._strategy = strategy or tf.distribute.get_strategy()
+        with self._strategy.scope():
+            self._optimizer = tf.keras.optimizers.Adam(hyperparameters.learning_rate)
+            self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction=tf.keras.losses.Reduction.NONE
+            )
+            self._metrics = {
+                split: (tf.keras.metrics.Mean(), tf.keras.metrics.SparseCategoricalAccuracy())
+                for split in ("train", "validation")
+            }
+            self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+            self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+        self._logs = Path(work_dir) / "logs"
+        self._history_file = Path(work_dir) / "history.json"
+        self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
+        state = {"model": model, "optimizer": self._optimizer, "step": self._step, "epoch": self._epoch}
+        self._latest = tf.train.CheckpointManager(tf.train.Checkpoint(**state), f"{work_dir}/latest", max_to_keep=1)
+        self._best = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), f"{work_dir}/best", max_to_keep=1)
+        self._distributed_train_step = tf.function(self._run_train_step)
+        self._distributed_validation_step = tf.function(self._run_validation_step)
+
+    def fit(self, train_batches: Callable[[int], Batches], validation_batches: Batches) -> list[EpochResult]:
+        """Trains until the last epoch or until validation accuracy stops rising, then restores the best epoch.
+
+        Args:
+            train_batches: From an epoch's number, counted from 0, to its batches of (inputs, int64 labels [N]).
+            validation_batches: The validation split's batches.
+
+        Returns:
+            One result per epoch, those before an interruption included.
+        """
+        history = self._restore_or_initialize()
+        while int(self._epoch) < self._hyperparameters.epochs and not self._should_stop(history):
+            history.append(self._run_epoch(int(self._epoch), train_batches, validation_batches))
+            self._save(history)
+        self._best.restore_or_initialize()
+        for writer in self._writers.values():
+            writer.close()
+        return history
+
+    def _restore_or_initialize(self) -> list[EpochResult]:
+        if not self._latest.restore_or_initialize():
+            return []
+        history = [EpochResult(**entry) for entry in json.loads(self._history_file.read_text())]
+        logger.info("Training resumes after epoch %d of %d", int(self._epoch), self._hyperparameters.epochs)
+        # The history is written before the checkpoint: a kill in between leaves an epoch that will be run again.
+        return history[: int(self._epoch)]
+
+    def _save(self, history: list[EpochResult]) -> None:
+        if _best_epoch(history) == len(history) - 1:
+            self._best.save(checkpoint_number=len(history))
+        temporary = self._history_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps([dataclasses.asdict(result) for result in history]))
+        temporary.replace(self._history_file)
+        self._epoch.assign_add(1)
+        self._latest.save(checkpoint_number=self._epoch)
+
+    def _should_stop(self, history: list[EpochResult]) -> bool:
+        patience = self._hyperparameters.early_stopping_patience
+        stop = bool(patience and history) and len(history) - 1 - _best_epoch(history) >= patience
+        if stop:
+            logger.info("No better validation accuracy in %d epochs: training stops early", patience)
+        return stop
+
+    def _run_epoch(self, epoch: int, train: Callable[[int], Batches], validation: Batches) -> EpochResult:
+        self._reset_metrics()
+        for inputs, labels in self._distribute(train(epoch)):
+            self._distributed_train_step(inputs, labels)
+            self._step.assign_add(1)
+            if int(self._step) % self._hyperparameters.log_every_steps == 0:
+                self._report_step(epoch)
+        for inputs, labels in self._distribute(validation):
+            self._distributed_validation_step(inputs, labels)
+        loss, accuracy = self._results("train")
+        result = EpochResult(epoch + 1, loss, accuracy, *self._results("validation"))
+        self._write_summaries("validation", result.validation_loss, result.validation_accuracy)
+        logger.info(
+            "Epoch %d/%d: loss %.4f, accuracy %.4f, validation loss %.4f, validation accuracy %.4f",
+            result.epoch, self._hyperparameters.epochs, loss, accuracy, result.validation_loss,
+            result.validation_accuracy,
+        )  # fmt: skip
+        return result
+
+    def _distribute(self, batches: Batches) -> Batches:
+        if self._strategy.num_replicas_in_sync == 1:
+            return batches
+        distributed: Batches = self._strategy.experimental_distribute_dataset(batches)
+        return distributed
+
+    def _run_train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
+        self._strategy.run(self._train_step, args=(inputs, labels))
+
+    def _run_validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
+        self._strategy.run(self._validation_step, args=(inputs, labels))
+
+    def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            logits = self._model(inputs, training=True)
+            losses = self._loss_fn(labels, logits)
+            # Gradients are summed over replicas, so each divides by the whole batch: its mean, however it is split.
+            batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(labels))
+            loss = tf.reduce_sum(losses) / tf.cast(batch, losses.dtype)
+        gradients = tape.gradient(loss, self._model.trainable_variables)
+        self._optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))
+        self._update_metrics("train", losses, labels, logits)
+
+    def _validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
+        logits = self._model(inputs, training=False)
+        self._update_metrics("validation", self._loss_fn(labels, logits), labels, logits)
+
+    def _update_metrics(self, split: str, losses: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
+        mean_loss, accuracy = self._metrics[split]
+        mean_loss.update_state(losses)
+        accuracy.update_state(labels, logits)
+
+    def _reset_metrics(self) -> None:
+        for metrics in self._metrics.values():
+            for metric in metrics:
+                metric.reset_state()
+
+    def _results(self, split: str) -> tuple[float, float]:
+        mean_loss, accuracy = self._metrics[split]
+        return float(mean_loss.result()), float(accuracy.result())
+
+    def _report_step(self, epoch: int) -> None:
+        loss, accuracy = self._results("train")
+        self._write_summaries("train", loss, accuracy)
+        logger.info("Epoch %d, step %d: loss %.4f, accuracy %.4f", epoch + 1, int(self._step), loss, accuracy)
+
+    def _write_summaries(self, split: str, loss: float, accuracy: float) -> None:
+        with self._writers[split].as_default(step=int(self._step)):
+            tf.summary.scalar("loss", loss)
+            tf.summary.scalar("accuracy", accuracy)
+
+
+def _best_epoch(history: list[EpochResult]) -> int:
+    """Returns the index of the highest validation accuracy; among equals, of the lowest validation loss."""
+    return max(range(len(history)), key=lambda i: (history[i].validation_accuracy, -history[i].validation_loss))

@@ -1,0 +1,1 @@
+"""Pusher with an atomic push."""

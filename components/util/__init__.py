@@ -1,0 +1,1 @@
+"""Helpers that several components share; no component of its own."""

@@ -1,0 +1,124 @@
+"""`local_runner.py run`: the whole pipeline on this machine."""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components.backbones.registry import BACKBONES
+from components.model.hyperparameters import Hyperparameters
+from pipeline.presets import PRESETS, RunOptions
+
+NOT_BLESSED_EXIT_STATUS = 3
+_RECIPE = Hyperparameters()
+_PRESET_HELP = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
+
+
+def _parse_size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    height, _, width = value.lower().partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) > 0 and int(width) > 0):
+        raise click.BadParameter(f"{value!r} is not a size such as 224x224")
+    return int(height), int(width)
+
+
+@click.command()
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="quickstart", show_default=True, help=_PRESET_HELP)
+@click.option("--photos", metavar="PATH", help="Your own photos: a folder or .tgz of class-named folders.")
+@click.option("--dataset", metavar="NAME", help="Any TFDS image-classification dataset, instead of the preset's.")
+@click.option("--data-dir", metavar="DIR", help="Where TFDS datasets are prepared.  [default: TFDS's own]")
+@click.option("--num-photos", type=click.IntRange(min=1), default=1600, show_default=True, help="Photos to draw.")
+@click.option(
+    "--split-method",
+    type=click.Choice(["count", "hash"]),
+    default="count",
+    show_default=True,
+    help="count: exactly 50/25/25; hash: added photos move none of the others between splits.",
+)
+@click.option(
+    "--backbone",
+    metavar="NAME|URL|DIR",
+    help=f"Feature extractor: {', '.join(BACKBONES)}, a TF Hub URL, or a SavedModel folder.  [default: the preset's]",
+)
+@click.option("--image-size", metavar="HxW", callback=_parse_size, help="For a backbone that takes any size.")
+@click.option("--epochs", type=int, default=_RECIPE.epochs, show_default=True)
+@click.option("--batch-size", type=int, default=_RECIPE.batch_size, show_default=True)
+@click.option("--learning-rate", type=float, default=_RECIPE.learning_rate, show_default=True)
+@click.option("--hidden-units", type=int, default=_RECIPE.hidden_units, show_default=True)
+@click.option(
+    "--early-stopping-patience",
+    type=int,
+    default=_RECIPE.early_stopping_patience,
+    show_default=True,
+    help="Epochs without a better validation accuracy before training stops; 0: never.",
+)
+@click.option("--seed", type=int, default=_RECIPE.seed, show_default=True, help="Same seed, same machine, same curve.")
+@click.option("--min-accuracy", type=float, help="Test accuracy needed for a blessing.  [default: the preset's]")
+@click.option("--max-accuracy-drop", type=float, help="Allowed drop below the latest blessed model.  [default: 0.02]")
+@click.option("--output", metavar="DIR", default="output", show_default=True, help="Everything is written below it.")
+@click.option("--no-cache", is_flag=True, help="Compute everything again.")
+@click.option("--verbose", is_flag=True, help="Show the logs of TensorFlow, TFX and Beam as well.")
+def run(preset: str, output: str, no_cache: bool, verbose: bool, **options: Any) -> None:
+    """Ingest, validate, transform, extract features, train, evaluate, and push if blessed.
+
+    Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed (nothing was pushed).
+    """
+    from pipeline.logs import configure_logging
+
+    names = {field.name for field in dataclasses.fields(Hyperparameters)}
+    hyperparameters = {name: options.pop(name) for name in list(options) if name in names}
+    run_options = RunOptions(
+        preset=preset,
+        output=_output_folder(output),
+        hyperparameters=hyperparameters,
+        enable_cache=not no_cache,
+        **options,
+    )
+    from pipeline.console import RunConsole
+
+    console = RunConsole()
+    log_file = Path(run_options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
+    configure_logging(console, log_file, verbose)
+    sys.exit(_run(run_options, console, log_file, verbose))
+
+
+def _output_folder(output: str) -> str:
+    from components.errors import UserError
+
+    path = Path(output).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to --output {output}: {error.strerror}; choose another folder") from error
+    return str(path)
+
+
+def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> int:
+    from pipeline.failures import report_failure
+
+    try:
+        console.console.print("Starting TensorFlow and TFX ...")
+        from pipeline import local
+        from pipeline.presets import build_config
+        from pipeline.run_report import print_outcome
+
+        config = build_config(options)
+        console.configured(config)
+        started = time.monotonic()
+        with local.exclusive(config):
+            run_id = local.run(config, console)
+        summary = local.summarize(config, run_id)
+        print_outcome(console, config, summary, time.monotonic() - started)
+        return 0 if summary.blessed else NOT_BLESSED_EXIT_STATUS
+    except KeyboardInterrupt:
+        console.stop()
+        console.console.print("interrupted: finished components are kept; the same command goes on from there")
+        return 130
+    except Exception as error:
+        console.stop()
+        return report_failure(error, console, log_file, verbose)

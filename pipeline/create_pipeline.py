@@ -1,0 +1,163 @@
+"""The pipeline's graph, the same for every runner.
+
+Called by `pipeline.local` and by the Kubeflow runner.
+"""
+
+from tfx import types
+from tfx.components import ExampleValidator, Pusher, StatisticsGen, Trainer, Transform
+from tfx.dsl.components.base import base_component, base_node, executor_spec
+from tfx.dsl.components.common import resolver
+from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
+from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import standard_artifacts
+
+from components.anomaly_gate.component import AnomalyGate
+from components.backbone_importer.component import BackboneImporter
+from components.code_digest import code_digest
+from components.constants import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.evaluator.component import Evaluator
+from components.example_gen.tfds_example_gen.component import TfdsExampleGen
+from components.feature_extractor.component import FeatureExtractor
+from components.image_schema_gen.component import ImageSchemaGen
+from components.image_validator.component import ImageValidator
+from components.pusher.executor import Executor as PusherExecutor
+from pipeline.config import PipelineConfig
+from pipeline.eval_config import build_eval_config
+
+# Everything that `run_fn` runs: an edit of any of it must train again.
+_TRAINER_CODE = ("model", "image_schema_gen/schema.py", "constants.py")
+
+
+def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
+    """Wires the components.
+
+    Args:
+        config: The whole configuration.
+
+    Returns:
+        A pipeline without a metadata connection; a local runner adds its own.
+    """
+    example_gen = _example_gen(config)
+    validator = ImageValidator(
+        examples=example_gen.outputs["examples"], max_quarantine_share=config.max_quarantine_share
+    )
+    examples = validator.outputs["examples"]
+    schema_gen = ImageSchemaGen(examples=examples)
+    schema = schema_gen.outputs["schema"]
+    statistics_gen = StatisticsGen(examples=examples, schema=schema)
+    example_validator = ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
+    gate = AnomalyGate(anomalies=example_validator.outputs["anomalies"])
+    backbone = BackboneImporter(
+        backbone=config.backbone.name, image_size=config.backbone.image_size, digest=config.backbone.digest
+    )
+    transform = _transform(config, examples, schema)
+    extractor = FeatureExtractor(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        backbone=backbone.outputs["model"],
+        batch_size=config.backbone.batch_size,
+    )
+    for component in (transform, extractor):
+        component.add_upstream_node(gate)
+    trainer = _trainer(config, extractor.outputs["features"], transform, schema, backbone.outputs["model"])
+    evaluation = _evaluate_and_push(config, extractor.outputs["features"], trainer.outputs["model"])
+    return tfx_pipeline.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=config.pipeline_root,
+        components=[
+            example_gen, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform,
+            extractor, trainer, *evaluation,
+        ],
+        enable_cache=config.enable_cache,
+        beam_pipeline_args=list(config.beam_args),
+    )  # fmt: skip
+
+
+def _example_gen(config: PipelineConfig) -> TfdsExampleGen:
+    data = config.data
+    return TfdsExampleGen(
+        dataset=data.dataset,
+        photos=data.photos,
+        data_dir=data.data_dir,
+        fingerprint=data.fingerprint,
+        split_fractions=data.split_fractions,
+        split_method=data.split_method,
+        num_photos=data.num_photos,
+        seed=data.seed,
+    )
+
+
+def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel) -> Transform:
+    return Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="components.model.preprocessing.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN_SPLIT], transform=list(SPLITS)),
+        # Only the graph is wanted: decoded pixels would be many times the size of the photos.
+        materialize=False,
+        disable_statistics=True,
+        disable_analyzer_cache=True,
+        custom_config={
+            "image_size": list(config.backbone.image_size),
+            "code_digest": code_digest("model/preprocessing.py", "constants.py"),
+        },
+    )
+
+
+def _trainer(
+    config: PipelineConfig,
+    features: types.BaseChannel,
+    transform: Transform,
+    schema: types.BaseChannel,
+    backbone: types.BaseChannel,
+) -> Trainer:
+    return Trainer(
+        run_fn="components.model.trainer.run_fn",
+        examples=features,
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        base_model=backbone,
+        train_args=trainer_pb2.TrainArgs(splits=[TRAIN_SPLIT]),
+        eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION_SPLIT]),
+        custom_config={
+            "hyperparameters": config.hyperparameters.to_dict(),
+            "work_root": config.training_work_root,
+            "code_digest": code_digest(*_TRAINER_CODE),
+        },
+    )
+
+
+def _evaluate_and_push(
+    config: PipelineConfig, features: types.BaseChannel, model: types.BaseChannel
+) -> list[base_node.BaseNode]:
+    """Returns the nodes from the trained model to the pushed one."""
+    class_names = config.data.class_names
+    baseline = resolver.Resolver(
+        strategy_class=latest_blessed_model_strategy.LatestBlessedModelStrategy,
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+    ).with_id("latest_blessed_model_resolver")
+    validation = Evaluator(
+        examples=features,
+        model=model,
+        example_splits=[VALIDATION_SPLIT],
+        eval_config=build_eval_config(class_names),
+    ).with_id("Evaluator.validation")
+    test = Evaluator(
+        examples=features,
+        model=model,
+        baseline_model=baseline.outputs["model"],
+        example_splits=[TEST_SPLIT],
+        eval_config=build_eval_config(class_names, config.blessing),
+    ).with_id("Evaluator.test")
+    pusher = Pusher(
+        model=model,
+        model_blessing=test.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_model_dir)
+        ),
+        custom_executor_spec=executor_spec.ExecutorClassSpec(PusherExecutor),
+    )
+    nodes: list[base_component.BaseComponent] = [baseline, validation, test, pusher]
+    return nodes

@@ -1,0 +1,66 @@
+"""What TFMA measures, and what a model has to reach to be blessed.
+
+Called by `pipeline.create_pipeline` for both Evaluators.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow_model_analysis as tfma
+
+from components.constants import LABEL_KEY
+from components.evaluator.metrics import ACCURACY, CONFUSION_MATRIX, LOSS
+from components.model.serving import FEATURE_EXAMPLES_SIGNATURE
+from pipeline.config import BlessingConfig
+
+_PREDICTION_KEY = "probabilities"
+
+
+def build_eval_config(class_names: Sequence[str], blessing: BlessingConfig | None = None) -> tfma.EvalConfig:
+    """Builds the configuration of an Evaluator.
+
+    Metrics: accuracy, cross-entropy and confusion matrix over all examples and per true class; precision, recall and F1
+    one class against the rest.
+
+    Args:
+        class_names: The C classes in label order.
+        blessing: Thresholds on overall accuracy; None measures without deciding on a blessing.
+
+    Returns:
+        A config for models that take feature examples and return `probabilities` [N, C].
+    """
+    accuracy = tfma.MetricConfig(class_name="SparseCategoricalAccuracy", config=f'"name": "{ACCURACY}"')
+    if blessing:
+        accuracy.per_slice_thresholds.append(_overall_threshold(blessing))
+    overall = tfma.MetricsSpec(
+        metrics=[
+            accuracy,
+            tfma.MetricConfig(class_name="SparseCategoricalCrossentropy", config=f'"name": "{LOSS}"'),
+            tfma.MetricConfig(class_name="ExampleCount"),
+            tfma.MetricConfig(class_name="MultiClassConfusionMatrixTable", config=f'"name": "{CONFUSION_MATRIX}"'),
+        ]
+    )
+    per_class = tfma.MetricsSpec(
+        metrics=[
+            tfma.MetricConfig(class_name="Precision", config='"name": "precision"'),
+            tfma.MetricConfig(class_name="Recall", config='"name": "recall"'),
+            tfma.MetricConfig(class_name="F1Score", config='"name": "f1_score"'),
+        ],
+        binarize=tfma.BinarizationOptions(class_ids={"values": range(len(class_names))}),
+    )
+    model = tfma.ModelSpec(
+        signature_name=FEATURE_EXAMPLES_SIGNATURE, label_key=LABEL_KEY, prediction_key=_PREDICTION_KEY
+    )
+    # An empty slicing spec is the whole split; the other one slices by true class.
+    slices = [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_KEY])]
+    return tfma.EvalConfig(model_specs=[model], metrics_specs=[overall, per_class], slicing_specs=slices)
+
+
+def _overall_threshold(blessing: BlessingConfig) -> tfma.PerSliceMetricThreshold:
+    # Without a baseline (the first run) TFX's Evaluator leaves the change threshold out.
+    threshold = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": blessing.min_accuracy}),
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -blessing.max_accuracy_drop}
+        ),
+    )
+    return tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)

@@ -1,0 +1,129 @@
+"""Runs the pipeline on this machine, component after component, and tells an observer how it goes.
+
+Called by `pipeline.cli` and by the end-to-end tests.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import ml_metadata as mlmd
+from tfx.orchestration import metadata
+from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.proto.orchestration import pipeline_pb2
+
+from components.errors import UserError
+from pipeline.config import PipelineConfig
+from pipeline.create_pipeline import create_pipeline
+from pipeline.metadata import MetadataQueries, sqlite_config
+from pipeline.run_summary import RunSummary, summarize_run
+
+_RUN_ID_PARAMETER = "pipeline-run-id"
+
+
+class RunObserver(Protocol):
+    """What a run reports to, such as a terminal."""
+
+    def node_started(self, node_id: str, position: int, total: int) -> None:
+        """A node begins; `position` counts from 1 to `total`."""
+
+    def node_finished(self, node_id: str, seconds: float, cached: bool) -> None:
+        """A node is done, after so many seconds of wall time."""
+
+
+class LocalDagRunner(tfx_runner.IrBasedRunner):
+    """TFX's LocalDagRunner with an observer.
+
+    TFX's own runner reports through log lines only, and gives no place between two components.
+    """
+
+    def __init__(self, observer: RunObserver):
+        """Constructs a runner.
+
+        Args:
+            observer: Told of every node's start and end.
+        """
+        self._observer = observer
+        self.run_id = datetime.datetime.now().isoformat()
+
+    def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
+        """Runs a compiled pipeline's nodes in topological order.
+
+        Args:
+            pipeline: The compiled pipeline.
+            run_options: Not supported.
+
+        Raises:
+            Exception: Whatever a component's executor raised; what earlier nodes produced stays published.
+        """
+        if run_options:
+            raise NotImplementedError("partial runs are not supported")
+        runtime_parameter_utils.substitute_runtime_parameter(pipeline, {_RUN_ID_PARAMETER: self.run_id})
+        deployment = runner_utils.extract_local_deployment_config(pipeline)
+        for position, node in enumerate(pipeline.nodes, start=1):
+            node_id = node.pipeline_node.node_info.id
+            self._observer.node_started(node_id, position, len(pipeline.nodes))
+            started = time.monotonic()
+            connection = metadata.Metadata(deployment.metadata_connection_config.sqlite_metadata_connection_config)
+            info = launcher.Launcher(
+                pipeline_node=node.pipeline_node,
+                mlmd_connection=connection,
+                pipeline_info=pipeline.pipeline_info,
+                pipeline_runtime_spec=pipeline.runtime_spec,
+                executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+            ).launch()
+            with connection as handle:
+                cached = info is not None and MetadataQueries(handle.store).is_cached(info.execution_id)
+            self._observer.node_finished(node_id, time.monotonic() - started, cached)
+
+
+def run(config: PipelineConfig, observer: RunObserver) -> str:
+    """Runs the pipeline to its end.
+
+    Args:
+        config: The whole configuration; its output is a local folder.
+        observer: Told of every node's start and end.
+
+    Returns:
+        The run's id in ML Metadata.
+
+    Raises:
+        Exception: Whatever a component's executor raised.
+    """
+    pipeline: tfx_pipeline.Pipeline = create_pipeline(config)
+    pipeline.metadata_connection_config = sqlite_config(config.metadata_path)
+    runner = LocalDagRunner(observer)
+    runner.run(pipeline)
+    return runner.run_id
+
+
+def summarize(config: PipelineConfig, run_id: str) -> RunSummary:
+    """Reads what a finished run led to."""
+    return summarize_run(MetadataQueries(mlmd.MetadataStore(sqlite_config(config.metadata_path))), run_id)
+
+
+@contextlib.contextmanager
+def exclusive(config: PipelineConfig) -> Iterator[None]:
+    """Holds the output folder for one run at a time; the operating system lets go of it when the process dies.
+
+    Args:
+        config: The run's configuration.
+
+    Raises:
+        UserError: Another run holds it.
+    """
+    with (Path(config.output) / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"another run is using {config.output}: wait for it to end, or choose another --output"
+            ) from error
+        yield

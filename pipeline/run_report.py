@@ -1,0 +1,57 @@
+"""The end of a run on the terminal: the table of results and where everything is.
+
+Called by `pipeline.commands.run`.
+"""
+
+from rich.table import Table
+
+from components.constants import SPLITS
+from pipeline.config import PipelineConfig
+from pipeline.console import RunConsole
+from pipeline.run_summary import RunSummary
+
+
+def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSummary, seconds: float) -> None:
+    """Prints what a finished run led to.
+
+    Args:
+        console: Where to print.
+        config: The run's configuration.
+        summary: The run's results.
+        seconds: Its wall time.
+    """
+    out = console.console
+    out.print()
+    out.print(_results_table(summary))
+    if console.finished_nodes and set(console.finished_nodes) - set(console.cached_nodes) <= _NEVER_CACHED:
+        out.print("Nothing changed since an earlier run: every result above is answered from TFX's cache.")
+    if summary.blessed:
+        out.print(f"[green]Blessed[/] and pushed: {summary.pushed_path}")
+    else:
+        reasons = "; ".join(summary.not_blessed_reasons())
+        out.print(f"Not blessed: {reasons}. Nothing was pushed.", style="yellow", markup=False)
+    out.print(f"Artifacts:       {config.pipeline_root}")
+    out.print(f"ML Metadata:     {config.metadata_path}")
+    out.print(f"Time:            {seconds:.0f} s")
+
+
+# A resolver asks ML Metadata, and the gate has no output to keep; both take no time.
+_NEVER_CACHED = {"latest_blessed_model_resolver", "AnomalyGate"}
+
+
+def _results_table(summary: RunSummary) -> Table:
+    table = Table(title="Photos per split, and accuracy per class (recall)")
+    table.add_column("class")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    table.add_column("validation accuracy", justify="right")
+    table.add_column("test accuracy", justify="right")
+    rows = zip(summary.class_names, summary.validation["classes"], summary.test["classes"], strict=True)
+    for name, validation, test in rows:
+        counts = [str(summary.class_counts[split].get(name, 0)) for split in SPLITS]
+        table.add_row(name, *counts, f"{validation['recall']:.3f}", f"{test['recall']:.3f}")
+    table.add_section()
+    totals = [str(sum(summary.class_counts[split].values())) for split in SPLITS]
+    accuracies = [f"{metrics['accuracy']:.4f}" for metrics in (summary.validation, summary.test)]
+    table.add_row("all", *totals, *accuracies, style="bold")
+    return table

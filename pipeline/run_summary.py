@@ -1,0 +1,88 @@
+"""What a run led to, read from ML Metadata and the evaluation artifacts.
+
+Called by `pipeline.cli` at the end of a run and by the end-to-end tests.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from components import constants
+from pipeline.metadata import ArtifactRecord, ExecutionRecord, MetadataQueries
+
+_METRICS_FILE = "metrics.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """A finished run.
+
+    Attributes:
+        run_id: The run's name in ML Metadata.
+        class_names: The classes in label order.
+        class_counts: Photos per split and class, unusable ones left out.
+        validation: Content of `metrics.json` for the validation split (see `components.evaluator.metrics`).
+        test: The same for the test split, with the baseline's metrics and the bounds missed.
+        blessed: Whether the test split's thresholds were met.
+        pushed_path: The pushed version's folder; None when the model was not pushed.
+    """
+
+    run_id: str
+    class_names: list[str]
+    class_counts: dict[str, dict[str, int]]
+    validation: dict[str, Any]
+    test: dict[str, Any]
+    blessed: bool
+    pushed_path: str | None
+
+    def not_blessed_reasons(self) -> list[str]:
+        """Returns one sentence per bound missed: which metric, which bound, what was measured."""
+        return [self._reason(failure) for failure in self.test["threshold_failures"]]
+
+    def _reason(self, failure: dict[str, Any]) -> str:
+        metric, bound, measured = failure["metric"], failure["bound"], failure["measured"]
+        if failure["kind"] == "value":
+            return f"test {metric} is {measured:.4f}, below the required {bound:.4f}"
+        baseline = self.test["baseline"][metric]
+        return (
+            f"test {metric} is {self.test[metric]:.4f}, {-measured:.4f} below the latest blessed model's "
+            f"{baseline:.4f}; the allowed drop is {-bound:.4f}"
+        )
+
+
+def summarize_run(queries: MetadataQueries, run_id: str) -> RunSummary:
+    """Reads a finished run.
+
+    Args:
+        queries: The metadata store.
+        run_id: The run's name in ML Metadata.
+
+    Returns:
+        The summary.
+    """
+    executions = queries.run_executions(run_id)
+    examples = _output(executions, "ImageValidator", "examples")
+    blessing = _output(executions, "Evaluator.test", "blessing")
+    pushed = _output(executions, "Pusher", "pushed_model")
+    return RunSummary(
+        run_id=run_id,
+        class_names=json.loads(str(examples.properties[constants.CLASS_NAMES_PROPERTY])),
+        class_counts=json.loads(str(examples.properties[constants.CLASS_COUNTS_PROPERTY])),
+        validation=_metrics(_output(executions, "Evaluator.validation", "evaluation")),
+        test=_metrics(_output(executions, "Evaluator.test", "evaluation")),
+        blessed=blessing.properties.get("blessed") == 1,
+        pushed_path=str(pushed.properties["pushed_destination"]) if pushed.properties.get("pushed") else None,
+    )
+
+
+def _output(executions: dict[str, ExecutionRecord], node_id: str, key: str) -> ArtifactRecord:
+    artifact = executions[node_id].output(key)
+    if artifact is None:
+        raise LookupError(f"{node_id} of this run has no output {key!r} in ML Metadata")
+    return artifact
+
+
+def _metrics(evaluation: ArtifactRecord) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((Path(evaluation.uri) / _METRICS_FILE).read_text())
+    return metrics

@@ -1,0 +1,70 @@
+"""Fixtures that tests of several packages share."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipeline  # noqa: F401  (chooses Keras 2 before anything imports TensorFlow)
+
+
+@pytest.fixture(scope="session")
+def encode_image() -> Callable[..., bytes]:
+    """A function that draws a noisy picture of one colour and encodes it."""
+
+    def encode(
+        color: tuple[int, int, int] = (200, 30, 30),
+        size: tuple[int, int] = (40, 30),
+        file_format: str = "JPEG",
+        mode: str = "RGB",
+        seed: int = 0,
+        **options: bool,
+    ) -> bytes:
+        rng = np.random.default_rng(seed)
+        pixels = np.clip(np.array(color) + rng.normal(0, 12, (size[1], size[0], 3)), 0, 255).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).convert(mode).save(buffer, file_format, **options)
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel that honours TF Hub's feature vector contract: 16x16 images to 12 channel statistics."""
+    import tensorflow as tf
+
+    class TinyBackbone(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = tf.Variable(tf.ones([12]), name="scale")
+            self.variables_to_train = [self.scale]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 16, 16, 3], tf.float32), tf.TensorSpec([], tf.bool)])
+        def __call__(self, images: tf.Tensor, training: tf.Tensor) -> tf.Tensor:
+            quarters = tf.reshape(tf.nn.avg_pool2d(images, 8, 8, "VALID"), [-1, 12])
+            return quarters * self.scale
+
+    path = tmp_path_factory.mktemp("backbone")
+    module = TinyBackbone()
+    # What hub.KerasLayer looks for in a reusable SavedModel.
+    module.trainable_variables_list = module.variables_to_train
+    module.regularization_losses = []
+    tf.saved_model.save(module, str(path))
+    return path
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path, encode_image: Callable[..., bytes]) -> Path:
+    """A folder of 3 classes with 20 photos each, told apart by their colour."""
+    root = tmp_path / "my photos"
+    for name, color in {"blue": (40, 60, 200), "green": (40, 190, 60), "red": (200, 40, 50)}.items():
+        (root / name).mkdir(parents=True)
+        for index in range(20):
+            size = (30 + index, 50 - index)
+            seed = index + 100 * len(name)
+            (root / name / f"{name} {index:02d}.jpg").write_bytes(encode_image(color, size=size, seed=seed))
+    return root
