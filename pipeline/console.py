@@ -65,7 +65,7 @@ class RunConsole:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
-        self._progress.stop()
+            self._progress.stop()
 
     def message(self, text: str, level: int = logging.INFO) -> None:
         """Prints a line under the running component."""

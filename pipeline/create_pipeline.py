@@ -42,7 +42,7 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
     validator = ImageValidator(
         examples=example_gen.outputs["examples"], max_quarantine_share=config.max_quarantine_share
     )
-    examples = validator.outputs["examples"]
+    examples = validator.outputs["valid_examples"]
     schema_gen = ImageSchemaGen(examples=examples)
     schema = schema_gen.outputs["schema"]
     statistics_gen = StatisticsGen(examples=examples, schema=schema)
@@ -83,7 +83,7 @@ def _example_gen(config: PipelineConfig) -> TfdsExampleGen:
         fingerprint=data.fingerprint,
         split_fractions=data.split_fractions,
         split_method=data.split_method,
-        num_photos=data.num_photos,
+        num_photos=data.num_photos or None,
         seed=data.seed,
     )
 

@@ -13,6 +13,8 @@ from components.model.serving import FEATURE_EXAMPLES_SIGNATURE
 from pipeline.config import BlessingConfig
 
 _PREDICTION_KEY = "probabilities"
+# At threshold 0 the most probable class always counts as the prediction.
+_CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
 
 
 def build_eval_config(class_names: Sequence[str], blessing: BlessingConfig | None = None) -> tfma.EvalConfig:
@@ -36,7 +38,7 @@ def build_eval_config(class_names: Sequence[str], blessing: BlessingConfig | Non
             accuracy,
             tfma.MetricConfig(class_name="SparseCategoricalCrossentropy", config=f'"name": "{LOSS}"'),
             tfma.MetricConfig(class_name="ExampleCount"),
-            tfma.MetricConfig(class_name="MultiClassConfusionMatrixTable", config=f'"name": "{CONFUSION_MATRIX}"'),
+            tfma.MetricConfig(class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG),
         ]
     )
     per_class = tfma.MetricsSpec(

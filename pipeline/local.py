@@ -66,11 +66,12 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
             raise NotImplementedError("partial runs are not supported")
         runtime_parameter_utils.substitute_runtime_parameter(pipeline, {_RUN_ID_PARAMETER: self.run_id})
         deployment = runner_utils.extract_local_deployment_config(pipeline)
+        store = deployment.metadata_connection_config
+        connection = metadata.Metadata(getattr(store, store.WhichOneof("connection_config")))
         for position, node in enumerate(pipeline.nodes, start=1):
             node_id = node.pipeline_node.node_info.id
             self._observer.node_started(node_id, position, len(pipeline.nodes))
             started = time.monotonic()
-            connection = metadata.Metadata(deployment.metadata_connection_config.sqlite_metadata_connection_config)
             info = launcher.Launcher(
                 pipeline_node=node.pipeline_node,
                 mlmd_connection=connection,

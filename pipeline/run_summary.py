@@ -62,7 +62,7 @@ def summarize_run(queries: MetadataQueries, run_id: str) -> RunSummary:
         The summary.
     """
     executions = queries.run_executions(run_id)
-    examples = _output(executions, "ImageValidator", "examples")
+    examples = _output(executions, "ImageValidator", "valid_examples")
     blessing = _output(executions, "Evaluator.test", "blessing")
     pushed = _output(executions, "Pusher", "pushed_model")
     return RunSummary(

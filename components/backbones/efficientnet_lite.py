@@ -110,6 +110,7 @@ class ConvBatchNorm(tf.Module):
 
     def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
         """Maps [N, H, W, C] to [N, H / stride, W / stride, C']."""
+        # The weights were trained with TensorFlow's "SAME", which pads a stride of 2 below and to the right only.
         conv2d = tf.nn.depthwise_conv2d if self._depthwise else tf.nn.conv2d
         outputs = self.batch_norm(conv2d(inputs, self.kernel, self._strides, "SAME"), training)
         return tf.nn.relu6(outputs) if self._activation else outputs

@@ -3,6 +3,7 @@
 Called by `components.backbones.loading`.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import io
@@ -76,8 +77,9 @@ def _is_intact(entry: Path) -> bool:
 
 def _discard(entry: Path) -> None:
     doomed = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}.tmp")
-    entry.rename(doomed)
-    shutil.rmtree(doomed)
+    with contextlib.suppress(FileNotFoundError):  # another process was first
+        entry.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def _build(backbone: Backbone, folder: Path) -> None:

@@ -20,7 +20,7 @@ from components.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-_CONTRACT: Final = "a backbone maps float32 [N, H, W, 3] in [0, 1] to float32 [N, D]"
+_CONTRACT: Final = "a backbone is a reusable TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D]"
 _CHANNELS: Final = 3
 _IMAGE_RANK: Final = 4
 _FEATURE_RANK: Final = 2
@@ -121,10 +121,7 @@ def _load(path: str, name: str) -> Any:
         raise UserError(f"backbone {name} is not a SavedModel that can be loaded: {_first_line(error)}") from error
     if not callable(module):
         signatures = ", ".join(sorted(getattr(module, "signatures", {}))) or "none"
-        raise UserError(
-            f"backbone {name} cannot be called (its signatures: {signatures}): save it as a reusable TF2 SavedModel"
-            " with a __call__ function"
-        )
+        raise UserError(f"backbone {name} has no __call__ function (its signatures: {signatures}): {_CONTRACT}")
     return module
 
 

@@ -112,6 +112,7 @@ def _fetch(url: str, source_sha256: str | None) -> None:
     try:
         download_module(url, source_sha256)
     except (OSError, ValueError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise UserError(f"cannot download backbone {url}: {error}; {_OFFLINE}") from error
+        reason = str(error).removeprefix(f"{url} ").rstrip(".")
+        raise UserError(f"cannot download backbone {url}: {reason}; {_OFFLINE}") from error
     except tf.errors.OpError as error:
         raise UserError(f"cannot unpack backbone {url} in {cache_dir()}: {error.message}") from error

@@ -4,6 +4,7 @@ Called by `components.example_gen.sources.scan_photos`. Imports neither TensorFl
 its arguments with this before anything heavy is loaded.
 """
 
+import functools
 import lzma
 import shutil
 import stat
@@ -38,16 +39,14 @@ class _Member:
 class _Budget:
     """What an archive may still expand to."""
 
+    remaining_entries: int
     remaining_bytes: int
-    remaining_entries: int = MAX_ENTRIES
 
-    def spend_entry(self) -> None:
-        self.remaining_entries -= 1
+    def spend(self, size: int, entries: int = 1) -> None:
+        self.remaining_entries -= entries
+        self.remaining_bytes -= size
         if self.remaining_entries < 0:
             raise UserError(f"it has more than {MAX_ENTRIES:,} entries; unpack it and give the folder")
-
-    def spend_bytes(self, count: int) -> None:
-        self.remaining_bytes -= count
         if self.remaining_bytes < 0:
             raise UserError("it expands to far more than its size or the free disk space allows (a zip bomb?)")
 
@@ -70,19 +69,21 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
     folder.mkdir(parents=True, exist_ok=True)
     size = archive.stat().st_size
     limit = min(MAX_EXPANDED_BYTES, max(FREE_EXPANSION_BYTES, MAX_EXPANSION * size), shutil.disk_usage(folder).free)
-    budget = _Budget(remaining_bytes=limit)
+    budget = _Budget(remaining_entries=MAX_ENTRIES, remaining_bytes=limit)
     unwanted = 0
     try:
         members = _zip_members(archive, budget) if zipfile.is_zipfile(archive) else _tar_members(archive, budget)
         for member in members:
             relative = _safe_relative_path(member.name)
             if is_wanted(relative):
-                _extract_member(member, folder / relative, budget)
+                _extract_member(member, folder / relative)
             else:
                 unwanted += 1
     except UserError as error:
         raise UserError(f"{str(archive)!r} is not safe to unpack: {error}") from error
     except (*_CORRUPT, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"cannot unpack {str(archive)!r} to {str(folder)!r}: {error.strerror}") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"cannot unpack {str(archive)!r}, expected an intact .tgz or .zip: {reason}") from error
     return unwanted
@@ -91,7 +92,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
 def _safe_relative_path(name: str) -> PurePosixPath:
     """Returns a member's name as a path that cannot leave the folder it is joined to."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+    if path.is_absolute() or ".." in path.parts:
         raise UserError(f"its entry {name!r} points outside the archive")
     return path
 
@@ -99,33 +100,38 @@ def _safe_relative_path(name: str) -> PurePosixPath:
 def _tar_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
     with tarfile.open(archive, "r:*") as tar:
         for info in tar:
-            budget.spend_entry()
+            budget.spend(info.size)
             _safe_relative_path(info.name)
             if not (info.isreg() or info.isdir()):
                 raise UserError(f"its entry {info.name!r} is a link or a device")
             if info.isreg():
                 tarfile.data_filter(info, str(archive.parent))
-                yield _Member(info.name, lambda info=info: tar.extractfile(info))  # type: ignore[misc]
+                yield _Member(info.name, functools.partial(_open_tar_entry, tar, info))
         # tarfile stops at the end mark; the compressed stream's own checksum is behind it.
-        while block := tar.fileobj.read(_BLOCK_BYTES):  # type: ignore[union-attr]
-            budget.spend_bytes(len(block))
+        while block := tar.fileobj.read(_BLOCK_BYTES):
+            budget.spend(len(block), entries=0)
+
+
+def _open_tar_entry(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    entry = tar.extractfile(info)
+    if entry is None:  # Only for what is no regular file.
+        raise ValueError(f"cannot read {info.name!r}")
+    return entry
 
 
 def _zip_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as zip_file:
         for info in zip_file.infolist():
-            budget.spend_entry()
+            budget.spend(info.file_size)  # What zipfile reads at most, whatever the entry expands to.
             _safe_relative_path(info.filename)
             file_type = stat.S_IFMT(info.external_attr >> 16)
             if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise UserError(f"its entry {info.filename!r} is a link or a device")
             if not info.is_dir():
-                yield _Member(info.filename, lambda info=info: zip_file.open(info))  # type: ignore[misc]
+                yield _Member(info.filename, functools.partial(zip_file.open, info))
 
 
-def _extract_member(member: _Member, target: Path, budget: _Budget) -> None:
+def _extract_member(member: _Member, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with member.open() as source, target.open("wb") as sink:
-        while block := source.read(_BLOCK_BYTES):
-            budget.spend_bytes(len(block))
-            sink.write(block)
+        shutil.copyfileobj(source, sink, _BLOCK_BYTES)

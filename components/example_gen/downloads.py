@@ -1,6 +1,6 @@
 """Preparation of TFDS datasets that come from the network: retries, progress, and messages a user can act on.
 
-Called by `components.example_gen.builders`.
+Called by `components.example_gen.preparation`.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, NonMatchingChecksumError):
         return "what arrived does not have the registered SHA-256 checksum"
     if isinstance(error, requests.ConnectionError):
-        return f"no connection to {error.request.url if error.request else 'its host'}"
+        return "no connection to " + str(error.request.url if error.request else "its host")
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 

@@ -1,6 +1,6 @@
 """A lock between processes, for caches that several runs may fill at once.
 
-Called by `components.example_gen.sources` and `components.example_gen.builders`.
+Called by `components.example_gen.sources` and `components.example_gen.preparation`.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -21,6 +21,8 @@ from components.example_gen.locks import exclusive_lock
 
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 MIN_CLASSES: Final = 2
+# How much of a fingerprint names a photo set, as the version of a dataset or a folder of prepared data.
+FINGERPRINT_DIGITS: Final = 16
 _ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 _HASHING_THREADS: Final = 4
 
@@ -40,7 +42,7 @@ class PhotoSet:
 
     name: str
     root: Path
-    photos: tuple[str, ...]
+    photos: tuple[str, ...] = field(repr=False)
     class_names: tuple[str, ...]
     fingerprint: str
     ignored: int

@@ -26,7 +26,7 @@ _LARGEST_DISTANCE: Final = 10
 class ImageValidatorSpec(component_spec.ComponentSpec):
     """Inputs, outputs and parameters of ImageValidator."""
 
-    PARAMETERS = {  # noqa: RUF012
+    PARAMETERS = {
         "max_quarantine_share": component_spec.ExecutionParameter(type=float),
         "cross_split_duplicates": component_spec.ExecutionParameter(type=str),
         "near_duplicate_distance": component_spec.ExecutionParameter(type=int),
@@ -34,8 +34,8 @@ class ImageValidatorSpec(component_spec.ComponentSpec):
         "max_bytes": component_spec.ExecutionParameter(type=int),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}  # noqa: RUF012
-    OUTPUTS = {  # noqa: RUF012
+    INPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+    OUTPUTS = {
         "valid_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "quarantine": component_spec.ChannelParameter(type=Quarantine),
     }
@@ -44,8 +44,8 @@ class ImageValidatorSpec(component_spec.ComponentSpec):
 class ImageValidator(base_beam_component.BaseBeamComponent):
     """Passes on the photos that can be trained on and lists the others.
 
-    Outputs: `valid_examples`, of the input's splits and contract, with `split_counts` and `class_counts` of what is left;
-    `quarantine`, see `artifacts.Quarantine`.
+    Outputs: `valid_examples`, with the input's splits and contract and the counts of what is left; `quarantine`, see
+    `artifacts.Quarantine`.
     """
 
     SPEC_CLASS = ImageValidatorSpec
@@ -54,6 +54,7 @@ class ImageValidator(base_beam_component.BaseBeamComponent):
     def __init__(
         self,
         examples: types.BaseChannel,
+        *,
         max_quarantine_share: float = 0.05,
         cross_split_duplicates: str = CrossSplitDuplicates.DROP_FROM_EVALUATION.value,
         near_duplicate_distance: int = 4,

@@ -1,9 +1,10 @@
 """Finds photos that are the same picture, byte for byte or nearly so.
 
-Called by `transforms.JudgePhotos`. Near-duplicates are pairs whose perceptual hashes differ in few bits; comparing all
+Called by `transforms.ValidatePhotos`. Near-duplicates are pairs whose perceptual hashes differ in few bits; comparing all
 pairs would grow with the square of the data set, so only photos that share a band of the hash are compared.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -18,7 +19,7 @@ from components.image_validator.photo import Photo
 _DHASH_FACTOR: Final = 2
 _HASH_BITS: Final = 64
 
-Content = tuple[bytes, int, int]  # (SHA-256, pHash, dHash) of a file
+Content = tuple[bytes, bytes, bytes]  # (SHA-256, pHash, dHash) of a file
 Band = tuple[int, int]  # (number of the band, its bits)
 Link = tuple[bytes, bytes]  # SHA-256 of two files that show the same picture
 
@@ -121,16 +122,18 @@ def _content_of(photo: Photo) -> Iterator[Content]:
 
 
 def _with_bands(content: Content, num_bands: int) -> Iterator[tuple[Band, Content]]:
-    phash = content[1]
+    phash = int.from_bytes(content[1], "big")
     edges = [_HASH_BITS * band // num_bands for band in range(num_bands + 1)]
-    for band, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for band, (low, high) in enumerate(itertools.pairwise(edges)):
         yield (band, phash >> low & (1 << high - low) - 1), content
 
 
 def _links_in_band(element: tuple[Band, Iterable[Content]], distance: int) -> Iterator[Link]:
     contents = sorted(element[1])
+    if len(contents) == 1:
+        return
     digests, phashes, dhashes = zip(*contents, strict=True)
-    phash, dhash = np.array(phashes, np.uint64), np.array(dhashes, np.uint64)
+    phash, dhash = _as_array(phashes), _as_array(dhashes)
     sets = _DisjointSets()  # k equal pictures need k - 1 links, not one for each of their pairs
     for index, digest in enumerate(digests):
         rest = slice(index + 1, None)
@@ -142,8 +145,12 @@ def _links_in_band(element: tuple[Band, Iterable[Content]], distance: int) -> It
                 yield digest, other
 
 
-def _differing_bits(one: np.uint64, others: np.ndarray) -> np.ndarray:
-    return np.unpackbits((one ^ others).view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
+def _as_array(hashes: Iterable[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, _HASH_BITS // 8)
+
+
+def _differing_bits(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.unpackbits(one ^ others, axis=1).sum(axis=1)
 
 
 def _with_representative(photo: Photo, representatives: dict[bytes, bytes]) -> tuple[bytes, Photo]:

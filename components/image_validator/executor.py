@@ -12,8 +12,9 @@ from tfx.types import artifact_utils
 from components import constants
 from components.image_validator.artifacts import SUMMARY_FILE
 from components.image_validator.inspection import Limits
+from components.image_validator.split_io import Split
 from components.image_validator.summary import Summary, check_usable
-from components.image_validator.transforms import Options, Split, ValidatePhotos
+from components.image_validator.transforms import Options, ValidatePhotos
 from components.image_validator.verdicts import CrossSplitDuplicates
 from components.util import examples_io
 

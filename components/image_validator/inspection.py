@@ -8,6 +8,7 @@ that a decompression bomb is never decoded, and explains what TensorFlow could n
 import dataclasses
 import io
 import re
+import warnings
 from typing import Final
 
 import imagehash
@@ -20,10 +21,14 @@ from components.image_validator.photo import Finding, Fingerprint, Inspection, R
 
 # pHash reads 32x32 pixels; the other hash needs fewer.
 _THUMBNAIL_SIZE: Final = (32, 32)
-# Standard deviation of the thumbnail's gray levels (of 255) below which hashes describe noise: blank frames, not photos.
+# Standard deviation of the thumbnail's gray levels (0 to 255) below which hashes describe the noise of a blank frame.
 _MIN_TEXTURE: Final = 4.0
-_TENSORFLOW_NOISE: Final = re.compile(r"\{\{.*?\}\}|\[Op:.*?\]|\s+")
+# TensorFlow's node names and Pillow's object addresses, which differ between runs.
+_NOISE: Final = re.compile(r"\{\{.*?\}\}|\[Op:.*?\]|<\S+ object at \w+>|\s+")
 _MAX_DETAIL_LENGTH: Final = 200
+
+# `Limits.max_pixels` says what is too large; Pillow's warning would only repeat it, once per process.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +66,14 @@ def inspect(image: bytes, limits: Limits) -> Inspection:
         with Image.open(io.BytesIO(image), formats=USABLE_FORMATS) as header:
             color_mode = header.mode
             finding = _check_header(header, image_format.name, limits)
-        pixels = None if finding else tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
+        if not finding:
+            pixels = tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
+            return Inspection(None, image_format.name, color_mode, fingerprint(pixels))
     except Image.DecompressionBombError as error:
         finding = Finding(Reason.TOO_MANY_PIXELS, _one_line(error))
     except Exception as error:
         finding = _explain(image, error)
-    return Inspection(finding, image_format.name, color_mode, None if finding else fingerprint(pixels))
+    return Inspection(finding, image_format.name, color_mode)
 
 
 def fingerprint(pixels: np.ndarray) -> Fingerprint | None:
@@ -85,11 +92,11 @@ def fingerprint(pixels: np.ndarray) -> Fingerprint | None:
     gray = Image.fromarray(pixels).convert("L").resize(_THUMBNAIL_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if np.asarray(gray).std() < _MIN_TEXTURE:
         return None
-    return Fingerprint(_as_int(imagehash.phash(gray)), _as_int(imagehash.dhash(gray)))
+    return Fingerprint(_as_bytes(imagehash.phash(gray)), _as_bytes(imagehash.dhash(gray)))
 
 
-def _as_int(image_hash: imagehash.ImageHash) -> int:
-    return int.from_bytes(np.packbits(image_hash.hash).tobytes(), "big")
+def _as_bytes(image_hash: imagehash.ImageHash) -> bytes:
+    return np.packbits(image_hash.hash).tobytes()
 
 
 def _check_file(image: bytes, image_format: FileFormat, limits: Limits) -> Finding | None:
@@ -105,8 +112,6 @@ def _check_file(image: bytes, image_format: FileFormat, limits: Limits) -> Findi
 
 def _check_header(header: Image.Image, image_format: str, limits: Limits) -> Finding | None:
     width, height = header.size
-    if not width or not height:
-        return Finding(Reason.ZERO_SIZE, f"{width}x{height} pixels")
     if width * height > limits.max_pixels:
         return Finding(
             Reason.TOO_MANY_PIXELS, f"{width:,}x{height:,} pixels, at most {limits.max_pixels:,} in all are allowed"
@@ -129,5 +134,5 @@ def _explain(image: bytes, error: Exception) -> Finding:
 
 
 def _one_line(error: Exception) -> str:
-    text = _TENSORFLOW_NOISE.sub(" ", getattr(error, "message", str(error))).strip()
+    text = _NOISE.sub(" ", getattr(error, "message", str(error))).strip()
     return f"{type(error).__name__}: {text}"[:_MAX_DETAIL_LENGTH]

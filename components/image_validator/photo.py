@@ -16,7 +16,6 @@ class Reason(str, enum.Enum):
     TOO_MANY_BYTES = "too_many_bytes"
     NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED_FORMAT = "unsupported_format"
-    ZERO_SIZE = "zero_size"
     TOO_MANY_PIXELS = "too_many_pixels"
     ANIMATED = "animated"
     TRUNCATED = "truncated"
@@ -45,10 +44,10 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Fingerprint:
-    """Perceptual hashes of a photo, 64 bits each (see `inspection.fingerprint`)."""
+    """Perceptual hashes of a photo, 8 bytes each (see `inspection.fingerprint`)."""
 
-    phash: int
-    dhash: int
+    phash: bytes
+    dhash: bytes
 
 
 @dataclasses.dataclass(frozen=True)

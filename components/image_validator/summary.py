@@ -16,7 +16,6 @@ _PHRASES: Final[Mapping[str, str]] = {
     Reason.TOO_MANY_BYTES.value: "too many bytes",
     Reason.NOT_AN_IMAGE.value: "not an image",
     Reason.UNSUPPORTED_FORMAT.value: "in an unsupported format",
-    Reason.ZERO_SIZE.value: "without pixels",
     Reason.TOO_MANY_PIXELS.value: "too many pixels",
     Reason.ANIMATED.value: "animated",
     Reason.TRUNCATED.value: "truncated",
@@ -77,8 +76,8 @@ class Summary:
         photos = sum(self.photos.values())
         line = f"{photos - self.num_quarantined:,} of {photos:,} photos usable"
         if self.quarantined:
-            counts = sorted(self.quarantined.items(), key=lambda item: (-item[1], item[0]))
-            line += ": " + ", ".join(f"{count:,} {_PHRASES[reason]}" for reason, count in counts)
+            by_count = sorted(self.quarantined.items(), key=lambda item: (-item[1], item[0]))
+            line += ": " + ", ".join(f"{count:,} {_PHRASES[reason]}" for reason, count in by_count)
         for counts, done in (
             (self.dropped_from_evaluation, "dropped from evaluation"),
             (self.moved_to_train, "moved to the train split"),

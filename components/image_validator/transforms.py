@@ -5,30 +5,17 @@ the photos while the verdicts are found.
 """
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import apache_beam as beam
-import tensorflow as tf
-from tfx.dsl.io import fileio
 
-from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY
-from components.image_validator.artifacts import LISTING_FILE, SUMMARY_FILE
-from components.image_validator.counting import (
-    CountKey,
-    class_name,
-    count_kept_duplicates,
-    count_photo,
-    make_summary,
-    output_split,
-)
+from components.image_validator.counting import count_kept_duplicates, count_photo
 from components.image_validator.duplicates import GroupDuplicates
-from components.image_validator.inspection import Limits, inspect
-from components.image_validator.photo import Photo, PhotoKey, Verdict, printable_id
+from components.image_validator.inspection import Limits
+from components.image_validator.listing import write_quarantine
+from components.image_validator.split_io import ReadSplits, Split, WriteSplits, to_photo
 from components.image_validator.verdicts import CrossSplitDuplicates, judge_duplicates, judge_photo
-from components.util.examples_io import KeyedExample, ReadExamples, WriteExamples
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -63,17 +50,21 @@ class ValidatePhotos(beam.PTransform):
         pipeline = pbegin.pipeline
         photos = (
             pipeline
-            | "ReadToInspect" >> _ReadSplits(self._splits)
-            | "InspectPhotos" >> beam.Map(_to_photo, self._options.limits)
+            | "ReadToInspect" >> ReadSplits(self._splits)
+            | "InspectPhotos" >> beam.Map(to_photo, self._options.limits)
         )
-        groups, verdicts = photos | "JudgePhotos" >> JudgePhotos(self._options)
+        groups = _find_groups(photos, self._options.near_duplicate_distance)
+        verdicts = (
+            photos | "JudgePhotos" >> beam.FlatMap(judge_photo),
+            groups | "JudgeDuplicates" >> beam.FlatMap(judge_duplicates, self._options.cross_split_duplicates),
+        ) | "FlattenVerdicts" >> beam.Flatten()
         verdict_of = beam.pvalue.AsDict(
             verdicts | "KeyByPhoto" >> beam.Map(lambda verdict: (verdict.photo.key, verdict))
         )
         _ = (
             pipeline
-            | "ReadToWrite" >> _ReadSplits(self._splits)
-            | "WriteSplits" >> _WriteSplits(self._splits, verdict_of)
+            | "ReadToWrite" >> ReadSplits(self._splits)
+            | "WriteSplits" >> WriteSplits(self._splits, verdict_of)
         )
         counts = (
             (
@@ -88,7 +79,7 @@ class ValidatePhotos(beam.PTransform):
             | "Once" >> beam.Create([self._quarantine_uri])
             | "WriteQuarantine"
             >> beam.Map(
-                _write_quarantine,
+                write_quarantine,
                 verdicts=beam.pvalue.AsIter(verdicts),
                 counts=beam.pvalue.AsDict(counts),
                 splits=[split.name for split in self._splits],
@@ -97,28 +88,11 @@ class ValidatePhotos(beam.PTransform):
         )
 
 
-class JudgePhotos(beam.PTransform):
-    """Turns photos into groups of duplicates and verdicts on the photos that do not simply pass."""
-
-    def __init__(self, options: Options) -> None:
-        """Remembers how to judge.
-
-        Args:
-            options: How photos are judged.
-        """
-        super().__init__()
-        self._options = options
-
-    def expand(self, photos: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
-        unusable = photos | "JudgeEach" >> beam.FlatMap(judge_photo)
-        if self._options.near_duplicate_distance < 0:
-            return photos.pipeline | "NoGroups" >> beam.Create([]), unusable
-        groups = (
-            photos
-            | "KeepUsable" >> beam.Filter(lambda photo: photo.inspection.finding is None)
-            | "GroupDuplicates" >> GroupDuplicates(self._options.near_duplicate_distance)
-        )
-        clashing = groups | "JudgeDuplicates" >> beam.FlatMap(judge_duplicates, self._options.cross_split_duplicates)
-        return groups, (unusable, clashing) | "FlattenVerdicts" >> beam.Flatten()
-
-
+def _find_groups(photos: beam.PCollection, near_duplicate_distance: int) -> beam.PCollection:
+    if near_duplicate_distance < 0:
+        return photos.pipeline | "NoGroups" >> beam.Create([])
+    return (
+        photos
+        | "KeepUsable" >> beam.Filter(lambda photo: photo.inspection.finding is None)
+        | "GroupDuplicates" >> GroupDuplicates(near_duplicate_distance)
+    )

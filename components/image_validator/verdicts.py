@@ -1,6 +1,6 @@
 """What happens to photos that are unusable, contradictory or in two splits at once.
 
-Called by `transforms.JudgePhotos`; pure functions of the photos and the configuration.
+Called by `transforms.ValidatePhotos`; pure functions of the photos and the configuration.
 """
 
 import enum

@@ -94,6 +94,8 @@ class ReadExamples(beam.PTransform):
 class WriteExamples(beam.PTransform):
     """Writes (id, serialized tf.Example) pairs as gzip TFRecords whose bytes depend on the examples alone.
 
+    Examples must be serialized with `SerializeToString(deterministic=True)` for that: protobuf maps have no order.
+
     An example's shard and its place there follow from a hash of its id, so that classes are mixed even if ids begin
     with the class name. A split without examples still gets its files. Returns the paths written.
     """

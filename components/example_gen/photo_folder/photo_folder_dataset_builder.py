@@ -1,6 +1,5 @@
 """TFDS builder of a user's own photos. Called by `components.example_gen.builders`."""
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -8,25 +7,22 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY
-from components.example_gen.sources import PhotoSet, photo_class
+from components.example_gen.sources import FINGERPRINT_DIGITS, PhotoSet, photo_class
 from components.progress import report_progress
 
-PROGRESS_INTERVAL = 1000
-_NAME_DIGITS = 16
+_REPORTS = 20
 
 
-@dataclasses.dataclass(eq=False)
 class PhotoFolderConfig(tfds.core.BuilderConfig):
     """One photo set; its fingerprint names the prepared dataset, so that changed photos are prepared anew."""
 
     photo_set: PhotoSet | None = None
 
 
-class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Photos in class-named folders, with their bytes as stored and their relative path as key."""
 
     VERSION = tfds.core.Version("1.0.0")
-    name = "photo_folder"
 
     def __init__(self, photo_set: PhotoSet, data_dir: str | None = None):
         """Creates the builder.
@@ -36,13 +32,17 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             data_dir: Where prepared datasets are kept, in `photo_folder/<fingerprint>/<version>`.
         """
         self._photo_set = photo_set
-        config = PhotoFolderConfig(name=photo_set.fingerprint[:_NAME_DIGITS], photo_set=photo_set)
+        config = tfds.core.BuilderConfig(name=photo_set.fingerprint[:FINGERPRINT_DIGITS])
         super().__init__(data_dir=data_dir, config=config)
 
     @property
     def photo_set(self) -> PhotoSet:
         """The photos, and the class names in label order."""
         return self._photo_set
+
+    def _create_builder_config(self, builder_config: Any, version: Any) -> tfds.core.BuilderConfig:
+        # TFDS warns of configurations not listed in BUILDER_CONFIGS.
+        return builder_config
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -65,12 +65,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
         photos = self._photo_set.photos
+        step = max(1, len(photos) // _REPORTS)
         labels = {name: label for label, name in enumerate(self._photo_set.class_names)}
-        for index, photo in enumerate(photos):
-            if index % PROGRESS_INTERVAL == 0:
-                report_progress("Reading photos", index, len(photos))
+        for index, photo in enumerate(photos, start=1):
             key = os.fsencode(photo)
             # Bytes and paths pass through tfds.features.Image as they are, decodable or not.
             image = (self._photo_set.root / photo).read_bytes()
             yield key, {IMAGE_KEY: image, LABEL_KEY: labels[photo_class(photo)], ID_KEY: key}
-        report_progress("Reading photos", len(photos), len(photos))
+            if index % step == 0 or index == len(photos):
+                report_progress("Reading photos", index, len(photos))

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from components.example_gen.synthetic_flowers.palette import chance
-from components.example_gen.synthetic_flowers.scenery import defocus
 
 _TILE = 512
 _MAX_SIDE = 400
+_LEAST_BLUR = 0.3  # pixels
 
 
 @functools.lru_cache(maxsize=1)
@@ -33,11 +33,11 @@ def expose(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     Returns:
         An RGB image of the same size.
     """
-    blur = rng.choice([0.0, rng.uniform(0.3, 1.2), rng.uniform(1.5, 4.5)], p=[0.5, 0.38, 0.12])
+    blur = rng.choice([0.0, rng.uniform(0.3, 1.2), rng.uniform(1.5, 4.5)], p=[0.53, 0.38, 0.09])
     image = defocus(image, float(blur) * max(image.size) / 280)
     if chance(rng, 0.04):
         image = _shake(image, rng)
-    contrast = rng.uniform(0.6, 1.3)
+    contrast = rng.uniform(0.7, 1.3)
     pixels = np.array(image, np.float32)
     pixels *= _light_map(rng, image.size)[..., None]
     pixels *= _white_balance(rng) * np.float32(contrast)
@@ -46,6 +46,11 @@ def expose(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     pixels += noise * np.float32(rng.choice([rng.uniform(0.5, 4), rng.uniform(6, 18)], p=[0.85, 0.15]))
     pixels += np.float32(118 * (1 - contrast) + rng.normal(6, 14))
     return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
+
+
+def defocus(image: Image.Image, radius: float) -> Image.Image:
+    """Blurs by `radius` pixels, or returns the image as it is when that would not show."""
+    return image.filter(ImageFilter.GaussianBlur(float(radius))) if radius > _LEAST_BLUR else image
 
 
 def _shake(image: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -33,8 +33,7 @@ class Pose:
     def apply(self, points: Array) -> Array:
         """Maps points [..., 2] to pixels [..., 2]."""
         cos, sin = np.cos(self.lean) * self.radius, np.sin(self.lean) * self.radius
-        x, y = points[..., 0], points[..., 1] * self.squash
-        return np.stack([x * cos - y * sin + self.x, x * sin + y * cos + self.y], axis=-1)
+        return points @ np.array([[cos, sin], [-sin * self.squash, cos * self.squash]]) + (self.x, self.y)
 
     def at(self, x: float, y: float, scale: float = 1.0, squash: float | None = None) -> "Pose":
         """Returns the pose of a part at (x, y) of this one, `scale` times as large."""

@@ -149,10 +149,10 @@ def _sepals(canvas: Canvas, pose: Pose, rng: np.random.Generator, angles: Array,
 
 
 def draw_rose(canvas: Canvas, pose: Pose, rng: np.random.Generator) -> None:
-    """Draws a rose: the spiral of petals seen from the front, or in three of ten a goblet from the side."""
+    """Draws a rose: the spiral of petals seen from the front, or in one of four a goblet from the side."""
     color = pick(rng, _ROSE_COLORS)
     layers = int(rng.integers(5, 9)) if pose.radius > _FINE_RADIUS else 4
-    if chance(rng, 0.3):
+    if chance(rng, 0.25):
         _draw_rose_goblet(canvas, pose, rng, color, layers)
         return
     if chance(rng, 0.6):

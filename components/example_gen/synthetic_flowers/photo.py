@@ -71,25 +71,25 @@ def _backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """The background out of focus, at times with blurred flowers of any species in it."""
     half = (size[0] // 2, size[1] // 2)
     image = scenery.background(rng, half)
-    if chance(rng, 0.22):
+    if chance(rng, 0.16):
         canvas = Canvas(image)
         painter = _PAINTERS[_CLASS_NAMES[rng.integers(len(_CLASS_NAMES))]]
         for _ in range(int(rng.integers(1, 7))):
             x, y = rng.uniform(0, 1, 2) * half
-            painter(canvas, Pose(x, y, rng.uniform(0.05, 0.14) * max(half), rng.normal(0, 0.4), 0.8), rng)
-    image = scenery.defocus(image, rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.2, 5)]) * max(half) / 140)
-    image = image.resize(size, Image.Resampling.BICUBIC)
+            painter(canvas, Pose(x, y, rng.uniform(0.03, 0.11) * max(half), rng.normal(0, 0.4), 0.8), rng)
+    image = camera.defocus(image, rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.2, 5)]) * max(half) / 140)
+    image = image.resize(size, Image.Resampling.BILINEAR)
     return image.resize((size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING), Image.Resampling.NEAREST)
 
 
 def _arrange(rng: np.random.Generator, width: int, height: int) -> list[Pose]:
     """Places the flowers, farthest first: a close-up, a portrait, a group or a distant field."""
-    kind = rng.choice(["close", "portrait", "group", "field"], p=[0.26, 0.36, 0.25, 0.13])
+    kind = rng.choice(["close", "portrait", "group", "field"], p=[0.26, 0.38, 0.26, 0.1])
     least, most, count = {
         "close": (0.36, 0.7, 1),
         "portrait": (0.17, 0.36, 1),
         "group": (0.11, 0.26, int(rng.integers(2, 7))),
-        "field": (0.03, 0.09, int(rng.integers(5, 22))),
+        "field": (0.04, 0.09, int(rng.integers(5, 22))),
     }[kind]
     scale = rng.uniform(least, most)
     spread = 0.15 if count == 1 else 0.34

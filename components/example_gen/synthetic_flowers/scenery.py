@@ -4,7 +4,7 @@ Called by `photo`. Nothing here depends on the species.
 """
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from components.example_gen.synthetic_flowers.canvas import Canvas, Pose
 from components.example_gen.synthetic_flowers.foliage import FRAME, GREENS, draw_grass, draw_leaves
@@ -17,7 +17,6 @@ _WALLS = colors(
     "d8d0c0", "b8a898", "e8e4dc", "90989c", "c89878", "304050", "1a1a1c", "a8b8a0", "702a2a", "e0c060", "d090a0"
 )
 _BOKEH = colors("f0e0a0", "a8c870", "ffffff", "f0a0b0", "f2cf40", "80a0d0", "d04040", "c8d8a0", "b080c0")
-_LEAST_BLUR = 0.3  # pixels
 
 
 def _gradient(rng: np.random.Generator, size: tuple[int, int], first: Array, second: Array) -> Image.Image:
@@ -130,8 +129,3 @@ def _insect(canvas: Canvas, rng: np.random.Generator) -> None:
     wings = Petals(np.array([0.5, -0.5, 2.6, -2.6]), rng.uniform(0.8, 1.6), 0.45)
     canvas.polygons(pose, wings.outline(leaf_profile), jitter(rng, wing, 4, 0.08))
     canvas.disc(Pose(pose.x, pose.y, size, pose.lean, 0.35), 0.75, np.array([40.0, 28.0, 16.0]))
-
-
-def defocus(image: Image.Image, radius: float) -> Image.Image:
-    """Blurs by `radius` pixels, or returns the image as it is when that would not show."""
-    return image.filter(ImageFilter.GaussianBlur(float(radius))) if radius > _LEAST_BLUR else image

@@ -4,6 +4,7 @@ Called by `composites`, `cups` and `scenery`.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -54,13 +55,21 @@ class Petals:
         Returns:
             Polygons [P, 18, 2].
         """
-        half = profile(_STEPS) * (np.reshape(self.widths, (-1, 1)) * width)
+        half = _half_widths(profile) * (np.reshape(self.widths, (-1, 1)) * width)
         along = self.start + _STEPS * (np.reshape(self.lengths, (-1, 1)) * length - self.start)
         across = np.reshape(self.bends, (-1, 1)) * length * _STEPS**2
-        u = np.concatenate([along, along[:, ::-1]], axis=1)
-        v = np.concatenate([across + half, (across - half)[:, ::-1]], axis=1)
         cos, sin = np.cos(self.angles)[:, None], np.sin(self.angles)[:, None]
-        return np.stack([u * cos - v * sin, u * sin + v * cos], axis=-1)
+        there, back = slice(None, len(_STEPS)), slice(None, len(_STEPS) - 1, -1)
+        points = np.empty((len(self.angles), 2 * len(_STEPS), 2))
+        for side, edge in ((there, across + half), (back, across - half)):
+            points[:, side, 0] = along * cos - edge * sin
+            points[:, side, 1] = along * sin + edge * cos
+        return points
+
+
+@functools.lru_cache
+def _half_widths(profile: Profile) -> Array:
+    return profile(_STEPS)
 
 
 def interleave(*layers: Array) -> Array:

@@ -80,6 +80,8 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             raise UserError(f"expected either a dataset or photos, received dataset={dataset!r} and photos={photos!r}")
         if split_method not in splits.SPLIT_METHODS:
             raise UserError(f"split method must be one of {', '.join(splits.SPLIT_METHODS)}, received {split_method!r}")
+        if num_photos is not None and num_photos < 1:
+            raise UserError(f"the number of photos must be at least 1, received {num_photos}")
         splits.check_split_fractions(split_fractions)
         by_hash = split_method == "hash"
         spec = TfdsExampleGenSpec(

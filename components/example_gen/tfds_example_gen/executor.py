@@ -21,6 +21,7 @@ from tfx.utils import proto_utils
 from components import constants
 from components.errors import UserError
 from components.example_gen import builders
+from components.example_gen.preparation import prepare_dataset
 from components.example_gen.splits import split_slices
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         fingerprint = exec_properties["fingerprint"]
         if fingerprint not in ("", builders.describe_builder(builder).fingerprint):
             raise UserError("the photos or the dataset have changed since the run began: please run again")
-        self._builder = builders.prepare_dataset(builder)
+        self._builder = prepare_dataset(builder)
         description = builders.describe_builder(builder)
         self._class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
         super().Do(input_dict, output_dict, _with_slices(exec_properties, self._builder))

@@ -1,5 +1,6 @@
 """Which examples go where."""
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -27,12 +28,12 @@ def test_tf_flowers_splits_are_the_reference_ones():
         "validation": "train[1835:2753]",
         "test": "train[2753:3670]",
     }
-    assert [3670 - 1835 - 917, 2753 - 1835, 3670 - 2753] == [918, 918, 917]
+    assert (1835, 2753 - 1835, 3670 - 2753) == (1835, 918, 917)
 
 
 def test_own_splits_are_used_and_missing_ones_carved_from_train():
     assert split_slices({"train": 10, "validation": 3, "test": 4}, DEFAULT) == {
-        "train": "train",
+        "train": "train[0:10]",
         "validation": "validation",
         "test": "test",
     }
@@ -60,7 +61,7 @@ def test_slices_are_disjoint_cover_everything_and_keep_to_the_fractions(count, p
     sizes = {"train": count, **dict.fromkeys(own, 7)}
     slices = split_slices(sizes, [float(fraction) for fraction in fractions])
     selected = [positions(slices[split], sizes) for split in SPLITS]
-    everything = sorted(sum(selected, []))
+    everything = sorted(example for part in selected for example in part)
     assert everything == sorted((source, index) for source, size in sizes.items() for index in range(size))
     if not own:
         assert all(abs(len(part) - count * share) <= 1 for part, share in zip(selected, fractions, strict=True))
@@ -71,9 +72,12 @@ def test_hash_buckets_have_the_fractions():
     assert sum(hash_buckets((0.3333, 0.3333, 0.3334)).values()) == HASH_BUCKETS
 
 
-@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (1.5, -0.25, -0.25), (0.5, 0.25, "x")])
+@pytest.mark.parametrize(
+    "fractions", [(0.5, 0.5), (0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (1.5, -0.25, -0.25), (0.5, 0.25, "x")]
+)
 def test_bad_fractions_are_named(fractions):
-    with pytest.raises(UserError, match=r"split fractions must be .* received 0\.5|split fractions must be .* received 1"):
+    received = ", ".join(map(str, fractions))
+    with pytest.raises(UserError, match=f"split fractions must be .* received {re.escape(received)}$"):
         split_slices({"train": 4}, fractions)
 
 

@@ -1,0 +1,83 @@
+"""Prepared TFDS datasets, made once and kept.
+
+Called by the TfdsExampleGen executor.
+"""
+
+import contextlib
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from components.errors import UserError
+from components.example_gen.downloads import download_and_prepare
+from components.example_gen.locks import exclusive_lock
+from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
+from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import SyntheticFlowers
+
+logger = logging.getLogger(__name__)
+
+_OWN_BUILDERS: Final = (SyntheticFlowers, PhotoFolder)
+_STALE_SECONDS: Final = 24 * 3600
+
+
+def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
+    """Downloads and prepares a dataset unless a complete copy is there.
+
+    Args:
+        builder: From `components.example_gen.builders.make_builder`.
+
+    Returns:
+        A builder that reads the prepared dataset and can be sent to Beam workers: it needs nothing but the files.
+
+    Raises:
+        UserError: A download failed, the disk is full, or the folder cannot be written.
+    """
+    tfds.disable_progress_bar()
+    root = str(builder.data_dir_root)
+    lock = contextlib.nullcontext() if "://" in root else exclusive_lock(Path(root) / f"{builder.name}.lock")
+    try:
+        with lock:
+            if not _is_complete(builder):
+                _prepare(builder)
+    except (OSError, tf.errors.OpError, RuntimeError) as error:
+        cause = error.__cause__ or error  # TFDS wraps what fails while it writes.
+        if not isinstance(cause, (OSError, tf.errors.OpError)):
+            raise
+        reason = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:300]
+        raise UserError(f"cannot prepare {builder.name} in {root!r}: {reason}") from error
+    return tfds.builder_from_directory(builder.data_dir)
+
+
+def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+    logger.info("Preparing %s %s in %s", builder.name, builder.version, builder.data_dir)
+    is_own = isinstance(builder, _OWN_BUILDERS)
+    # Under the lock what an own builder left unfinished is nobody's; a hosted dataset may be another program's.
+    _remove_unfinished(Path(builder.data_dir).parent, 0 if is_own else _STALE_SECONDS)
+    config = tfds.download.DownloadConfig(
+        # Files of an incomplete copy are written again; complete downloads are kept.
+        download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS,
+        try_download_gcs=False,
+    )
+    # TFDS prints these two messages past every logger.
+    builder._log_download_bytes = builder._log_download_done = lambda: None
+    if is_own:
+        builder.download_and_prepare(download_config=config)
+    else:
+        download_and_prepare(builder, config)
+
+
+def _is_complete(builder: tfds.core.DatasetBuilder) -> bool:
+    splits = builder.info.splits.values()
+    return builder.is_prepared() and all(path.exists() for split in splits for path in split.filepaths)
+
+
+def _remove_unfinished(folder: Path, min_age_seconds: float) -> None:
+    """Removes what killed preparations left: TFDS writes into `incomplete.<random>_<version>` and renames that."""
+    for leftover in folder.glob("incomplete.*"):
+        if time.time() - leftover.stat().st_mtime >= min_age_seconds:
+            shutil.rmtree(leftover, ignore_errors=True)

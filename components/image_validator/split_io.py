@@ -1,0 +1,119 @@
+"""Between serialized examples in splits and the records of `photo`.
+
+Called by `transforms.ValidatePhotos`.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import apache_beam as beam
+import tensorflow as tf
+
+from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.image_validator.counting import output_split
+from components.image_validator.inspection import Limits, inspect
+from components.image_validator.photo import Photo, PhotoKey, Verdict
+from components.util.examples_io import KeyedExample, ReadExamples, WriteExamples
+
+SplitExample = tuple[str, bytes]  # (split, serialized tf.Example)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Where a split is read and written.
+
+    Attributes:
+        name: Such as "train".
+        input_uri: Folder it is read from.
+        output_uri: Folder it is written to.
+        num_shards: Files to write, at least 1.
+    """
+
+    name: str
+    input_uri: str
+    output_uri: str
+    num_shards: int
+
+
+def to_photo(example: SplitExample, limits: Limits) -> Photo:
+    """Inspects the photo of an example.
+
+    Args:
+        example: Split and serialized tf.Example; a missing image is an empty one, a missing label -1.
+        limits: How large a photo may be.
+    """
+    (split, example_id, digest), parsed, image = _parse(example)
+    labels = parsed.features.feature[LABEL_KEY].int64_list.value
+    return Photo(split, example_id, labels[0] if labels else -1, digest, inspect(image, limits))
+
+
+class ReadSplits(beam.PTransform):
+    """Reads all splits as (split, serialized tf.Example)."""
+
+    def __init__(self, splits: Sequence[Split]) -> None:
+        """Remembers what to read.
+
+        Args:
+            splits: The splits of the examples.
+        """
+        super().__init__()
+        self._splits = splits
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
+        return [
+            pbegin.pipeline
+            | f"ReadSplit[{split.name}]" >> ReadExamples(split.input_uri)
+            | f"TagSplit[{split.name}]" >> beam.Map(lambda serialized, name=split.name: (name, serialized))
+            for split in self._splits
+        ] | beam.Flatten()
+
+
+class WriteSplits(beam.PTransform):
+    """Writes the examples that may stay to the split where they may."""
+
+    def __init__(self, splits: Sequence[Split], verdict_of: beam.pvalue.AsDict) -> None:
+        """Remembers where to write.
+
+        Args:
+            splits: The splits of the examples.
+            verdict_of: All verdicts, by the key of their photo.
+        """
+        super().__init__()
+        self._splits = splits
+        self._verdict_of = verdict_of
+
+    def expand(self, examples: beam.PCollection) -> beam.PCollection:
+        names = [split.name for split in self._splits]
+        by_split = (
+            examples
+            | "ChooseSplit" >> beam.FlatMap(_to_output_split, self._verdict_of)
+            | "PartitionBySplit" >> beam.Partition(lambda example, _: names.index(example[0]), len(names))
+        )
+        return [
+            examples_of_split
+            | f"DropSplitName[{split.name}]" >> beam.Map(lambda example: example[1])
+            | f"WriteSplit[{split.name}]" >> WriteExamples(split.output_uri, split.num_shards)
+            for split, examples_of_split in zip(self._splits, by_split, strict=True)
+        ] | "FlattenPaths" >> beam.Flatten()
+
+
+def _parse(example: SplitExample) -> tuple[PhotoKey, tf.train.Example, bytes]:
+    split, serialized = example
+    parsed = tf.train.Example.FromString(serialized)
+    image = _first_bytes(parsed, IMAGE_KEY)
+    return (split, _first_bytes(parsed, ID_KEY), hashlib.sha256(image).digest()), parsed, image
+
+
+def _first_bytes(example: tf.train.Example, key: str) -> bytes:
+    values = example.features.feature[key].bytes_list.value
+    return values[0] if values else b""
+
+
+def _to_output_split(
+    example: SplitExample, verdict_of: Mapping[PhotoKey, Verdict]
+) -> Iterator[tuple[str, KeyedExample]]:
+    key, _, _ = _parse(example)
+    split = output_split(example[0], verdict_of.get(key))
+    if split:
+        yield split, (key[1], example[1])

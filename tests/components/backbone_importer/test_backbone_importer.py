@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import pytest
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.backbone_importer.component import BackboneImporter
+from components.backbone_importer.executor import Executor
+from components.backbones.digest import content_digest
+from components.backbones.saved_model import save_feature_vector
+from components.errors import UserError
+
+import tensorflow as tf  # isort: skip
+import tensorflow_hub as hub  # isort: skip
+
+
+class MeanColour(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = tf.Variable(2.0)
+
+    def __call__(self, images, training=False):
+        del training
+        return self.scale * tf.reduce_mean(images, axis=[1, 2])
+
+
+@pytest.fixture
+def backbone(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
+    save_feature_vector(MeanColour(), tmp_path / "backbone", (4, 5))
+    return str(tmp_path / "backbone")
+
+
+def _run(component, uri):
+    model = standard_artifacts.Model()
+    model.uri = str(uri)
+    Executor().Do({}, {"model": [model]}, component.exec_properties)
+    return model
+
+
+def test_imports_a_backbone_as_the_trainers_base_model(backbone, tmp_path):
+    digest = content_digest(backbone)
+    model = _run(BackboneImporter(backbone, image_size=(4, 5), digest=digest), tmp_path / "model")
+    properties = {
+        name: model.get_custom_property(name)
+        for name in ("backbone_handle", "backbone_digest", "image_size", "feature_size", "backbone_license")
+    }
+    assert properties == {
+        "backbone_handle": backbone,
+        "backbone_digest": digest,
+        "image_size": json.dumps([4, 5]),
+        "feature_size": 3,
+        "backbone_license": "unknown",
+    }
+    copied = path_utils.serving_model_path(model.uri)
+    assert Path(copied) == tmp_path / "model" / "Format-Serving"
+    assert content_digest(copied) == digest
+    assert hub.KerasLayer(copied)(tf.ones([2, 4, 5, 3])).numpy().tolist() == [[2.0] * 3] * 2
+
+
+def test_a_changed_backbone_is_refused_before_anything_is_written(backbone, tmp_path):
+    component = BackboneImporter(backbone, digest="0" * 64)
+    with pytest.raises(UserError, match=f"content digest {content_digest(backbone)} where 0000"):
+        _run(component, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_wrong_image_size_is_refused(backbone, tmp_path):
+    with pytest.raises(UserError, match="4x5 pixels where 224x224"):
+        _run(BackboneImporter(backbone, image_size=(224, 224)), tmp_path / "model")
+
+
+def test_the_cache_key_holds_the_backbone_its_content_and_the_code(backbone):
+    def key(*args, **kwargs):
+        return tuple(sorted(BackboneImporter(*args, **kwargs).exec_properties.items()))
+
+    assert key("mobilenet_v2") == key("mobilenet_v2")
+    assert len({key(backbone), key("mobilenet_v2"), key(backbone, digest="1"), key(backbone, image_size=(4, 5))}) == 4
+    assert BackboneImporter(backbone).exec_properties["code_digest"]

@@ -1,0 +1,138 @@
+"""What is a photo, what is a class, and what a user is told when there are none."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from components.errors import UserError
+from components.example_gen import sources
+from components.example_gen.sources import scan_photos
+
+ODD_CLASS = "a <b>\"'& ü\n日本"
+ODD_PHOTO = "x y\n\"'<script>é\\.JPG"
+
+
+def write(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(os.fsencode(name))
+    return root
+
+
+def test_photos_are_found_by_suffix_and_the_rest_is_counted(tmp_path: Path):
+    root = write(tmp_path / "set", "b/1.jpg", "b/2.JPEG", "a/3.png", "a/sub/4.GIF", "c/5.bmp")
+    write(root, "LICENSE.txt", "top.jpg", "a/.hidden.jpg", "a/notes.txt", ".git/x/6.jpg", "__MACOSX/a/7.jpg", "d/e.txt")
+    photo_set = scan_photos(root, tmp_path / "cache")
+    assert photo_set.photos == ("a/3.png", "a/sub/4.GIF", "b/1.jpg", "b/2.JPEG", "c/5.bmp")
+    assert photo_set.class_names == ("a", "b", "c")
+    assert photo_set.class_counts == {"a": 2, "b": 2, "c": 1}
+    assert (photo_set.name, photo_set.ignored) == ("set", 7)
+
+
+def test_archives_and_top_level_folders_make_no_difference(tmp_path: Path, photo_folder: Path, write_tgz):
+    cache = tmp_path / "cache"
+    files = {f"flowers/{file.relative_to(photo_folder)}": file.read_bytes() for file in photo_folder.rglob("*.jpg")}
+    files["flowers/LICENSE.txt"] = b"free"
+    with zipfile.ZipFile(tmp_path / "flowers.zip", "w") as zip_file:
+        for name, content in files.items():
+            zip_file.writestr(name.removeprefix("flowers/"), content)
+    plain = scan_photos(photo_folder, cache)
+    for archive in (write_tgz(tmp_path / "flowers.tar.gz", files), tmp_path / "flowers.zip"):
+        unpacked = scan_photos(archive, cache)
+        assert unpacked.fingerprint == plain.fingerprint
+        assert unpacked.photos == plain.photos
+        assert (unpacked.name, unpacked.ignored) == ("flowers", 1)
+        assert scan_photos(archive, cache) == unpacked
+
+
+def test_every_change_changes_the_fingerprint(tmp_path: Path, photo_folder: Path):
+    def fingerprint() -> str:
+        return scan_photos(photo_folder, tmp_path).fingerprint
+
+    seen = {fingerprint()}
+    photo = photo_folder / "red" / "red 00.jpg"
+    photo.write_bytes(photo.read_bytes() + b"\0")
+    seen.add(fingerprint())
+    photo.rename(photo_folder / "red" / "renamed.jpg")
+    seen.add(fingerprint())
+    (photo_folder / "red" / "renamed.jpg").rename(photo_folder / "blue" / "renamed.jpg")
+    seen.add(fingerprint())
+    (photo_folder / "blue" / "renamed.jpg").unlink()
+    seen.add(fingerprint())
+    assert len(seen) == 5
+
+
+def test_a_damaged_unpacked_copy_is_replaced(tmp_path: Path, write_tgz):
+    archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "a/2.jpg": b"2", "b/3.jpg": b"3"})
+    intact = scan_photos(archive, tmp_path / "cache")
+    (intact.root / "a" / "2.jpg").unlink()
+    assert scan_photos(archive, tmp_path / "cache") == intact
+    assert (intact.root / "a" / "2.jpg").read_bytes() == b"2"
+
+
+def test_what_a_killed_run_left_is_neither_used_nor_kept(tmp_path: Path, write_tgz):
+    archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3"})
+    intact = scan_photos(archive, tmp_path / "cache")
+    folder = intact.root
+    shutil.copytree(folder, folder.with_suffix(".incomplete"))
+    folder.with_suffix(".json").unlink()
+    (folder / "a" / "1.jpg").write_bytes(b"half")
+    assert scan_photos(archive, tmp_path / "cache") == intact
+    assert not folder.with_suffix(".incomplete").exists()
+
+
+def test_odd_names_and_broken_links(tmp_path: Path):
+    root = write(tmp_path / "set", f"{ODD_CLASS}/{ODD_PHOTO}", "b/1.jpg")
+    (root / "b" / "broken.jpg").symlink_to("nowhere.jpg")
+    (root / "b" / "loop").symlink_to(root)
+    (root / "b" / "folder.jpg").mkdir()
+    os.mkfifo(root / "b" / "pipe.jpg")
+    photo_set = scan_photos(root, tmp_path)
+    assert photo_set.photos == tuple(sorted([f"{ODD_CLASS}/{ODD_PHOTO}", "b/1.jpg"]))
+
+
+def test_a_class_name_that_is_not_text_is_refused(tmp_path: Path):
+    root = write(tmp_path / "set", "a/1.jpg", "b/1.jpg")
+    write(root, os.fsdecode(b"\xff/1.jpg"))
+    with pytest.raises(UserError, match="not UTF-8"):
+        scan_photos(root, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "no photos in the folders"),
+        (["1.jpg", "2.jpg"], "no photos in the folders"),
+        (["a/1.txt", "b/2.webp"], "no photos in the folders"),
+        (["a/1.jpg", "b/2.txt"], "only one class, 'a'"),
+        (["top/a/1.jpg"], "only one class, 'a'"),
+    ],
+)
+def test_folders_without_classes_are_explained(tmp_path: Path, names: list[str], message: str):
+    root = tmp_path / "set"
+    root.mkdir()
+    with pytest.raises(UserError, match=message) as error:
+        scan_photos(write(root, *names), tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_paths_that_are_no_photos_are_explained(tmp_path: Path, write_tgz):
+    with pytest.raises(UserError, match="no photos at"):
+        scan_photos(tmp_path / "missing", tmp_path)
+    with pytest.raises(UserError, match="cannot unpack"):
+        scan_photos(write(tmp_path, "photos.tgz") / "photos.tgz", tmp_path / "cache")
+    with pytest.raises(UserError, match="is not safe to unpack"):
+        scan_photos(write_tgz(tmp_path / "evil.tgz", {"../a/1.jpg": b""}), tmp_path / "cache")
+    with pytest.raises(UserError, match="only one class"):
+        scan_photos(write_tgz(tmp_path / "one.tgz", {"a/1.jpg": b""}), tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.incomplete"))
+
+
+def test_scanning_loads_no_tensorflow():
+    code = f"import sys, {sources.__name__}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

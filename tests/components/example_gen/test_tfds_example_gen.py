@@ -1,0 +1,175 @@
+"""TfdsExampleGen: the transform on its own, and the executor with real artifacts on Beam."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+import tensorflow as tf
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.types import artifact_utils, standard_artifacts
+
+from components import constants
+from components.errors import UserError
+from components.example_gen.builders import DataSource, describe_source, make_builder
+from components.example_gen.preparation import prepare_dataset
+from components.example_gen.tfds_example_gen.component import TfdsExampleGen
+from components.example_gen.tfds_example_gen.executor import Executor, TfdsToExamples
+
+Photos = dict[str, tuple[bytes, int]]
+
+
+def parse(serialized: bytes) -> tuple[str, bytes, int]:
+    feature = tf.train.Example.FromString(serialized).features.feature
+    assert set(feature) == {constants.IMAGE_KEY, constants.LABEL_KEY, constants.ID_KEY}
+    (image,), (label,), (key,) = (
+        feature[constants.IMAGE_KEY].bytes_list.value,
+        feature[constants.LABEL_KEY].int64_list.value,
+        feature[constants.ID_KEY].bytes_list.value,
+    )
+    return key.decode(), image, label
+
+
+def run(root: Path, **arguments: object) -> standard_artifacts.Examples:
+    """Runs the component's executor; `root` receives the artifact and the prepared dataset."""
+    component = TfdsExampleGen(data_dir=str(root / "data"), **arguments)
+    examples = standard_artifacts.Examples()
+    examples.uri = str(root / "examples")
+    Executor().Do({}, {"examples": [examples]}, component.exec_properties)
+    return examples
+
+
+def read(examples: standard_artifacts.Examples) -> dict[str, Photos]:
+    """Reads the photos of every split, and checks that no key is there twice."""
+    splits = {}
+    for split in artifact_utils.decode_split_names(examples.split_names):
+        files = tf.io.gfile.glob(f"{artifact_utils.get_split_uri([examples], split)}/data_tfrecord-*.gz")
+        assert files
+        records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+        parsed = [parse(record) for record in records]
+        splits[split] = {key: (image, label) for key, image, label in parsed}
+        assert len(splits[split]) == len(parsed)
+    return splits
+
+
+def properties(examples: standard_artifacts.Examples) -> dict[str, object]:
+    return {
+        name: json.loads(examples.get_string_custom_property(name))
+        for name in (
+            constants.CLASS_NAMES_PROPERTY,
+            constants.SPLIT_COUNTS_PROPERTY,
+            constants.CLASS_COUNTS_PROPERTY,
+        )
+    }
+
+
+def stored(folder: Path) -> Photos:
+    names = sorted(path.name for path in folder.iterdir())
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.jpg")}
+    return {key: (file.read_bytes(), names.index(file.parent.name)) for key, file in files.items()}
+
+
+def test_a_slice_is_read_as_examples(tmp_path: Path, photo_folder: Path):
+    builder = prepare_dataset(make_builder(DataSource(photos=str(photo_folder), data_dir=str(tmp_path))))
+    with TestPipeline() as pipeline:
+        parts = [
+            pipeline | f"Read[{part}]" >> TfdsToExamples(builder, {}, part) for part in ("train[0:25]", "train[25:60]")
+        ]
+        parsed = parts | beam.Flatten() | beam.Map(lambda example: parse(example.SerializeToString()))
+        expected = [(key, image, label) for key, (image, label) in stored(photo_folder).items()]
+        assert_that(parsed, equal_to(expected))
+
+
+def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_folder: Path):
+    description = describe_source(DataSource(photos=str(photo_folder), data_dir=str(tmp_path)))
+    examples = run(tmp_path, photos=str(photo_folder), fingerprint=description.fingerprint)
+    splits = read(examples)
+    assert list(splits) == list(constants.SPLITS)
+    assert [len(photos) for photos in splits.values()] == [30, 15, 15]
+    assert {key: photo for photos in splits.values() for key, photo in photos.items()} == stored(photo_folder)
+
+    names = ["blue", "green", "red"]
+    counts = {split: Counter(key.split("/")[0] for key in photos) for split, photos in splits.items()}
+    assert properties(examples) == {
+        "class_names": names,
+        "split_counts": {"train": 30, "validation": 15, "test": 15},
+        "class_counts": {split: {name: counts[split][name] for name in names} for split in splits},
+    }
+    assert examples.get_string_custom_property(constants.DATASET_NAME_PROPERTY) == "my photos"
+    assert examples.get_string_custom_property(constants.DATASET_VERSION_PROPERTY) == description.version
+
+
+@pytest.mark.parametrize("split_method", ["count", "hash"])
+def test_splits_are_the_same_every_time(tmp_path: Path, photo_folder: Path, split_method: str):
+    arguments = {"photos": str(photo_folder), "split_method": split_method}
+    first = run(tmp_path / "first", **arguments)
+    second = run(tmp_path / "second", **arguments)
+    assert read(first) == read(second)
+    assert properties(first) == properties(second)
+
+
+def test_hash_splits_stay_when_photos_are_added(tmp_path: Path, photo_folder: Path, encode_image):
+    arguments = {"photos": str(photo_folder), "split_method": "hash"}
+    before = read(run(tmp_path / "before", **arguments))
+    for index in range(20):
+        (photo_folder / "red" / f"new {index}.jpg").write_bytes(encode_image(seed=index))
+    (photo_folder / "white").mkdir()
+    (photo_folder / "white" / "1.jpg").write_bytes(encode_image())
+    after_examples = run(tmp_path / "after", **arguments)
+    after = read(after_examples)
+    assert {key for photos in after.values() for key in photos} == set(stored(photo_folder))
+    for split in constants.SPLITS:
+        assert before[split].items() <= after[split].items()
+        assert len(before[split]) > 5
+    assert properties(after_examples)["split_counts"] == {split: len(after[split]) for split in after}
+
+
+def test_an_empty_split_is_written_and_counted(tmp_path: Path):
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "1.jpg").write_bytes(name.encode())
+    examples = run(tmp_path, photos=str(tmp_path / "set"))
+    assert [len(photos) for photos in read(examples).values()] == [1, 1, 0]
+    assert properties(examples)["split_counts"] == {"train": 1, "validation": 1, "test": 0}
+    assert properties(examples)["class_counts"]["test"] == {"a": 0, "b": 0}
+
+
+def test_synthetic_flowers_are_split_like_tf_flowers(tmp_path: Path):
+    examples = run(tmp_path, dataset="synthetic_flowers", num_photos=12)
+    splits = read(examples)
+    assert [len(photos) for photos in splits.values()] == [6, 3, 3]
+    assert len({key for photos in splits.values() for key in photos}) == 12
+    assert all(image.startswith(b"\xff\xd8") for photos in splits.values() for image, _ in photos.values())
+    assert examples.get_string_custom_property(constants.DATASET_NAME_PROPERTY) == "synthetic_flowers"
+
+
+def test_photos_that_changed_since_the_run_began_are_refused(tmp_path: Path, photo_folder: Path):
+    fingerprint = describe_source(DataSource(photos=str(photo_folder), data_dir=str(tmp_path))).fingerprint
+    (photo_folder / "red" / "red 00.jpg").unlink()
+    with pytest.raises(UserError, match="have changed"):
+        run(tmp_path, photos=str(photo_folder), fingerprint=fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "either a dataset or photos"),
+        ({"dataset": "tf_flowers", "photos": "photos"}, "either a dataset or photos"),
+        ({"dataset": "tf_flowers", "split_method": "random"}, "one of count, hash, received 'random'"),
+        ({"dataset": "tf_flowers", "split_fractions": (0.5, 0.5)}, "split fractions must be"),
+        ({"dataset": "synthetic_flowers", "num_photos": 0}, "at least 1, received 0"),
+    ],
+)
+def test_arguments_are_checked(arguments: dict[str, object], message: str):
+    with pytest.raises(UserError, match=message):
+        TfdsExampleGen(**arguments)
+
+
+def test_the_dataset_may_be_chosen_when_the_pipeline_runs():
+    dataset = RuntimeParameter(name="dataset", ptype=str, default="tf_flowers")
+    component = TfdsExampleGen(dataset=dataset)
+    assert component.exec_properties["dataset"] is dataset
+    assert component.outputs["examples"].type_name == standard_artifacts.Examples.TYPE_NAME

@@ -1,0 +1,294 @@
+"""ImageValidator on real artifacts, Beam runners and ML Metadata."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from photo_files import ANIMATED_GIF, HTML, JPEG, TRUNCATED, encode, jpeg, png_header, scene
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.components.common import importer
+from tfx.orchestration import metadata, pipeline
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.types import artifact_utils, standard_artifacts
+
+from components import constants
+from components.errors import UserError
+from components.image_validator.artifacts import Quarantine
+from components.image_validator.component import ImageValidator
+from components.image_validator.executor import Executor
+from components.util import examples_io
+
+MANY_WORKERS = ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]
+CLASS_NAMES = ["daisy", "roses"]
+Photos = list[tuple[str, int, bytes]]  # (id, label, file)
+
+GOOD = [(f"good {number}", number % 2, jpeg(number)) for number in range(100, 112)]
+RECODED = encode(scene(1), format="JPEG", quality=40)
+SPLITS: dict[str, Photos] = {
+    "train": [
+        *GOOD,
+        ("original", 0, jpeg(1)),
+        ("same class", 0, jpeg(1)),
+        ("conflict 0", 0, jpeg(2)),
+        ("gray", 1, encode(scene(3).convert("L"), **JPEG)),
+        ("cmyk", 1, encode(scene(4).convert("CMYK"), **JPEG)),
+        ("page.jpg", 1, HTML),
+    ],
+    "validation": [
+        ("only here", 0, jpeg(50)),
+        ("near copy", 0, RECODED),
+        ("conflict 1", 1, jpeg(2)),
+        ("cut off", 0, TRUNCATED),
+        ("in test too", 1, jpeg(6)),
+    ],
+    "test": [
+        ("only there", 0, jpeg(51)),
+        ("copy", 0, jpeg(1)),
+        ("also here", 1, jpeg(6)),
+        ("nothing", 1, b""),
+        ("moving", 0, ANIMATED_GIF),
+        ("bomb", 0, png_header(100_000, 90_000)),
+    ],
+}
+
+
+def make_examples(folder: Path, splits: dict[str, Photos]) -> standard_artifacts.Examples:
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(folder)
+    artifact.split_names = artifact_utils.encode_split_names(list(splits))
+    artifact.set_string_custom_property(constants.DATASET_NAME_PROPERTY, "test photos")
+    artifact.set_string_custom_property(constants.CLASS_NAMES_PROPERTY, json.dumps(CLASS_NAMES))
+    for split, photos in splits.items():
+        path = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+        path.parent.mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+            for photo_id, label, image in photos:
+                features = {
+                    constants.IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+                    constants.LABEL_KEY: tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+                    constants.ID_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[photo_id.encode()])),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString(deterministic=True))
+    return artifact
+
+
+class Result:
+    def __init__(self, folder: Path, splits: dict[str, Photos], beam_args: list[str] | None = None, **options: Any):
+        self.examples, self.quarantine = standard_artifacts.Examples(), Quarantine()
+        self.examples.uri, self.quarantine.uri = str(folder / "out"), str(folder / "quarantine")
+        component = ImageValidator(examples=channel_of(), **{"max_quarantine_share": 1.0} | options)
+        executor = Executor(BaseBeamExecutor.Context(beam_pipeline_args=beam_args or []))
+        executor.Do(
+            {"examples": [make_examples(folder / "in", splits)]},
+            {"valid_examples": [self.examples], "quarantine": [self.quarantine]},
+            dict(component.exec_properties),
+        )
+        self.summary = json.loads((folder / "quarantine" / "quarantine.json").read_text())
+        lines = (folder / "quarantine" / "quarantine.jsonl").read_text().splitlines()
+        self.listing = [json.loads(line) for line in lines]
+
+    def ids(self, split: str) -> list[str]:
+        files = tf.io.gfile.glob(f"{self.examples.uri}/Split-{split}/*.gz")
+        records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+        examples = [tf.train.Example.FromString(record) for record in records]
+        return sorted(example.features.feature["id"].bytes_list.value[0].decode() for example in examples)
+
+    def files(self) -> dict[str, bytes]:
+        root = Path(self.examples.uri).parent
+        paths = [path for name in ("out", "quarantine") for path in (root / name).rglob("*") if path.is_file()]
+        return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def channel_of() -> Any:
+    return importer.Importer("in", artifact_type=standard_artifacts.Examples).outputs["result"]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return Result(tmp_path_factory.mktemp("one"), SPLITS)
+
+
+def test_valid_photos_pass(result: Result) -> None:
+    kept = ["cmyk", "gray", "original", "same class", *(photo_id for photo_id, _, _ in GOOD)]
+
+    assert result.ids("train") == sorted(kept)
+    assert result.ids("validation") == ["only here"]
+    assert result.ids("test") == ["also here", "only there"]
+
+
+def test_listing_says_why(result: Result) -> None:
+    assert [(entry["split"], entry["id"], entry["action"], entry["reason"]) for entry in result.listing] == [
+        ("train", "conflict 0", "quarantined", "label_conflict"),
+        ("train", "page.jpg", "quarantined", "not_an_image"),
+        ("validation", "conflict 1", "quarantined", "label_conflict"),
+        ("validation", "cut off", "quarantined", "truncated"),
+        ("validation", "in test too", "dropped_from_evaluation", "cross_split_duplicate"),
+        ("validation", "near copy", "dropped_from_evaluation", "cross_split_near_duplicate"),
+        ("test", "bomb", "quarantined", "too_many_pixels"),
+        ("test", "copy", "dropped_from_evaluation", "cross_split_duplicate"),
+        ("test", "moving", "quarantined", "animated"),
+        ("test", "nothing", "quarantined", "empty"),
+    ]
+    assert result.listing[1] == {
+        "id": "page.jpg",
+        "split": "train",
+        "label": 1,
+        "class_name": "roses",
+        "action": "quarantined",
+        "reason": "not_an_image",
+        "detail": "the file is an HTML page, not one of JPEG, PNG, GIF, BMP",
+    }
+
+
+def test_summary_counts_everything(result: Result) -> None:
+    assert result.summary == {
+        "photos": {"train": 18, "validation": 5, "test": 6},
+        "quarantined": {
+            "animated": 1,
+            "empty": 1,
+            "label_conflict": 2,
+            "not_an_image": 1,
+            "too_many_pixels": 1,
+            "truncated": 1,
+        },
+        "dropped_from_evaluation": {"cross_split_duplicate": 2, "cross_split_near_duplicate": 1},
+        "moved_to_train": {},
+        "duplicates_kept": {"exact": 1, "near": 0},
+        "split_counts": {"train": 16, "validation": 1, "test": 2},
+        "class_counts": {
+            "train": {"daisy": 8, "roses": 8},
+            "validation": {"daisy": 1, "roses": 0},
+            "test": {"daisy": 1, "roses": 1},
+        },
+        "formats": {"JPEG": 25, "GIF": 1, "PNG": 1},
+        "color_modes": {"RGB": 23, "L": 1, "CMYK": 1, "P": 1},
+        "first_ids": {
+            "animated": "moving",
+            "cross_split_duplicate": "in test too",
+            "cross_split_near_duplicate": "near copy",
+            "empty": "nothing",
+            "label_conflict": "conflict 0",
+            "not_an_image": "page.jpg",
+            "too_many_pixels": "bomb",
+            "truncated": "cut off",
+        },
+    }
+
+
+def test_artifact_carries_the_data_set_with_new_counts(result: Result) -> None:
+    properties = {
+        name: result.examples.get_string_custom_property(name)
+        for name in (constants.DATASET_NAME_PROPERTY, constants.CLASS_NAMES_PROPERTY)
+    }
+
+    assert properties == {"dataset_name": "test photos", "class_names": json.dumps(CLASS_NAMES)}
+    assert examples_io.splits_of(result.examples) == list(SPLITS)
+    for name in (constants.SPLIT_COUNTS_PROPERTY, constants.CLASS_COUNTS_PROPERTY):
+        assert json.loads(result.examples.get_string_custom_property(name)) == result.summary[name]
+
+
+def test_many_workers_and_another_order_give_the_same_files(result: Result, tmp_path: Path) -> None:
+    reordered = {split: photos[::-1] for split, photos in SPLITS.items()}
+
+    assert Result(tmp_path, reordered, MANY_WORKERS).files() == result.files()
+
+
+def test_copies_are_moved_to_train(tmp_path: Path) -> None:
+    splits = {"train": [*GOOD, ("original", 0, jpeg(1))], "test": [("copy", 0, jpeg(1)), ("only there", 0, jpeg(51))]}
+
+    result = Result(tmp_path, splits, cross_split_duplicates="move_to_train")
+
+    assert {"copy", "original"} < set(result.ids("train"))
+    assert result.ids("test") == ["only there"]
+    assert result.summary["moved_to_train"] == {"cross_split_duplicate": 1}
+    assert result.summary["split_counts"] == {"train": 14, "test": 1}
+
+
+@pytest.mark.parametrize("options", [{"cross_split_duplicates": "keep"}, {"near_duplicate_distance": -1}])
+def test_leaks_are_left_when_asked(tmp_path: Path, options: dict[str, Any]) -> None:
+    splits = {"train": [("original", 0, jpeg(1))], "test": [("copy", 0, jpeg(1))]}
+
+    result = Result(tmp_path, splits, **options)
+
+    assert (result.ids("train"), result.ids("test"), result.listing) == (["original"], ["copy"], [])
+    assert result.summary["duplicates_kept"] == {"exact": int("cross_split_duplicates" in options), "near": 0}
+
+
+def test_too_many_unusable_photos_stop_the_run(tmp_path: Path) -> None:
+    splits = {"train": [*GOOD, ("b.jpg", 0, HTML), ("a.jpg", 1, HTML), ("c", 1, b"")]}
+
+    with pytest.raises(UserError) as error:
+        Result(tmp_path, splits, max_quarantine_share=0.1)
+
+    assert str(error.value) == (
+        "3 of 15 photos (20.0%) are unusable, more than the 10.0% that max_quarantine_share allows; "
+        "most frequent: 2 not an image, such as 'a.jpg'; mend the photos or raise the bound"
+    )
+
+
+def test_duplicates_do_not_count_towards_the_share(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    splits = {
+        "train": [*GOOD, ("page", 0, HTML)],
+        "test": [("t", 0, jpeg(51)), *((f"copy {photo_id}", label, image) for photo_id, label, image in GOOD)],
+    }
+    with caplog.at_level(logging.INFO, "components"):
+        Result(tmp_path, splits, max_quarantine_share=0.05)
+
+    assert (
+        "25 of 26 photos usable: 1 not an image; 12 cross-split duplicates dropped from evaluation" in caplog.messages
+    )
+
+
+def test_split_without_usable_photos_stops_the_run(tmp_path: Path) -> None:
+    splits = {"train": GOOD, "test": [(f"copy {photo_id}", label, image) for photo_id, label, image in GOOD]}
+
+    with pytest.raises(UserError, match="no photo of the test split's 12 is left"):
+        Result(tmp_path, splits)
+
+
+def test_split_that_was_empty_stays_empty(tmp_path: Path) -> None:
+    result = Result(tmp_path, {"train": GOOD[:2], "test": []})
+
+    assert result.ids("test") == []
+    assert result.summary["split_counts"] == {"train": 2, "test": 0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_quarantine_share": 1.5}, "max_quarantine_share is 1.5"),
+        ({"cross_split_duplicates": "shuffle"}, "use one of drop_from_evaluation, move_to_train, keep"),
+        ({"near_duplicate_distance": 20}, "near_duplicate_distance is 20 bits; use at most 10"),
+        ({"max_pixels": 0}, "max_pixels is 0"),
+        ({"max_pixels": 10**9}, "max_pixels is 1000000000"),
+        ({"max_bytes": 0}, "max_bytes is 0"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ImageValidator(examples=channel_of(), **options)
+
+
+def test_run_in_a_pipeline_records_both_artifacts(tmp_path: Path) -> None:
+    source = make_examples(tmp_path / "in", {"train": GOOD, "test": [("t", 0, jpeg(51))]})
+    properties = {constants.CLASS_NAMES_PROPERTY: source.get_string_custom_property(constants.CLASS_NAMES_PROPERTY)}
+    photos = importer.Importer(
+        source.uri,
+        standard_artifacts.Examples,
+        properties={"split_names": source.split_names},
+        custom_properties=properties,
+    ).with_id("Photos")
+    store = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
+    validator = ImageValidator(photos.outputs["result"])
+
+    LocalDagRunner().run(pipeline.Pipeline("p", str(tmp_path / "root"), store, components=[photos, validator]))
+
+    with metadata.Metadata(store) as handler:
+        [examples] = [a for a in handler.store.get_artifacts_by_type("Examples") if a.uri != source.uri]
+        [quarantine] = handler.store.get_artifacts_by_type("Quarantine")
+    assert json.loads(examples.custom_properties["split_counts"].string_value) == {"train": 12, "test": 1}
+    assert sorted(path.name for path in Path(quarantine.uri).iterdir()) == ["quarantine.json", "quarantine.jsonl"]

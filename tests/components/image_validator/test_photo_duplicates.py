@@ -1,0 +1,137 @@
+"""Grouping of photos that show the same picture, and what is done about them."""
+
+import hashlib
+import random
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from components.image_validator.duplicates import GroupDuplicates, join_links
+from components.image_validator.photo import Action, Finding, Fingerprint, Inspection, Photo, Reason
+from components.image_validator.verdicts import CrossSplitDuplicates, judge_duplicates, judge_photo
+
+DROP, MOVE, KEEP = CrossSplitDuplicates
+
+
+def photo(
+    name: str, split: str = "train", *, label: int = 0, content: str = "", phash: int | None = 0, dhash: int = 0
+) -> Photo:
+    hashes = None if phash is None else Fingerprint(phash.to_bytes(8, "big"), dhash.to_bytes(8, "big"))
+    digest = hashlib.sha256((content or name).encode()).digest()
+    return Photo(split, name.encode(), label, digest, Inspection(None, "JPEG", "RGB", hashes))
+
+
+def groups_of(photos: list[Photo], distance: int, expected: list[list[str]]) -> None:
+    with TestPipeline() as pipeline:
+        groups = pipeline | beam.Create(photos) | GroupDuplicates(distance)
+        assert_that(groups | beam.Map(lambda group: [photo.id.decode() for photo in group]), equal_to(expected))
+
+
+def spread(bits: int) -> int:
+    """A hash that differs from 0 in so many bits, far apart."""
+    return sum(1 << (index * 64 // bits) for index in range(bits))
+
+
+def test_hashes_within_the_distance_are_grouped() -> None:
+    photos = [photo("a"), photo("b", phash=spread(4)), photo("c", phash=spread(5)), photo("d", phash=0xFFFF << 40)]
+
+    groups_of(photos, 4, [["a", "b"]])
+    groups_of(photos, 3, [])
+
+
+def test_both_hashes_must_agree() -> None:
+    groups_of([photo("a"), photo("b", dhash=spread(8)), photo("c", dhash=spread(64))], 4, [["a", "b"]])
+
+
+def test_chains_are_joined() -> None:
+    groups_of([photo("a"), photo("c", phash=0b1111), photo("b", phash=0b11)], 2, [["a", "b", "c"]])
+
+
+def test_distance_zero_and_missing_fingerprints_group_equal_bytes_only() -> None:
+    groups_of([photo("a"), photo("b"), photo("c", content="a")], 0, [["a", "c"]])
+    groups_of([photo("a", phash=None), photo("b", phash=None), photo("c", content="a", phash=None)], 4, [["a", "c"]])
+
+
+def test_all_pairs_within_the_distance_are_found() -> None:
+    generator = random.Random(3)
+    photos = []
+    for pair in range(40):
+        phash = generator.getrandbits(64)
+        flipped = sum(1 << bit for bit in generator.sample(range(64), 6))
+        photos += [photo(f"{pair:02d}a", phash=phash), photo(f"{pair:02d}b", phash=phash ^ flipped)]
+
+    groups_of(photos, 6, [[f"{pair:02d}a", f"{pair:02d}b"] for pair in range(40)])
+
+
+def test_joined_links_do_not_depend_on_their_order() -> None:
+    links = [(bytes([one]), bytes([one + 2])) for one in range(20)]
+    shuffled = random.Random(0).sample(links, len(links))
+
+    joined = join_links(links)
+
+    assert joined == join_links(shuffled)
+    assert set(joined.values()) == {b"\0", b"\1"}
+
+
+def verdicts(group: list[Photo], policy: CrossSplitDuplicates) -> list[tuple[str, Action, Reason]]:
+    return [(verdict.photo.id.decode(), verdict.action, verdict.reason) for verdict in judge_duplicates(group, policy)]
+
+
+def test_copies_of_one_class_and_split_stay() -> None:
+    assert verdicts([photo("a"), photo("b", content="a")], DROP) == []
+
+
+def test_copies_are_dropped_from_evaluation() -> None:
+    group = [
+        photo("a", "train"),
+        photo("b", "train"),
+        photo("c", "validation", content="a"),
+        photo("d", "test"),
+    ]
+
+    assert verdicts(group, DROP) == [
+        ("c", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE),
+        ("d", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_NEAR_DUPLICATE),
+    ]
+    assert [verdict.detail for verdict in judge_duplicates(group, DROP)] == ["same picture as a in train"] * 2
+
+
+def test_test_split_keeps_what_training_does_not_have() -> None:
+    group = [photo("a", "validation"), photo("b", "test", content="a")]
+
+    assert verdicts(group, DROP) == [("a", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE)]
+
+
+def test_copies_are_moved_to_train() -> None:
+    group = [photo("a", "validation"), photo("b", "test", content="a")]
+
+    assert verdicts(group, MOVE) == [
+        ("a", Action.MOVED_TO_TRAIN, Reason.CROSS_SPLIT_DUPLICATE),
+        ("b", Action.MOVED_TO_TRAIN, Reason.CROSS_SPLIT_DUPLICATE),
+    ]
+
+
+def test_leak_may_be_kept() -> None:
+    assert verdicts([photo("a", "train"), photo("b", "test")], KEEP) == []
+
+
+@pytest.mark.parametrize("policy", list(CrossSplitDuplicates))
+def test_conflicting_labels_quarantine_all_copies(policy: CrossSplitDuplicates) -> None:
+    group = [photo("a", label=1), photo("b", label=2, content="a"), photo("c", "test", label=2)]
+
+    assert verdicts(group, policy) == [
+        ("a", Action.QUARANTINED, Reason.LABEL_CONFLICT),
+        ("b", Action.QUARANTINED, Reason.LABEL_CONFLICT),
+        ("c", Action.QUARANTINED, Reason.NEAR_DUPLICATE_LABEL_CONFLICT),
+    ]
+
+
+def test_unusable_photo_is_quarantined() -> None:
+    broken = Photo("train", b"a", 0, b"", Inspection(Finding(Reason.TRUNCATED, "cut off")))
+
+    assert [(verdict.action, verdict.reason, verdict.detail) for verdict in judge_photo(broken)] == [
+        (Action.QUARANTINED, Reason.TRUNCATED, "cut off")
+    ]
+    assert list(judge_photo(photo("b"))) == []

@@ -1,0 +1,108 @@
+"""Tests of the exported SavedModel, through a real Transform graph and a real backbone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tfx_bsl.public import tfxio
+
+from components.image_schema_gen.schema import build_schema
+from components.model.classifier import build_classifier, build_head
+from components.model.preprocessing import preprocessing_fn
+from components.model.serving import ServingModel, export
+
+_CLASSES = ["blue", "green", "red"]
+_DIGEST = "d1"
+
+
+@pytest.fixture(scope="module")
+def transform_graph(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes]) -> str:
+    """Transform's output for 16x16 images."""
+    path = str(tmp_path_factory.mktemp("transform"))
+    records = [_raw_example(encode_image(), 0)]
+    source = tfxio.TFExampleBeamRecord(["test"], schema=build_schema(_CLASSES))
+    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{path}/tmp"):
+        data = pipeline | beam.Create(records) | source.BeamSource()
+        metadata = source.TensorAdapterConfig()
+        graph = (data, metadata) | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, {"image_size": [16, 16]})
+        )
+        _ = graph | tft_beam.WriteTransformFn(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, transform_graph: str, tiny_backbone: Path) -> Any:
+    head = build_head(12, len(_CLASSES), hidden_units=8, seed=0)
+    classifier = build_classifier(str(tiny_backbone), (16, 16), head)
+    path = str(tmp_path_factory.mktemp("model"))
+    export(ServingModel(classifier, tft.TFTransformOutput(transform_graph), _CLASSES, _DIGEST), path)
+    return tf.saved_model.load(path)
+
+
+def _raw_example(image: bytes, label: int) -> bytes:
+    example = tf.train.Example()
+    example.features.feature["image"].bytes_list.value.append(image)
+    example.features.feature["label"].int64_list.value.append(label)
+    example.features.feature["id"].bytes_list.value.append(b"x")
+    return example.SerializeToString()
+
+
+def _feature_example(vector: list[float], digest: str, image: bytes) -> bytes:
+    example = tf.train.Example()
+    example.features.feature["feature_vector"].float_list.value.extend(vector)
+    example.features.feature["backbone_digest"].bytes_list.value.append(digest.encode())
+    example.features.feature["image"].bytes_list.value.append(image)
+    return example.SerializeToString()
+
+
+def test_serving_default_describes_each_photo(exported: Any, encode_image: Callable[..., bytes]) -> None:
+    photos = [encode_image((200, 40, 40), size=(60, 20)), encode_image((30, 30, 220), size=(10, 90))]
+    outputs = exported.signatures["serving_default"](image_bytes=tf.constant(photos))
+    probabilities = outputs["probabilities"].numpy()
+    assert probabilities.shape == (2, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    labels = [_CLASSES[index] for index in probabilities.argmax(axis=1)]
+    assert [label.decode() for label in outputs["label"].numpy()] == labels
+    np.testing.assert_array_equal(outputs["score"].numpy(), probabilities.max(axis=1))
+
+
+@pytest.mark.parametrize("size", [0, 1, 64])
+def test_any_batch_size_is_served(exported: Any, encode_image: Callable[..., bytes], size: int) -> None:
+    outputs = exported.signatures["serving_default"](image_bytes=tf.constant([encode_image()] * size, tf.string))
+    assert outputs["probabilities"].shape == (size, 3)
+    assert outputs["label"].shape == (size,)
+
+
+def test_raw_examples_give_the_same_answer(exported: Any, encode_image: Callable[..., bytes]) -> None:
+    photo = encode_image((20, 200, 90))
+    served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
+    raw = exported.signatures["serving_tf_examples"](examples=tf.constant([_raw_example(photo, 1)]))
+    np.testing.assert_allclose(raw["probabilities"], served["probabilities"], atol=1e-6)
+
+
+def test_own_features_skip_the_photo(exported: Any) -> None:
+    """With the backbone's own digest the photo is not even decoded."""
+    examples = [_feature_example([0.5] * 12, _DIGEST, b"not an image")]
+    outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
+    assert outputs["probabilities"].shape == (1, 3)
+
+
+def test_features_of_another_backbone_are_ignored(exported: Any, encode_image: Callable[..., bytes]) -> None:
+    """Other digest, other length: the photo decides."""
+    photo = encode_image((210, 210, 20))
+    examples = [_feature_example([9.0] * 5, "another", photo)]
+    outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
+    served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
+    np.testing.assert_allclose(outputs["probabilities"], served["probabilities"], atol=1e-6)
+
+
+def test_a_file_that_is_no_image_is_refused(exported: Any) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)unknown image|unsupported|JPEG, PNG"):
+        exported.signatures["serving_default"](image_bytes=tf.constant([b"<html></html>"]))
