@@ -47,6 +47,6 @@ $(UV):
 	@$(UV) venv --quiet --clear --no-python-downloads --python "$(or $(PYTHON310),3.10)" .venv 2>/dev/null || \
 		$(UV) venv --quiet --clear --python 3.10 .venv || \
 		{ echo "error: no Python 3.10 found: install it (pyenv install 3.10) or set PYTHON310=/path/to/python3.10" >&2; exit 1; }
-	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements.txt
+	@$(UV) pip sync --quiet --compile-bytecode --python $(PYTHON) --require-hashes requirements.txt
 	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -10,3 +10,5 @@ import os
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # CUDA factory errors and oneDNN notices; `--verbose` sets it to "0" before anything imports this package.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# ML Metadata logs every connection to a database server.
+os.environ.setdefault("GLOG_minloglevel", "3")

@@ -29,6 +29,11 @@ BACKBONE_DIGEST_PROPERTY: Final = "backbone_digest"
 IMAGE_SIZE_PROPERTY: Final = "image_size"  # JSON [height, width] in pixels
 FEATURE_SIZE_PROPERTY: Final = "feature_size"  # int
 
+# Custom properties of the HyperParameters artifact of a search.
+TUNED_VALUES_PROPERTY: Final = "tuned_values"  # JSON {name: value}
+VALIDATION_ACCURACY_PROPERTY: Final = "validation_accuracy"  # the best trial's, in [0, 1]
+TRIALS_PROPERTY: Final = "trials"  # int
+
 
 def transformed_name(key: str) -> str:
     """Returns the name of a raw feature after Transform, TFX's `_xf` convention."""

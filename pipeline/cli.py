@@ -7,8 +7,21 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from pipeline.commands.artifacts import artifacts
+from pipeline.commands.compare import compare
+from pipeline.commands.completion import completion
+from pipeline.commands.doctor import doctor
+from pipeline.commands.lineage import lineage
+from pipeline.commands.predict import predict
 from pipeline.commands.run import run
+from pipeline.commands.runs import runs
+from pipeline.commands.show import show
+from pipeline.commands.tensorboard import tensorboard
+from pipeline.commands.why import why
+
+PROGRAM_NAME = "local_runner.py"
 
 
 class _DefaultGroup(click.Group):
@@ -18,9 +31,18 @@ class _DefaultGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Puts the default command first unless a command, or help, is asked for."""
-        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+        completes_command = ctx.resilient_parsing and not args
+        if not completes_command and (not args or args[0] not in (*self.commands, "--help", "-h")):
             args = [self.default_command, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes commands, and the options of the default one."""
+        default = self.commands[self.default_command]
+        found = super().shell_complete(ctx, incomplete)
+        known = {item.value for item in found}
+        options = default.shell_complete(click.Context(default, parent=ctx), incomplete) if incomplete else []
+        return found + [item for item in options if item.value not in known]
 
 
 @click.group(cls=_DefaultGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -31,7 +53,10 @@ def cli() -> None:
     """
 
 
-cli.add_command(run)
+for _command in (
+    run, runs, why, compare, lineage, artifacts, show, predict, tensorboard, doctor, completion,
+):  # fmt: skip
+    cli.add_command(_command)
 
 
 def main(args: list[str] | None = None) -> Any:
@@ -39,7 +64,7 @@ def main(args: list[str] | None = None) -> Any:
     from components.errors import UserError
 
     try:
-        return cli.main(args, prog_name="local_runner.py")
+        return cli.main(args, prog_name=PROGRAM_NAME)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

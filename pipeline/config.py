@@ -7,7 +7,10 @@ import dataclasses
 from pathlib import Path
 
 from components.errors import UserError
-from components.model.hyperparameters import Hyperparameters
+from components.model.hyperparameters import FineTuning, Hyperparameters
+
+RESOLVER_BASELINE = "resolver"
+NO_BASELINE = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +85,16 @@ class PipelineConfig:
         data: Which photos.
         backbone: Which feature extractor.
         hyperparameters: The head and its training.
+        tuning_trials: How many sets of hyperparameters to try before the training; 0 takes them as they are.
+        fine_tuning: How to train the backbone after the head; None leaves it frozen.
         blessing: Thresholds of the blessing.
         beam_args: Beam pipeline options, passed to every Beam component.
         enable_cache: Whether TFX may answer a component from an earlier identical execution.
         max_quarantine_share: Share of unusable photos above which a run stops, in [0, 1].
+        baseline: What the change threshold compares with: `resolver` (the latest blessed model in ML Metadata),
+            `none`, or the folder of a Model artifact.
+        work_root: Local folder for what only a running step needs; empty keeps it in `output`.
+        metadata: Where ML Metadata is (see `pipeline.metadata_uri`); empty is a SQLite file in `output`.
     """
 
     name: str
@@ -93,10 +102,15 @@ class PipelineConfig:
     data: DataConfig
     backbone: BackboneConfig
     hyperparameters: Hyperparameters = dataclasses.field(default_factory=Hyperparameters)
+    tuning_trials: int = 0
+    fine_tuning: FineTuning | None = None
     blessing: BlessingConfig = dataclasses.field(default_factory=BlessingConfig)
     beam_args: tuple[str, ...] = ()
     enable_cache: bool = True
     max_quarantine_share: float = 0.05
+    baseline: str = RESOLVER_BASELINE
+    work_root: str = ""
+    metadata: str = ""
 
     @property
     def pipeline_root(self) -> str:
@@ -111,9 +125,9 @@ class PipelineConfig:
     @property
     def training_work_root(self) -> str:
         """Where interrupted training is kept until it is resumed."""
-        return f"{self.output}/training/{self.name}"
+        return f"{self.work_root or self.output}/training/{self.name}"
 
     @property
-    def metadata_path(self) -> Path:
-        """The ML Metadata store's SQLite file of a local run."""
-        return Path(self.output) / "metadata.sqlite"
+    def metadata_uri(self) -> str:
+        """Where a local run's ML Metadata is; holds no password."""
+        return self.metadata or f"sqlite:{Path(self.output) / 'metadata.sqlite'}"

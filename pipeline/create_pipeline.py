@@ -4,12 +4,12 @@ Called by `pipeline.local` and by the Kubeflow runner.
 """
 
 from tfx import types
-from tfx.components import ExampleValidator, Pusher, StatisticsGen, Trainer, Transform
+from tfx.components import ExampleValidator, Pusher, StatisticsGen, Transform
 from tfx.dsl.components.base import base_component, base_node, executor_spec
-from tfx.dsl.components.common import resolver
+from tfx.dsl.components.common import importer, resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.orchestration import pipeline as tfx_pipeline
-from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import standard_artifacts
 
 from components.anomaly_gate.component import AnomalyGate
@@ -22,11 +22,9 @@ from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
 from components.pusher.executor import Executor as PusherExecutor
-from pipeline.config import PipelineConfig
+from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.eval_config import build_eval_config
-
-# Everything that `run_fn` runs: an edit of any of it must train again.
-_TRAINER_CODE = ("model", "image_schema_gen/schema.py", "constants.py")
+from pipeline.training_nodes import training_nodes
 
 
 def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
@@ -60,14 +58,17 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
     )
     for component in (transform, extractor):
         component.add_upstream_node(gate)
-    trainer = _trainer(config, extractor.outputs["features"], transform, schema, backbone.outputs["model"])
-    evaluation = _evaluate_and_push(config, extractor.outputs["features"], trainer.outputs["model"])
+    features = extractor.outputs["features"]
+    training = training_nodes(
+        config, examples, features, transform.outputs["transform_graph"], schema, backbone.outputs["model"]
+    )
+    evaluation = _evaluate_and_push(config, features, training[-1].outputs["model"])
     return tfx_pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.pipeline_root,
         components=[
             example_gen, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform,
-            extractor, trainer, *evaluation,
+            extractor, *training, *evaluation,
         ],
         enable_cache=config.enable_cache,
         beam_pipeline_args=list(config.beam_args),
@@ -105,39 +106,12 @@ def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: type
     )
 
 
-def _trainer(
-    config: PipelineConfig,
-    features: types.BaseChannel,
-    transform: Transform,
-    schema: types.BaseChannel,
-    backbone: types.BaseChannel,
-) -> Trainer:
-    return Trainer(
-        run_fn="components.model.trainer.run_fn",
-        examples=features,
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema,
-        base_model=backbone,
-        train_args=trainer_pb2.TrainArgs(splits=[TRAIN_SPLIT]),
-        eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION_SPLIT]),
-        custom_config={
-            "hyperparameters": config.hyperparameters.to_dict(),
-            "work_root": config.training_work_root,
-            "code_digest": code_digest(*_TRAINER_CODE),
-        },
-    )
-
-
 def _evaluate_and_push(
     config: PipelineConfig, features: types.BaseChannel, model: types.BaseChannel
 ) -> list[base_node.BaseNode]:
     """Returns the nodes from the trained model to the pushed one."""
     class_names = config.data.class_names
-    baseline = resolver.Resolver(
-        strategy_class=latest_blessed_model_strategy.LatestBlessedModelStrategy,
-        model=types.Channel(type=standard_artifacts.Model),
-        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
-    ).with_id("latest_blessed_model_resolver")
+    baseline = _baseline(config.baseline)
     validation = Evaluator(
         examples=features,
         model=model,
@@ -147,7 +121,7 @@ def _evaluate_and_push(
     test = Evaluator(
         examples=features,
         model=model,
-        baseline_model=baseline.outputs["model"],
+        baseline_model=baseline.outputs["model"] if baseline else None,
         example_splits=[TEST_SPLIT],
         eval_config=build_eval_config(class_names, config.blessing),
     ).with_id("Evaluator.test")
@@ -159,5 +133,20 @@ def _evaluate_and_push(
         ),
         custom_executor_spec=executor_spec.ExecutorClassSpec(PusherExecutor),
     )
-    nodes: list[base_component.BaseComponent] = [baseline, validation, test, pusher]
-    return nodes
+    nodes: list[base_node.BaseNode] = [validation, test, pusher]
+    return [baseline, *nodes] if baseline else nodes
+
+
+def _baseline(baseline: str) -> base_node.BaseNode | None:
+    """Returns the node whose `model` a new model is compared with."""
+    if baseline == NO_BASELINE:
+        return None
+    if baseline != RESOLVER_BASELINE:
+        model = importer.Importer(source_uri=baseline, artifact_type=standard_artifacts.Model, output_key="model")
+        return model.with_id("baseline_model")
+    latest = resolver.Resolver(
+        strategy_class=latest_blessed_model_strategy.LatestBlessedModelStrategy,
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+    )
+    return latest.with_id("latest_blessed_model_resolver")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import ml_metadata as mlmd
 from tfx.orchestration import metadata
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
@@ -21,7 +20,8 @@ from tfx.proto.orchestration import pipeline_pb2
 from components.errors import UserError
 from pipeline.config import PipelineConfig
 from pipeline.create_pipeline import create_pipeline
-from pipeline.metadata import MetadataQueries, sqlite_config
+from pipeline.metadata import MetadataQueries
+from pipeline.metadata_uri import ConnectionConfig, connect, connection_config
 from pipeline.run_summary import RunSummary, summarize_run
 
 _RUN_ID_PARAMETER = "pipeline-run-id"
@@ -43,13 +43,15 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
     TFX's own runner reports through log lines only, and gives no place between two components.
     """
 
-    def __init__(self, observer: RunObserver):
+    def __init__(self, observer: RunObserver, connection: ConnectionConfig):
         """Constructs a runner.
 
         Args:
             observer: Told of every node's start and end.
+            connection: Of ML Metadata. It may hold a password, so it is no part of the compiled pipeline.
         """
         self._observer = observer
+        self._connection = connection
         self.run_id = datetime.datetime.now().isoformat()
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
@@ -66,8 +68,7 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
             raise NotImplementedError("partial runs are not supported")
         runtime_parameter_utils.substitute_runtime_parameter(pipeline, {_RUN_ID_PARAMETER: self.run_id})
         deployment = runner_utils.extract_local_deployment_config(pipeline)
-        store = deployment.metadata_connection_config
-        connection = metadata.Metadata(getattr(store, store.WhichOneof("connection_config")))
+        connection = metadata.Metadata(self._connection)
         for position, node in enumerate(pipeline.nodes, start=1):
             node_id = node.pipeline_node.node_info.id
             self._observer.node_started(node_id, position, len(pipeline.nodes))
@@ -99,15 +100,14 @@ def run(config: PipelineConfig, observer: RunObserver) -> str:
         Exception: Whatever a component's executor raised.
     """
     pipeline: tfx_pipeline.Pipeline = create_pipeline(config)
-    pipeline.metadata_connection_config = sqlite_config(config.metadata_path)
-    runner = LocalDagRunner(observer)
+    runner = LocalDagRunner(observer, connection_config(config.metadata_uri))
     runner.run(pipeline)
     return runner.run_id
 
 
 def summarize(config: PipelineConfig, run_id: str) -> RunSummary:
     """Reads what a finished run led to."""
-    return summarize_run(MetadataQueries(mlmd.MetadataStore(sqlite_config(config.metadata_path))), run_id)
+    return summarize_run(MetadataQueries(connect(connection_config(config.metadata_uri))), run_id)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,11 @@ import dataclasses
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
-from components.model.hyperparameters import Hyperparameters
+from components.errors import UserError
+from components.model.hyperparameters import FineTuning, Hyperparameters
 from pipeline.config import BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
 
 
@@ -63,9 +65,12 @@ class RunOptions:
     split_method: str = "count"
     num_photos: int = 1600
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tuning_trials: int = 0
+    fine_tuning: FineTuning | None = None
     min_accuracy: float | None = None
     max_accuracy_drop: float | None = None
     enable_cache: bool = True
+    metadata: str = ""
     beam_args: tuple[str, ...] = ()
 
 
@@ -81,12 +86,12 @@ def build_config(options: RunOptions) -> PipelineConfig:
     Raises:
         UserError: The data or the backbone cannot be found or used, or a value is out of range.
     """
-    # Both import TensorFlow; the values that need neither are checked first.
     preset = PRESETS[options.preset]
     hyperparameters = Hyperparameters(**options.hyperparameters)
     thresholds = {"min_accuracy": options.min_accuracy, "max_accuracy_drop": options.max_accuracy_drop}
     given = {name: value for name, value in thresholds.items() if value is not None}
     blessing = BlessingConfig(**{"min_accuracy": preset.min_accuracy, **given})
+    # These two may download or import TensorFlow; the values that need neither are checked first.
     data, name = _data_config(options, preset, hyperparameters.seed)
     return PipelineConfig(
         name=name,
@@ -94,21 +99,26 @@ def build_config(options: RunOptions) -> PipelineConfig:
         data=data,
         backbone=_backbone_config(options, preset),
         hyperparameters=hyperparameters,
+        tuning_trials=options.tuning_trials,
+        fine_tuning=options.fine_tuning,
         blessing=blessing,
         beam_args=options.beam_args,
         enable_cache=options.enable_cache,
+        metadata=options.metadata,
     )
 
 
 def _data_config(options: RunOptions, preset: Preset, seed: int) -> tuple[DataConfig, str]:
-    from components.example_gen.builders import DataSource, describe_source
+    from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, describe_source
 
-    dataset = "" if options.photos else options.dataset or preset.dataset
+    # Absolute, because the path is recorded in ML Metadata and read by workers.
+    photos = str(Path(options.photos).expanduser().absolute()) if options.photos else ""
+    dataset = "" if photos else options.dataset or preset.dataset
     # Hosted datasets stay where TFDS keeps them for all projects; what is made here stays under the output.
-    own = options.photos or dataset == "synthetic_flowers"
+    own = photos or dataset == SYNTHETIC_FLOWERS
     data_dir = options.data_dir or (f"{options.output}/datasets" if own else "")
-    num_photos = options.num_photos if dataset == "synthetic_flowers" else 0
-    source = DataSource(dataset, options.photos or "", data_dir, num_photos, seed)
+    num_photos = options.num_photos if dataset == SYNTHETIC_FLOWERS else 0
+    source = DataSource(dataset, photos, data_dir, num_photos, seed)
     description = describe_source(source)
     data = DataConfig(
         **dataclasses.asdict(source),
@@ -116,7 +126,7 @@ def _data_config(options: RunOptions, preset: Preset, seed: int) -> tuple[DataCo
         fingerprint=description.fingerprint,
         split_method=options.split_method,
     )
-    return data, _pipeline_name(description.name, description.class_names, bool(options.photos))
+    return data, _pipeline_name(description.name, description.class_names, bool(photos))
 
 
 def _pipeline_name(dataset: str, class_names: tuple[str, ...], own_photos: bool) -> str:
@@ -128,12 +138,15 @@ def _pipeline_name(dataset: str, class_names: tuple[str, ...], own_photos: bool)
 
 
 def _backbone_config(options: RunOptions, preset: Preset) -> BackboneConfig:
-    from components.backbones.inspection import inspect_backbone
-    from components.backbones.loading import load_backbone
-    from components.backbones.registry import find_backbone
+    from components.backbones.loading import prepare_backbone
 
     name = options.backbone or preset.backbone
-    known = find_backbone(name)
-    image_size = options.image_size or (known.image_size if known else None)
-    info = inspect_backbone(load_backbone(name), image_size, known.feature_size if known else None, name)
+    if Path(name).expanduser().is_dir():
+        name = str(Path(name).expanduser().absolute())
+    _, info = prepare_backbone(name, options.image_size)
+    if options.fine_tuning and not info.trainable:
+        raise UserError(
+            f"backbone {name} cannot be fine-tuned: it has no trainable variables; leave out --fine-tune, or choose "
+            "another --backbone"
+        )
     return BackboneConfig(name=name, image_size=info.image_size, digest=info.digest)

@@ -31,7 +31,7 @@ def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSumma
         reasons = "; ".join(summary.not_blessed_reasons())
         out.print(f"Not blessed: {reasons}. Nothing was pushed.", style="yellow", markup=False)
     out.print(f"Artifacts:       {config.pipeline_root}")
-    out.print(f"ML Metadata:     {config.metadata_path}")
+    out.print(f"ML Metadata:     {config.metadata_uri}")
     out.print(f"Time:            {seconds:.0f} s")
 
 

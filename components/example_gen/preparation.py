@@ -37,12 +37,14 @@ def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuild
     Raises:
         UserError: A download failed, the disk is full, or the folder cannot be written.
     """
+    if _is_complete(builder):
+        return tfds.builder_from_directory(builder.data_dir)
     tfds.disable_progress_bar()
     root = str(builder.data_dir_root)
     lock = contextlib.nullcontext() if "://" in root else exclusive_lock(Path(root) / f"{builder.name}.lock")
     try:
         with lock:
-            if not _is_complete(builder):
+            if not _is_complete(builder):  # Another run may have prepared it meanwhile.
                 _prepare(builder)
     except (OSError, tf.errors.OpError, RuntimeError) as error:
         cause = error.__cause__ or error  # TFDS wraps what fails while it writes.

@@ -58,7 +58,8 @@ class _Extractor:
         output = tft.TFTransformOutput(config.transform_graph_path)
         self._raw_spec = output.raw_feature_spec()
         self._transform = output.transform_features_layer()
-        backbone = hub.KerasLayer(config.backbone_path, trainable=False)
+        # Loaded first: given a path, KerasLayer imports Keras 3 before it notices that it wants Keras 2.
+        backbone = hub.KerasLayer(hub.load(config.backbone_path), trainable=False)
         self._backbone = tf.function(lambda images: backbone(images, training=False))
         self._completed = 0
 

@@ -20,4 +20,5 @@ class Quarantine(types.Artifact):
        - `{uri}/quarantine.json`: the fields of `components.image_validator.summary.Summary`.
     """
 
-    TYPE_NAME = "Quarantine"
+    # Kubeflow takes only names of the form `namespace.Name`.
+    TYPE_NAME = "flowers.Quarantine"

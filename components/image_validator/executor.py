@@ -55,13 +55,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 def _splits(source: types.Artifact, target: types.Artifact) -> list[Split]:
     counts = source.get_string_custom_property(constants.SPLIT_COUNTS_PROPERTY)
-    num_examples = json.loads(counts) if counts else {}
+    num_photos = json.loads(counts) if counts else {}
     return [
         Split(
             name,
             input_uri=artifact_utils.get_split_uri([source], name),
             output_uri=artifact_utils.get_split_uri([target], name),
-            num_shards=examples_io.shards_for(num_examples.get(name, 0)),
+            num_photos=num_photos.get(name, 0),
         )
         for name in examples_io.splits_of(source)
     ]

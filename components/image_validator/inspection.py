@@ -1,6 +1,6 @@
 """What can be said of one photo by looking at its file alone.
 
-Called by `transforms.InspectPhotoFn` for every example. Decoding is TensorFlow's, because that is what Transform and
+Called by `split_io.InspectPhotoFn` for every example. Decoding is TensorFlow's, because that is what Transform and
 the served model use: a photo that only another library can read is of no use here. Pillow reads the header first, so
 that a decompression bomb is never decoded, and explains what TensorFlow could not read.
 """
@@ -47,7 +47,8 @@ class Limits:
 def inspect(image: bytes, limits: Limits) -> Inspection:
     """Checks that a photo can be trained on and served.
 
-    Grayscale, CMYK, palette, 16-bit and progressive photos are fine: TensorFlow decodes them to RGB.
+    Grayscale, CMYK, palette, 16-bit and progressive photos are fine: TensorFlow decodes them to RGB. Damage inside a
+    JPEG's scan that leaves its end marker in place passes: libjpeg, and so every decoder at hand, only warns of it.
 
     Args:
         image: The file as stored.

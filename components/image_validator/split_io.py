@@ -5,18 +5,24 @@ Called by `transforms.ValidatePhotos`.
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.utils.shared import Shared
 
 from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY
 from components.image_validator.counting import output_split
 from components.image_validator.inspection import Limits, inspect
 from components.image_validator.photo import Photo, PhotoKey, Verdict
-from components.util.examples_io import KeyedExample, ReadExamples, WriteExamples
+from components.progress import report_progress
+from components.util.examples_io import KeyedExample, ReadExamples, WriteExamples, shards_for
 
 SplitExample = tuple[str, bytes]  # (split, serialized tf.Example)
+
+_PHOTOS_PER_REPORT: Final = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,25 +33,53 @@ class Split:
         name: Such as "train".
         input_uri: Folder it is read from.
         output_uri: Folder it is written to.
-        num_shards: Files to write, at least 1.
+        num_photos: Photos in it, 0 when that is not known.
     """
 
     name: str
     input_uri: str
     output_uri: str
-    num_shards: int
+    num_photos: int
 
 
-def to_photo(example: SplitExample, limits: Limits) -> Photo:
-    """Inspects the photo of an example.
+class _Progress:
+    """Counts the photos of one worker process, whose threads share it."""
 
-    Args:
-        example: Split and serialized tf.Example; a missing image is an empty one, a missing label -1.
-        limits: How large a photo may be.
+    def __init__(self, total: int) -> None:
+        self._numbers = itertools.count(1)
+        self._total = total
+
+    def advance(self) -> None:
+        number = next(self._numbers)
+        if number % _PHOTOS_PER_REPORT == 0 or number == self._total:
+            report_progress("Checking photos", number, self._total or None)
+
+
+class InspectPhotoFn(beam.DoFn):
+    """Turns examples into records of what their photos are.
+
+    A missing image counts as an empty one, a missing label is -1: no single example may stop the run.
     """
-    (split, example_id, digest), parsed, image = _parse(example)
-    labels = parsed.features.feature[LABEL_KEY].int64_list.value
-    return Photo(split, example_id, labels[0] if labels else -1, digest, inspect(image, limits))
+
+    def __init__(self, limits: Limits, total: int) -> None:
+        """Remembers how to inspect.
+
+        Args:
+            limits: How large a photo may be.
+            total: Number of photos for the progress shown, 0 when it is not known.
+        """
+        self._limits = limits
+        self._total = total
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._progress = self._shared.acquire(lambda: _Progress(self._total))
+
+    def process(self, element: SplitExample) -> Iterator[Photo]:
+        (split, example_id, digest), parsed, image = _parse(element)
+        labels = parsed.features.feature[LABEL_KEY].int64_list.value
+        yield Photo(split, example_id, labels[0] if labels else -1, digest, inspect(image, self._limits))
+        self._progress.advance()
 
 
 class ReadSplits(beam.PTransform):
@@ -93,7 +127,7 @@ class WriteSplits(beam.PTransform):
         return [
             examples_of_split
             | f"DropSplitName[{split.name}]" >> beam.Map(lambda example: example[1])
-            | f"WriteSplit[{split.name}]" >> WriteExamples(split.output_uri, split.num_shards)
+            | f"WriteSplit[{split.name}]" >> WriteExamples(split.output_uri, shards_for(split.num_photos))
             for split, examples_of_split in zip(self._splits, by_split, strict=True)
         ] | "FlattenPaths" >> beam.Flatten()
 

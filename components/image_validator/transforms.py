@@ -13,7 +13,7 @@ from components.image_validator.counting import count_kept_duplicates, count_pho
 from components.image_validator.duplicates import GroupDuplicates
 from components.image_validator.inspection import Limits
 from components.image_validator.listing import write_quarantine
-from components.image_validator.split_io import ReadSplits, Split, WriteSplits, to_photo
+from components.image_validator.split_io import InspectPhotoFn, ReadSplits, Split, WriteSplits
 from components.image_validator.verdicts import CrossSplitDuplicates, judge_duplicates, judge_photo
 
 
@@ -51,7 +51,8 @@ class ValidatePhotos(beam.PTransform):
         photos = (
             pipeline
             | "ReadToInspect" >> ReadSplits(self._splits)
-            | "InspectPhotos" >> beam.Map(to_photo, self._options.limits)
+            | "InspectPhotos"
+            >> beam.ParDo(InspectPhotoFn(self._options.limits, sum(split.num_photos for split in self._splits)))
         )
         groups = _find_groups(photos, self._options.near_duplicate_distance)
         verdicts = (

@@ -1,9 +1,10 @@
-"""Hyperparameters of the classifier's head and its training.
+"""Hyperparameters of the classifier's head, its training and the fine-tuning after it.
 
-Built by `pipeline.config`, carried to `run_fn` in the Trainer's `custom_config`.
+Built by `pipeline.presets`, carried to `run_fn` in the Trainer's `custom_config`.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from components.errors import UserError
@@ -35,11 +36,45 @@ class Hyperparameters:
         for name in ("hidden_units", "batch_size", "epochs", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 < self.learning_rate < float("inf"):
-            raise UserError(f"learning_rate is {self.learning_rate}; it must be greater than 0 and finite")
+        _check_learning_rate("learning_rate", self.learning_rate)
         if self.early_stopping_patience < 0:
             raise UserError(f"early_stopping_patience is {self.early_stopping_patience}; it must be 0 (off) or more")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the values as a JSON-serialisable dictionary."""
         return dataclasses.asdict(self)
+
+    def with_tuned(self, values: Mapping[str, Any]) -> "Hyperparameters":
+        """Returns a copy with the values that a search found."""
+        return dataclasses.replace(self, **values)
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuning:
+    """How the whole classifier is trained on once its head is; the rest is as in `Hyperparameters`.
+
+    Attributes:
+        learning_rate: Adam's learning rate, greater than 0; far below the head's, to keep what the backbone knows.
+        epochs: Passes over the training split, at least 1.
+        layers: Train only so many of the backbone's last layers; 0 trains all of them.
+    """
+
+    learning_rate: float = 1e-5
+    epochs: int = 3
+    layers: int = 0
+
+    def __post_init__(self) -> None:
+        _check_learning_rate("fine_tune_learning_rate", self.learning_rate)
+        if self.epochs < 1:
+            raise UserError(f"fine_tune_epochs is {self.epochs}; it must be at least 1")
+        if self.layers < 0:
+            raise UserError(f"fine_tune_layers is {self.layers}; it must be 0 (all) or more")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the values as a JSON-serialisable dictionary."""
+        return dataclasses.asdict(self)
+
+
+def _check_learning_rate(name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise UserError(f"{name} is {value}; it must be greater than 0 and finite")

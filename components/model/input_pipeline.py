@@ -1,7 +1,8 @@
 """tf.data pipelines that feed the training loop.
 
-Called by `components.model.trainer`. Files hold deterministic content (see `components.util.examples_io`) and are read
-in sorted order, so that a seed fixes the order of the examples.
+Called by `components.model.trainer`, `components.model.tuner` and `components.model.image_pipeline`. Files hold
+deterministic content (see `components.util.examples_io`) and are read in sorted order, so that a seed fixes the order
+of the examples.
 """
 
 from collections.abc import Sequence
@@ -67,6 +68,16 @@ def count(dataset: tf.data.Dataset) -> int:
     return int(dataset.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Returns a seed of an epoch's own, for its order and its augmentation.
+
+    Args:
+        seed: The run's seed.
+        epoch: Counted from 0, below 100,003.
+    """
+    return seed * 100_003 + epoch
+
+
 def epoch_batches(dataset: tf.data.Dataset, size: int, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
     """Shuffles and batches a dataset for one epoch.
 
@@ -82,5 +93,5 @@ def epoch_batches(dataset: tf.data.Dataset, size: int, batch_size: int, seed: in
     Returns:
         The batches.
     """
-    shuffled = dataset.shuffle(max(size, 1), seed=seed * 100_003 + epoch, reshuffle_each_iteration=False)
+    shuffled = dataset.shuffle(max(size, 1), seed=epoch_seed(seed, epoch), reshuffle_each_iteration=False)
     return shuffled.batch(batch_size).prefetch(tf.data.AUTOTUNE)

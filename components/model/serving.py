@@ -1,6 +1,7 @@
 """The exported classifier: preprocessing, backbone, head and class names in one SavedModel with explicit signatures.
 
-Called by `components.model.trainer`; the signatures are read by Evaluator, by TF Serving's clients and by `predict`.
+Called by `components.model.trainer` and `fine_tuning`; the signatures are read by Evaluator, by TF Serving's clients
+and by `predict`.
 """
 
 from collections.abc import Sequence
@@ -39,8 +40,10 @@ class ServingModel(tf.Module):
         self._transform = transform_output.transform_features_layer()
         self._class_names = tf.constant(list(class_names), name="class_names")
         self._backbone_digest = tf.constant(backbone_digest)
-        self._feature_extractor = classifier.get_layer("feature_extractor")
         self._head = classifier.get_layer("classification_layers")
+        # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
+        self.backbone = classifier.get_layer("feature_extractor").resolved_object
+        self.head_weights = list(self._head.weights)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def classify_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -92,6 +95,12 @@ class ServingModel(tf.Module):
         probabilities = tf.ensure_shape(probabilities, [None, self._class_names.shape[0]])
         label = tf.gather(self._class_names, tf.argmax(probabilities, axis=-1))
         return {"probabilities": probabilities, "label": label, "score": tf.reduce_max(probabilities, axis=-1)}
+
+
+def image_size_of(transform_output: tft.TFTransformOutput) -> tuple[int, int]:
+    """Returns the (height, width) in pixels that Transform's graph resizes photos to."""
+    height, width, _ = transform_output.transformed_feature_spec()[transformed_name(IMAGE_KEY)].shape
+    return height, width
 
 
 def export(model: ServingModel, path: str) -> None:

@@ -1,24 +1,20 @@
 """The Trainer component's `run_fn`, named by its dotted path in `pipeline.create_pipeline`."""
 
-import hashlib
-import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
-import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
-from components.constants import IMAGE_KEY, transformed_name
 from components.image_schema_gen.schema import class_names_of
 from components.model.classifier import build_classifier, build_head
 from components.model.hyperparameters import Hyperparameters
 from components.model.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
-from components.model.serving import ServingModel, export
+from components.model.serving import ServingModel, export, image_size_of
 from components.model.training_loop import TrainingLoop
+from components.model.work_dir import resumable_work_dir
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +23,15 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains the classification layers on extracted features and exports the whole classifier.
 
     Args:
-        fn_args: TFX's arguments; `base_model` is the backbone. `custom_config` holds `hyperparameters` (see
-            `Hyperparameters`) and `work_root`, a local folder where interrupted training is kept.
+        fn_args: TFX's arguments; `base_model` is the backbone, `hyperparameters` what a Tuner found, if there was one.
+            `custom_config` holds `hyperparameters` (see `Hyperparameters`) and `work_root`, a local folder where
+            interrupted training is kept.
     """
     hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
+    if fn_args.hyperparameters:
+        hyperparameters = hyperparameters.with_tuned(fn_args.hyperparameters["values"])
     class_names = class_names_of(io_utils.SchemaReader().read(fn_args.schema_path))
-    work_dir = _work_dir(fn_args)
+    work_dir = resumable_work_dir(fn_args)
 
     feature_size, backbone_digest = feature_metadata(fn_args.train_files)
     train = feature_dataset(fn_args.train_files, feature_size)
@@ -47,21 +46,18 @@ def run_fn(fn_args: FnArgs) -> None:
     )
 
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
-    image_shape = transform_output.transformed_feature_spec()[transformed_name(IMAGE_KEY)].shape
-    classifier = build_classifier(fn_args.base_model, (image_shape[0], image_shape[1]), head)
+    classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
     export(ServingModel(classifier, transform_output, class_names, backbone_digest), fn_args.serving_model_dir)
-    io_utils.copy_dir(str(work_dir / "logs"), fn_args.model_run_dir)
-    io_utils.copy_file(str(work_dir / "history.json"), f"{fn_args.model_run_dir}/history.json", overwrite=True)
+    keep_logs(work_dir, fn_args.model_run_dir)
+
+
+def keep_logs(work_dir: Path, model_run_dir: str) -> None:
+    """Moves TensorBoard's event files and the history of a finished training to where TFX keeps them.
+
+    Args:
+        work_dir: Where it trained; removed.
+        model_run_dir: The ModelRun artifact's folder, local or remote.
+    """
+    io_utils.copy_dir(str(work_dir / "logs"), model_run_dir)
+    io_utils.copy_file(str(work_dir / "history.json"), f"{model_run_dir}/history.json", overwrite=True)
     shutil.rmtree(work_dir)
-
-
-def _work_dir(fn_args: FnArgs) -> Path:
-    """Returns the folder of this very training: same data, same backbone, same code and hyperparameters."""
-    identity: list[Any] = [
-        sorted(fn_args.train_files), sorted(fn_args.eval_files), fn_args.transform_graph_path, fn_args.base_model,
-        fn_args.custom_config,
-    ]  # fmt: skip
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    work_dir = Path(fn_args.custom_config["work_root"]) / key
-    tf.io.gfile.makedirs(str(work_dir))
-    return work_dir

@@ -1,18 +1,20 @@
 """The custom training loop: tf.function steps around a GradientTape, validation after every epoch.
 
-Called by `components.model.trainer`. The same loop trains the head on feature vectors and fine-tunes the whole
-classifier on images: all it needs is a model from inputs to logits, and the batches of an epoch.
+Called by `components.model.trainer`, `fine_tuning` and `tuner`. The same loop trains the head on feature vectors and
+fine-tunes the whole classifier on images: all it needs is a model from inputs to logits, and the batches of an epoch.
 """
 
 import dataclasses
+import functools
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from components.model.hyperparameters import Hyperparameters
+from components.model.streaming_metrics import StreamingMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,10 @@ class TrainingLoop:
         hyperparameters: Hyperparameters,
         work_dir: str,
         strategy: tf.distribute.Strategy | None = None,
+        *,
+        trainable_variables: Sequence[tf.Variable] | None = None,
+        scale_loss: bool = False,
+        log_level: int = logging.INFO,
     ):
         """Prepares optimizer, metrics, summary writers and checkpoints.
 
@@ -50,19 +56,24 @@ class TrainingLoop:
             hyperparameters: Learning rate, epochs, early stopping and reporting interval.
             work_dir: Local folder for checkpoints and logs.
             strategy: Distributes each batch over replicas; None runs on the default device.
+            trainable_variables: What to train; None trains all that the model has.
+            scale_loss: Whether gradients may be float16, where small ones vanish unless the loss is scaled up.
+            log_level: Level of the reports of steps and epochs.
         """
         self._model = model
         self._hyperparameters = hyperparameters
         self._strategy = strategy or tf.distribute.get_strategy()
+        self._variables = list(model.trainable_variables if trainable_variables is None else trainable_variables)
+        self._scale_loss = scale_loss
+        self._log = functools.partial(logger.log, log_level)
         with self._strategy.scope():
             self._optimizer = tf.keras.optimizers.Adam(hyperparameters.learning_rate)
+            if scale_loss:
+                self._optimizer = tf.keras.mixed_precision.LossScaleOptimizer(self._optimizer)
             self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction=tf.keras.losses.Reduction.NONE
             )
-            self._metrics = {
-                split: (tf.keras.metrics.Mean(), tf.keras.metrics.SparseCategoricalAccuracy())
-                for split in ("train", "validation")
-            }
+            self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self._logs = Path(work_dir) / "logs"
@@ -93,6 +104,13 @@ class TrainingLoop:
             writer.close()
         return history
 
+    def validate(self, batches: Batches) -> tuple[float, float]:
+        """Returns the model's mean loss and accuracy over the batches of (inputs, int64 labels [N])."""
+        self._metrics["validation"].reset()
+        for inputs, labels in self._distribute(batches):
+            self._distributed_validation_step(inputs, labels)
+        return self._metrics["validation"].results()
+
     def _restore_or_initialize(self) -> list[EpochResult]:
         if not self._latest.restore_or_initialize():
             return []
@@ -102,7 +120,7 @@ class TrainingLoop:
         return history[: int(self._epoch)]
 
     def _save(self, history: list[EpochResult]) -> None:
-        if _best_epoch(history) == len(history) - 1:
+        if best_epoch(history) == len(history) - 1:
             self._best.save(checkpoint_number=len(history))
         temporary = self._history_file.with_suffix(".tmp")
         temporary.write_text(json.dumps([dataclasses.asdict(result) for result in history]))
@@ -112,24 +130,22 @@ class TrainingLoop:
 
     def _should_stop(self, history: list[EpochResult]) -> bool:
         patience = self._hyperparameters.early_stopping_patience
-        stop = bool(patience and history) and len(history) - 1 - _best_epoch(history) >= patience
+        stop = bool(patience and history) and len(history) - 1 - best_epoch(history) >= patience
         if stop:
-            logger.info("No better validation accuracy in %d epochs: training stops early", patience)
+            self._log("No better validation accuracy in %d epochs: training stops early", patience)
         return stop
 
     def _run_epoch(self, epoch: int, train: Callable[[int], Batches], validation: Batches) -> EpochResult:
-        self._reset_metrics()
+        self._metrics["train"].reset()
         for inputs, labels in self._distribute(train(epoch)):
             self._distributed_train_step(inputs, labels)
             self._step.assign_add(1)
             if int(self._step) % self._hyperparameters.log_every_steps == 0:
                 self._report_step(epoch)
-        for inputs, labels in self._distribute(validation):
-            self._distributed_validation_step(inputs, labels)
-        loss, accuracy = self._results("train")
-        result = EpochResult(epoch + 1, loss, accuracy, *self._results("validation"))
+        loss, accuracy = self._metrics["train"].results()
+        result = EpochResult(epoch + 1, loss, accuracy, *self.validate(validation))
         self._write_summaries("validation", result.validation_loss, result.validation_accuracy)
-        logger.info(
+        self._log(
             "Epoch %d/%d: loss %.4f, accuracy %.4f, validation loss %.4f, validation accuracy %.4f",
             result.epoch, self._hyperparameters.epochs, loss, accuracy, result.validation_loss,
             result.validation_accuracy,
@@ -155,32 +171,23 @@ class TrainingLoop:
             # Gradients are summed over replicas, so each divides by the whole batch: its mean, however it is split.
             batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(labels))
             loss = tf.reduce_sum(losses) / tf.cast(batch, losses.dtype)
-        gradients = tape.gradient(loss, self._model.trainable_variables)
-        self._optimizer.apply_gradients(zip(gradients, self._model.trainable_variables, strict=True))
-        self._update_metrics("train", losses, labels, logits)
+            if self._model.losses:
+                loss += tf.nn.scale_regularization_loss(tf.add_n(self._model.losses))
+            target = self._optimizer.get_scaled_loss(loss) if self._scale_loss else loss
+        gradients = tape.gradient(target, self._variables)
+        if self._scale_loss:
+            gradients = self._optimizer.get_unscaled_gradients(gradients)
+        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+        self._metrics["train"].update(losses, labels, logits)
 
     def _validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
         logits = self._model(inputs, training=False)
-        self._update_metrics("validation", self._loss_fn(labels, logits), labels, logits)
-
-    def _update_metrics(self, split: str, losses: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
-        mean_loss, accuracy = self._metrics[split]
-        mean_loss.update_state(losses)
-        accuracy.update_state(labels, logits)
-
-    def _reset_metrics(self) -> None:
-        for metrics in self._metrics.values():
-            for metric in metrics:
-                metric.reset_state()
-
-    def _results(self, split: str) -> tuple[float, float]:
-        mean_loss, accuracy = self._metrics[split]
-        return float(mean_loss.result()), float(accuracy.result())
+        self._metrics["validation"].update(self._loss_fn(labels, logits), labels, logits)
 
     def _report_step(self, epoch: int) -> None:
-        loss, accuracy = self._results("train")
+        loss, accuracy = self._metrics["train"].results()
         self._write_summaries("train", loss, accuracy)
-        logger.info("Epoch %d, step %d: loss %.4f, accuracy %.4f", epoch + 1, int(self._step), loss, accuracy)
+        self._log("Epoch %d, step %d: loss %.4f, accuracy %.4f", epoch + 1, int(self._step), loss, accuracy)
 
     def _write_summaries(self, split: str, loss: float, accuracy: float) -> None:
         with self._writers[split].as_default(step=int(self._step)):
@@ -188,6 +195,6 @@ class TrainingLoop:
             tf.summary.scalar("accuracy", accuracy)
 
 
-def _best_epoch(history: list[EpochResult]) -> int:
+def best_epoch(history: list[EpochResult]) -> int:
     """Returns the index of the highest validation accuracy; among equals, of the lowest validation loss."""
     return max(range(len(history)), key=lambda i: (history[i].validation_accuracy, -history[i].validation_loss))

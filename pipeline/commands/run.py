@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from components.backbones.registry import BACKBONES
-from components.model.hyperparameters import Hyperparameters
+from components.model.hyperparameters import FineTuning, Hyperparameters
 from pipeline.presets import PRESETS, RunOptions
 
 NOT_BLESSED_EXIT_STATUS = 3
 _RECIPE = Hyperparameters()
+_FINE_TUNING = FineTuning()
 _PRESET_HELP = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
 
 
@@ -57,9 +58,35 @@ def _parse_size(_context: click.Context, _parameter: click.Parameter, value: str
     help="Epochs without a better validation accuracy before training stops; 0: never.",
 )
 @click.option("--seed", type=int, default=_RECIPE.seed, show_default=True, help="Same seed, same machine, same curve.")
+@click.option(
+    "--tune",
+    "tuning_trials",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Try N settings of the head (hidden units, learning rate, batch size) and train with the best.",
+)
+@click.option("--fine-tune", is_flag=True, help="Train the backbone, too, once the head is trained.")
+@click.option("--fine-tune-epochs", type=int, default=_FINE_TUNING.epochs, show_default=True)
+@click.option("--fine-tune-learning-rate", type=float, default=_FINE_TUNING.learning_rate, show_default=True)
+@click.option(
+    "--fine-tune-layers",
+    type=int,
+    default=_FINE_TUNING.layers,
+    metavar="N",
+    show_default=True,
+    help="Only the backbone's last N layers; 0: all of them.",
+)
 @click.option("--min-accuracy", type=float, help="Test accuracy needed for a blessing.  [default: the preset's]")
 @click.option("--max-accuracy-drop", type=float, help="Allowed drop below the latest blessed model.  [default: 0.02]")
 @click.option("--output", metavar="DIR", default="output", show_default=True, help="Everything is written below it.")
+@click.option(
+    "--metadata",
+    metavar="URI",
+    default="",
+    help="ML Metadata elsewhere than in --output: sqlite:PATH, mysql://USER@HOST/DATABASE, postgresql://... or "
+    "grpc://HOST:PORT; the password is read from FLOWERS_METADATA_PASSWORD.",
+)
 @click.option("--no-cache", is_flag=True, help="Compute everything again.")
 @click.option("--verbose", is_flag=True, help="Show the logs of TensorFlow, TFX and Beam as well.")
 def run(preset: str, output: str, no_cache: bool, verbose: bool, **options: Any) -> None:
@@ -71,10 +98,12 @@ def run(preset: str, output: str, no_cache: bool, verbose: bool, **options: Any)
 
     names = {field.name for field in dataclasses.fields(Hyperparameters)}
     hyperparameters = {name: options.pop(name) for name in list(options) if name in names}
+    fine_tuning = {field.name: options.pop(f"fine_tune_{field.name}") for field in dataclasses.fields(FineTuning)}
     run_options = RunOptions(
         preset=preset,
         output=_output_folder(output),
         hyperparameters=hyperparameters,
+        fine_tuning=_fine_tuning(options.pop("fine_tune"), fine_tuning),
         enable_cache=not no_cache,
         **options,
     )
@@ -84,6 +113,13 @@ def run(preset: str, output: str, no_cache: bool, verbose: bool, **options: Any)
     log_file = Path(run_options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
     configure_logging(console, log_file, verbose)
     sys.exit(_run(run_options, console, log_file, verbose))
+
+
+def _fine_tuning(asked_for: bool, values: dict[str, Any]) -> FineTuning | None:
+    given = FineTuning(**values)
+    if not asked_for and given != _FINE_TUNING:
+        raise click.UsageError("--fine-tune-epochs, -learning-rate and -layers need --fine-tune")
+    return given if asked_for else None
 
 
 def _output_folder(output: str) -> str:
@@ -102,6 +138,11 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
     from pipeline.failures import report_failure
 
     try:
+        if options.metadata:
+            from pipeline.metadata_uri import connect, connection_config
+
+            # A server that is down is reported now, not after the data was looked at.
+            connect(connection_config(options.metadata))
         console.console.print("Starting TensorFlow and TFX ...")
         from pipeline import local
         from pipeline.presets import build_config

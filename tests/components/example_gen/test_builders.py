@@ -1,5 +1,6 @@
 """What is known of a source before it is prepared, and what is kept of it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_an_interrupted_preparation_is_neither_used_nor_kept(tmp_path: Path, pho
     Path(builder.data_dir).mkdir()
     assert prepare_dataset(builder).info.splits["train"].num_examples == 60
     assert not unfinished.exists()
+
+
+def test_runs_that_prepare_at_once_wait_for_each_other(tmp_path: Path, photo_folder: Path):
+    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path))
+    builders = [make_builder(source) for _ in range(4)]
+    with ThreadPoolExecutor(4) as executor:
+        readers = list(executor.map(prepare_dataset, builders))
+    assert [reader.info.splits["train"].num_examples for reader in readers] == [60] * 4
 
 
 def test_undecodable_photos_and_odd_names_pass_through(tmp_path: Path):

@@ -102,11 +102,9 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
     assert examples.get_string_custom_property(constants.DATASET_VERSION_PROPERTY) == description.version
 
 
-@pytest.mark.parametrize("split_method", ["count", "hash"])
-def test_splits_are_the_same_every_time(tmp_path: Path, photo_folder: Path, split_method: str):
-    arguments = {"photos": str(photo_folder), "split_method": split_method}
-    first = run(tmp_path / "first", **arguments)
-    second = run(tmp_path / "second", **arguments)
+def test_splits_are_the_same_every_time(tmp_path: Path, photo_folder: Path):
+    first = run(tmp_path / "first", photos=str(photo_folder))
+    second = run(tmp_path / "second", photos=str(photo_folder))
     assert read(first) == read(second)
     assert properties(first) == properties(second)
 

@@ -61,6 +61,8 @@ def make_examples(folder: Path, splits: dict[str, Photos]) -> standard_artifacts
     artifact.split_names = artifact_utils.encode_split_names(list(splits))
     artifact.set_string_custom_property(constants.DATASET_NAME_PROPERTY, "test photos")
     artifact.set_string_custom_property(constants.CLASS_NAMES_PROPERTY, json.dumps(CLASS_NAMES))
+    counts = {split: len(photos) for split, photos in splits.items()}
+    artifact.set_string_custom_property(constants.SPLIT_COUNTS_PROPERTY, json.dumps(counts))
     for split, photos in splits.items():
         path = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
         path.parent.mkdir(parents=True)
@@ -289,6 +291,6 @@ def test_run_in_a_pipeline_records_both_artifacts(tmp_path: Path) -> None:
 
     with metadata.Metadata(store) as handler:
         [examples] = [a for a in handler.store.get_artifacts_by_type("Examples") if a.uri != source.uri]
-        [quarantine] = handler.store.get_artifacts_by_type("Quarantine")
+        [quarantine] = handler.store.get_artifacts_by_type(Quarantine.TYPE_NAME)
     assert json.loads(examples.custom_properties["split_counts"].string_value) == {"train": 12, "test": 1}
     assert sorted(path.name for path in Path(quarantine.uri).iterdir()) == ["quarantine.json", "quarantine.jsonl"]

@@ -1,0 +1,1 @@
+"""Tuner: searches the classification layers' hyperparameters, and keeps what it found in ML Metadata."""

@@ -1,0 +1,15 @@
+"""TFX's Tuner with an executor that also puts the best values into ML Metadata.
+
+Used by `pipeline.create_pipeline` with `--tune`.
+"""
+
+from tfx.components.tuner import component
+from tfx.dsl.components.base import executor_spec
+
+from components.tuner.executor import Executor
+
+
+class Tuner(component.Tuner):
+    """TFX's Tuner; the best hyperparameters are custom properties of their artifact, too."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

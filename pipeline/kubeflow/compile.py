@@ -1,0 +1,128 @@
+"""Compiles the pipeline to a KFP v2 pipeline spec.
+
+TFX's KubeflowV2DagRunner does the translation. What it leaves out is added to its result: defaults of the run-time
+parameters, the default pipeline root, retries, node selectors and volumes (in KFP's Kubernetes platform spec), and one
+more output per component, the execution record that `pipeline.kubeflow.collect` reads.
+Called by `pipeline.kubeflow.commands`.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tfx.dsl.components.base import base_component
+from tfx.orchestration import pipeline as tfx_pipeline
+
+from components.errors import UserError
+from pipeline.config import RESOLVER_BASELINE, PipelineConfig
+from pipeline.create_pipeline import create_pipeline
+from pipeline.kubeflow import resources
+from pipeline.kubeflow.execution_record import RECORD_KEY
+from pipeline.kubeflow.names import kubernetes_name, rename_for_kubernetes
+from pipeline.kubeflow.runtime_parameters import OVERRIDE_PREFIX, RuntimeParameter, runtime_parameters
+from pipeline.kubeflow.settings import ClusterSettings
+
+ENTRYPOINT = ["python", "-m", "pipeline.kubeflow.entrypoint"]
+_RECORD_TYPE = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
+
+Spec = dict[str, Any]
+
+
+def compile_pipeline(config: PipelineConfig, settings: ClusterSettings, path: Path) -> None:
+    """Writes the pipeline spec and, where there is need of it, the Kubernetes platform spec, in one YAML file.
+
+    Args:
+        config: The whole configuration; its baseline is not the resolver.
+        settings: The cluster.
+        path: The .yaml file; replaced when it exists.
+
+    Raises:
+        UserError: The configuration cannot run on Kubeflow, or the file cannot be written.
+    """
+    spec, platform = build_spec(config, settings)
+    documents = [spec, platform] if platform else [spec]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            yaml.safe_dump_all(documents, file, sort_keys=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another --package") from error
+
+
+def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec, Spec]:
+    """Builds the pipeline spec and the platform spec.
+
+    Args:
+        config: The whole configuration; its baseline is not the resolver.
+        settings: The cluster.
+
+    Returns:
+        Both as plain data; the platform spec is empty when nothing asks for it.
+
+    Raises:
+        UserError: The configuration asks for the resolver, which open-source KFP does not run.
+    """
+    if config.baseline == RESOLVER_BASELINE:
+        raise UserError("Kubeflow Pipelines runs no resolver: choose --baseline none or the folder of a Model artifact")
+    pipeline = create_pipeline(_for_containers(config, settings))
+    for component in pipeline.components:
+        if isinstance(component, base_component.BaseComponent):
+            component.with_platform_config(resources.resource_spec(settings.resources_of(component.id)))
+    spec = _translate(pipeline, settings.image)
+    spec["defaultPipelineRoot"] = settings.pipeline_root
+    for parameter in runtime_parameters(config):
+        _add_parameter(spec, parameter, parameter.default(config))
+    for task_id, task in spec["root"]["dag"]["tasks"].items():
+        resources.set_task_options(task, settings)
+        container = spec["deploymentSpec"]["executors"][f"{task_id}_executor"].get("container")
+        if container:
+            _add_record(spec, task_id, container)
+            resources.set_container_options(container, settings)
+    platform = resources.platform_spec(spec, settings)
+    rename_for_kubernetes(spec)
+    return spec, platform
+
+
+def _for_containers(config: PipelineConfig, settings: ClusterSettings) -> PipelineConfig:
+    # TFDS names a dataset's version only once; with a dataset chosen at run time nothing could be compared with it.
+    data = config.data if config.data.photos else dataclasses.replace(config.data, fingerprint="")
+    return dataclasses.replace(
+        config, name=kubernetes_name(config.name), data=data, enable_cache=settings.enable_cache
+    )
+
+
+def _translate(pipeline: tfx_pipeline.Pipeline, image: str) -> Spec:
+    try:
+        from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+    except ImportError as error:
+        raise UserError(f"compiling for Kubeflow needs the kubeflow extra ({error}): pip install '.[kubeflow]'") from error
+    runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+        config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+            default_image=image, default_commands=ENTRYPOINT, use_pipeline_spec_2_1=True
+        )
+    )
+    job: dict[str, Any] = runner.run(pipeline, write_out=False)
+    spec: Spec = job["pipelineSpec"]
+    return spec
+
+
+def _add_parameter(spec: Spec, parameter: RuntimeParameter, default: Any) -> None:
+    """Declares a run-time parameter and connects it to the tasks that use it."""
+    tasks, components = spec["root"]["dag"]["tasks"], spec["components"]
+    definition = {"parameterType": parameter.type, "defaultValue": default, "description": parameter.description}
+    spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})[parameter.name] = definition
+    inputs = {task_id: name for task_id, name in parameter.properties.items() if task_id in tasks}
+    for task_id in parameter.setters:
+        if task_id in tasks:
+            inputs[task_id] = f"{OVERRIDE_PREFIX}{parameter.name}"
+            parameters = components[task_id].setdefault("inputDefinitions", {}).setdefault("parameters", {})
+            parameters[inputs[task_id]] = {"parameterType": parameter.type}
+    for task_id, name in inputs.items():
+        tasks[task_id]["inputs"]["parameters"][name] = {"componentInputParameter": parameter.name}
+
+
+def _add_record(spec: Spec, task_id: str, container: Spec) -> None:
+    outputs = spec["components"][task_id].setdefault("outputDefinitions", {}).setdefault("artifacts", {})
+    outputs[RECORD_KEY] = {"artifactType": dict(_RECORD_TYPE)}
+    container["args"] += ["--node_id", task_id, "--pipeline_name", spec["pipelineInfo"]["name"]]

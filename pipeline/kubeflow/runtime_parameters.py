@@ -1,0 +1,191 @@
+"""The pipeline's run-time parameters: values that a run on Kubeflow may change without compiling anew.
+
+Whole execution parameters become inputs of their task, as TFX's RuntimeParameter would make them. Values inside a JSON
+parameter (epochs within the Trainer's `custom_config`) have no place in TFX's spec: they arrive as further inputs of the
+task, and `pipeline.kubeflow.entrypoint` sets them in the JSON before TFX sees it.
+Called by `pipeline.kubeflow.compile`, `pipeline.kubeflow.entrypoint` and `pipeline.kubeflow.submit`.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.config import PipelineConfig
+
+OVERRIDE_PREFIX = "override_"
+_INTEGER, _DOUBLE, _STRING = "NUMBER_INTEGER", "NUMBER_DOUBLE", "STRING"
+
+ExecProperties = dict[str, Any]
+Setter = Callable[[ExecProperties, Any], None]
+
+
+def set_json(properties: ExecProperties, name: str, path: tuple[str, ...], value: Any) -> None:
+    """Sets a value inside a JSON execution parameter.
+
+    Args:
+        properties: The execution parameters; changed in place.
+        name: The parameter that holds JSON text.
+        path: Keys from the outermost object to the value.
+        value: The new value.
+    """
+    document = json.loads(properties[name])
+    inner = document
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    properties[name] = json.dumps(document)
+
+
+def _hyperparameter(name: str) -> Setter:
+    return lambda properties, value: set_json(properties, "custom_config", ("hyperparameters", name), value)
+
+
+def _set_thresholds(properties: ExecProperties, kind: str, bound: dict[str, float]) -> None:
+    eval_config = json.loads(properties["eval_config"])
+    for spec in eval_config["metrics_specs"]:
+        for metric in spec["metrics"]:
+            for slice_threshold in metric.get("per_slice_thresholds", []):
+                slice_threshold["threshold"].setdefault(kind, {}).update(bound)
+    properties["eval_config"] = json.dumps(eval_config)
+
+
+def _set_min_accuracy(properties: ExecProperties, value: float) -> None:
+    _set_thresholds(properties, "value_threshold", {"lower_bound": value})
+
+
+def _set_max_accuracy_drop(properties: ExecProperties, value: float) -> None:
+    _set_thresholds(properties, "change_threshold", {"absolute": -value})
+
+
+def _set_serving_model_dir(properties: ExecProperties, value: str) -> None:
+    set_json(properties, "push_destination", ("filesystem", "base_directory"), value)
+
+
+def _set_transform_image_size(properties: ExecProperties, value: str) -> None:
+    set_json(properties, "custom_config", ("image_size",), json.loads(value))
+
+
+@dataclasses.dataclass(frozen=True)
+class RuntimeParameter:
+    """One value that a run may change.
+
+    Attributes:
+        name: What the user sees.
+        type: KFP's parameter type.
+        description: For the user interface.
+        default: Its value in the compiled pipeline.
+        properties: Per component id: the execution parameter that it replaces as a whole.
+        setters: Per component id: how to set it inside an execution parameter.
+    """
+
+    name: str
+    type: str
+    description: str
+    default: Callable[[PipelineConfig], Any]
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    setters: Mapping[str, Setter] = dataclasses.field(default_factory=dict)
+
+
+def _in_hyperparameters(name: str, kind: str, description: str) -> RuntimeParameter:
+    trainers = ("Trainer", "Tuner", "Trainer.fine_tuning")
+    return RuntimeParameter(
+        name,
+        kind,
+        description,
+        lambda config: getattr(config.hyperparameters, name),
+        setters=dict.fromkeys(trainers, _hyperparameter(name)),
+    )
+
+
+_SOURCE = (
+    RuntimeParameter(
+        "dataset",
+        _STRING,
+        "TFDS dataset with as many classes as the one that the pipeline was compiled for",
+        lambda config: config.data.dataset,
+        properties={"TfdsExampleGen": "dataset"},
+    ),
+)
+_PHOTOS = (
+    RuntimeParameter(
+        "photos",
+        _STRING,
+        "folder or archive of class-named folders, as the containers see it",
+        lambda config: config.data.photos,
+        properties={"TfdsExampleGen": "photos"},
+    ),
+    RuntimeParameter(
+        "photos_fingerprint",
+        _STRING,
+        "what the photos' fingerprint must be; empty takes any photos, but lets KFP answer from its cache",
+        lambda config: config.data.fingerprint,
+        properties={"TfdsExampleGen": "fingerprint"},
+    ),
+)
+_COMMON = (
+    RuntimeParameter(
+        "backbone",
+        _STRING,
+        "registry name, TF Hub URL or SavedModel folder",
+        lambda config: config.backbone.name,
+        properties={"BackboneImporter": "backbone"},
+    ),
+    RuntimeParameter(
+        "image_size",
+        _STRING,
+        "height and width in pixels that the backbone reads, such as [224, 224]",
+        lambda config: json.dumps(list(config.backbone.image_size)),
+        properties={"BackboneImporter": "image_size"},
+        setters={"Transform": _set_transform_image_size},
+    ),
+    _in_hyperparameters("epochs", _INTEGER, "passes over the training split, at least 1"),
+    _in_hyperparameters("learning_rate", _DOUBLE, "Adam's learning rate, greater than 0"),
+    _in_hyperparameters("batch_size", _INTEGER, "photos per training step, at least 1"),
+    _in_hyperparameters("hidden_units", _INTEGER, "units of the hidden layer, at least 1"),
+    RuntimeParameter(
+        "min_accuracy",
+        _DOUBLE,
+        "test accuracy needed for a blessing, in [0, 1]",
+        lambda config: config.blessing.min_accuracy,
+        setters={"Evaluator.test": _set_min_accuracy},
+    ),
+    RuntimeParameter(
+        "max_accuracy_drop",
+        _DOUBLE,
+        "allowed drop below the baseline model's test accuracy, in [0, 1]; without a baseline it is not looked at",
+        lambda config: config.blessing.max_accuracy_drop,
+        setters={"Evaluator.test": _set_max_accuracy_drop},
+    ),
+    RuntimeParameter(
+        "serving_model_dir",
+        _STRING,
+        "where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume",
+        lambda config: config.serving_model_dir,
+        setters={"Pusher": _set_serving_model_dir},
+    ),
+)
+_ALL = {parameter.name: parameter for parameter in (*_SOURCE, *_PHOTOS, *_COMMON)}
+
+
+def runtime_parameters(config: PipelineConfig) -> tuple[RuntimeParameter, ...]:
+    """Returns the parameters of a pipeline."""
+    return (*(_PHOTOS if config.data.photos else _SOURCE), *_COMMON)
+
+
+def apply_overrides(node_id: str, properties: ExecProperties) -> ExecProperties:
+    """Sets the values that arrived beside the execution parameters, inside a container.
+
+    Args:
+        node_id: The component.
+        properties: Its execution parameters, with further ones named `override_NAME`.
+
+    Returns:
+        The execution parameters as TFX's executor expects them.
+    """
+    result = {name: value for name, value in properties.items() if not name.startswith(OVERRIDE_PREFIX)}
+    for name, value in properties.items():
+        if name.startswith(OVERRIDE_PREFIX):
+            parameter = _ALL[name.removeprefix(OVERRIDE_PREFIX)]
+            parameter.setters[node_id](result, int(value) if parameter.type == _INTEGER else value)
+    return result

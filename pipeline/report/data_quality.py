@@ -1,0 +1,189 @@
+"""What ImageValidator left out, and what TFDV says about the rest.
+
+Called by `pipeline.report.page`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+
+from pipeline.report.photos import PhotoKey, split_folder
+from pipeline.report.records import RunRecords
+
+# The names that components.image_validator.artifacts declares; importing it would import TFX.
+LISTING_FILE = "quarantine.jsonl"
+SUMMARY_FILE = "quarantine.json"
+_MAX_LISTED = 200
+_MAX_PAIRS = 12
+_OTHER_PHOTO = re.compile(
+    r"same picture as (?P<id>.*) in (?P<split>[^ ]+?)(?:, which has label (?P<label>-?\d+))?", re.DOTALL
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class DuplicatePair:
+    """A photo that was left out or moved, and the one that shows the same picture.
+
+    Attributes:
+        entry: The photo's line of the listing.
+        other: Split and id of the other photo.
+    """
+
+    entry: dict[str, Any]
+    other: PhotoKey
+
+    @property
+    def photo(self) -> PhotoKey:
+        """Split and id of the photo that was left out or moved."""
+        return self.entry["split"], self.entry["id"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """ImageValidator's findings.
+
+    Attributes:
+        summary: Content of `quarantine.json`.
+        listing: The first lines of `quarantine.jsonl`.
+        num_listed: How many lines it has.
+        pairs: The first pairs of photos that show the same picture in two splits or under two labels.
+        num_pairs: How many there are.
+    """
+
+    summary: dict[str, Any]
+    listing: list[dict[str, Any]]
+    num_listed: int
+    pairs: list[DuplicatePair]
+    num_pairs: int
+
+    @property
+    def num_photos(self) -> int:
+        """Photos that were looked at."""
+        return sum(self.summary["photos"].values())
+
+    @property
+    def photo_keys(self) -> set[PhotoKey]:
+        """Both photos of every pair."""
+        return {key for pair in self.pairs for key in (pair.photo, pair.other)}
+
+
+def load_validation(records: RunRecords) -> Validation | None:
+    """Reads the Quarantine artifact; None when the run has none."""
+    summary = records.json("ImageValidator", "quarantine", SUMMARY_FILE)
+    if summary is None:
+        return None
+    listing = records.json_lines("ImageValidator", "quarantine", LISTING_FILE)
+    pairs = [pair for entry in listing if (pair := _pair(entry))]
+    return Validation(summary, listing[:_MAX_LISTED], len(listing), pairs[:_MAX_PAIRS], len(pairs))
+
+
+def _pair(entry: dict[str, Any]) -> DuplicatePair | None:
+    match = _OTHER_PHOTO.fullmatch(entry["detail"])
+    return DuplicatePair(entry, (match["split"], match["id"])) if match else None
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureStatistics:
+    """TFDV's statistics on a feature of a split.
+
+    Attributes:
+        feature: Its name.
+        split: The split.
+        kind: TFDV's type, such as "INT" or "BYTES".
+        present: Examples that have it.
+        missing: Examples that lack it.
+        details: What the type offers: range, mean, distinct values, lengths.
+    """
+
+    feature: str
+    split: str
+    kind: str
+    present: int
+    missing: int
+    details: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Anomaly:
+    """Something in a split that contradicts the schema."""
+
+    split: str
+    feature: str
+    severity: str
+    description: str
+
+
+def load_statistics(records: RunRecords) -> list[FeatureStatistics]:
+    """Reads StatisticsGen's output, feature by feature; empty when the run has none."""
+    rows: list[FeatureStatistics] = []
+    for split, data in _split_files(records, "StatisticsGen", "statistics", "FeatureStats.pb"):
+        message = statistics_pb2.DatasetFeatureStatisticsList()
+        try:
+            message.ParseFromString(data)
+        except DecodeError:
+            continue
+        for dataset in message.datasets:
+            rows += [_feature_row(split, feature, dataset.num_examples) for feature in dataset.features]
+    return sorted(rows, key=lambda row: (row.feature, records.splits.index(row.split)))
+
+
+def _feature_row(
+    split: str, feature: statistics_pb2.FeatureNameStatistics, num_examples: int
+) -> FeatureStatistics:
+    kind = feature.WhichOneof("stats") or ""
+    values = getattr(feature, kind) if kind else None
+    common = values.common_stats if values is not None else statistics_pb2.CommonStatistics()
+    return FeatureStatistics(
+        feature=feature.name or ".".join(feature.path.step),
+        split=split,
+        kind=statistics_pb2.FeatureNameStatistics.Type.Name(feature.type),
+        present=common.num_non_missing,
+        missing=max(num_examples - common.num_non_missing, common.num_missing),
+        details=_details(kind, values),
+    )
+
+
+def _details(kind: str, values: Any) -> str:
+    if kind == "num_stats":
+        return f"{values.min:g} to {values.max:g}, mean {values.mean:.3g}, median {values.median:g}"
+    if kind == "string_stats":
+        return f"{values.unique:,} distinct values, mean length {values.avg_length:.1f}"
+    if kind == "bytes_stats":
+        sizes = f"{values.min_num_bytes:,.0f} to {values.max_num_bytes:,.0f} bytes, mean {values.avg_num_bytes:,.0f}"
+        return f"{values.unique:,} distinct values, {sizes}" if values.unique else sizes
+    return ""
+
+
+def load_anomalies(records: RunRecords) -> list[Anomaly] | None:
+    """Reads ExampleValidator's output; None when the run has none, empty when nothing contradicts the schema."""
+    if records.folder("ExampleValidator", "anomalies") is None:
+        return None
+    found: list[Anomaly] = []
+    for split, data in _split_files(records, "ExampleValidator", "anomalies", "SchemaDiff.pb"):
+        message = anomalies_pb2.Anomalies()
+        try:
+            message.ParseFromString(data)
+        except DecodeError:
+            found.append(Anomaly(split, "", "UNKNOWN", "the file of anomalies cannot be read"))
+            continue
+        found += [
+            Anomaly(split, name, anomalies_pb2.AnomalyInfo.Severity.Name(info.severity), info.description)
+            for name, info in sorted(message.anomaly_info.items())
+        ]
+        if message.HasField("dataset_anomaly_info"):
+            info = message.dataset_anomaly_info
+            found.append(Anomaly(split, "", anomalies_pb2.AnomalyInfo.Severity.Name(info.severity), info.description))
+    return found
+
+
+def _split_files(records: RunRecords, node_id: str, key: str, name: str) -> Iterator[tuple[str, bytes]]:
+    folder = records.folder(node_id, key)
+    for split in records.splits if folder else ():
+        path = Path(str(folder)) / split_folder(split) / name
+        if path.is_file():
+            yield split, path.read_bytes()

@@ -1,0 +1,179 @@
+"""The model card, in the fields of the Model Card Toolkit's JSON schema v0.0.2.
+
+Called by `pipeline.report.page` and `pipeline.report.write`. After Mitchell et al., "Model cards for model reporting"
+(FAT* 2019).
+"""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from components import constants
+from pipeline.report.evaluations import Evaluation
+from pipeline.report.headline import Headline
+from pipeline.report.records import RunRecords
+from pipeline.report.scores import Share
+from pipeline.report.text import printable
+
+SCHEMA_VERSION = "0.0.2"
+# The custom properties that components.backbone_importer sets; importing it would import TFX.
+_BACKBONE_LICENSE_PROPERTY = "backbone_license"
+_BACKBONE_SOURCE_PROPERTY = "backbone_source"
+_UNKNOWN = "unknown"
+_DATA_LICENSES: Mapping[str, str] = {
+    "tf_flowers": "Creative Commons Attribution (CC BY), photographer by photographer: see LICENSE.txt in the archive",
+    "synthetic_flowers": "drawn by this project's own program: no photographs, no third-party rights",
+}
+_OWN_PHOTOS_LICENSE = "not known to the pipeline: these are the user's own photos, under terms only the user knows"
+_OTHER_DATA_LICENSE = "not known to the pipeline: see the data set's page in the TensorFlow Datasets catalog"
+
+
+def make_model_card(records: RunRecords, evaluations: Mapping[str, Evaluation], headline: Headline) -> dict[str, Any]:
+    """Writes the model card of a run.
+
+    Args:
+        records: The run.
+        evaluations: What its Evaluators measured, by split; metrics are left out when there are none.
+        headline: What the run came to.
+
+    Returns:
+        A JSON object that the Model Card Toolkit's schema accepts.
+    """
+    card = {
+        "schema_version": SCHEMA_VERSION,
+        "model_details": _details(records, headline),
+        "model_parameters": {
+            "model_architecture": _architecture(records),
+            "data": [_dataset(records)],
+            "input_format": "image_bytes, string [N]: encoded photos (JPEG, PNG, GIF or BMP); the model decodes, "
+            "scales and resizes them itself",
+            "output_format": "probabilities, float32 [N, C]; label, string [N]; score, float32 [N]: the most probable "
+            f"class and its probability. Classes: {', '.join(records.class_names)}",
+        },
+        "quantitative_analysis": {
+            "performance_metrics": [m for evaluation in evaluations.values() for m in _metrics(evaluation)]
+        },
+        "considerations": _considerations(records),
+    }
+    return _printable(card)  # type: ignore[no-any-return]
+
+
+def data_license(records: RunRecords) -> str:
+    """Returns under which terms the photos may be used, as far as the pipeline knows."""
+    example_gen = records.executions.get("TfdsExampleGen")
+    if example_gen and example_gen.properties.get("photos"):
+        return _OWN_PHOTOS_LICENSE
+    return _DATA_LICENSES.get(_property(records, constants.DATASET_NAME_PROPERTY), _OTHER_DATA_LICENSE)
+
+
+def backbone_properties(records: RunRecords) -> Mapping[str, Any]:
+    """Returns the custom properties of the backbone's artifact; empty before it was imported."""
+    backbone = records.artifact("BackboneImporter", "model")
+    return backbone.properties if backbone else {}
+
+
+def _details(records: RunRecords, headline: Headline) -> dict[str, Any]:
+    classes = len(records.class_names)
+    ended = datetime.datetime.fromtimestamp(records.ended_ms / 1000, tz=datetime.timezone.utc).date()
+    license_name = str(backbone_properties(records).get(_BACKBONE_LICENSE_PROPERTY, _UNKNOWN))
+    known = license_name != _UNKNOWN
+    terms = {"identifier": license_name} if known else {"custom_text": "Backbone weights: licence unknown"}
+    return {
+        "name": f"{records.pipeline_name} photo classifier",
+        "overview": f"Tells {classes} classes of photos apart: {', '.join(records.class_names)}.",
+        "documentation": "Transfer learning: a pretrained feature extractor (backbone), and a classification head "
+        f"trained on its features by a TFX pipeline. Verdict of this run: {headline.verdict.lower()}.",
+        "version": {"name": records.run_id, "date": ended.isoformat()},
+        "licenses": [terms, {"custom_text": f"Data: {data_license(records)}"}],
+    }
+
+
+def _architecture(records: RunRecords) -> str:
+    backbone = backbone_properties(records)
+    if not backbone:
+        return _UNKNOWN
+    return (
+        f"{backbone.get(constants.BACKBONE_HANDLE_PROPERTY)} "
+        f"({backbone.get(constants.IMAGE_SIZE_PROPERTY)} pixels to {backbone.get(constants.FEATURE_SIZE_PROPERTY)} "
+        f"features; weights: {backbone.get(_BACKBONE_SOURCE_PROPERTY)}; content digest "
+        f"{backbone.get(constants.BACKBONE_DIGEST_PROPERTY)}), then a dense head that ends in a softmax over the classes"
+    )
+
+
+def _dataset(records: RunRecords) -> dict[str, Any]:
+    totals = {split: sum(counts.values()) for split, counts in records.class_counts.items()}
+    sizes = ", ".join(f"{totals[split]:,} {split}" for split in records.splits)
+    return {
+        "name": f"{_property(records, constants.DATASET_NAME_PROPERTY)} "
+        f"{_property(records, constants.DATASET_VERSION_PROPERTY)}".strip(),
+        "description": f"Photos used: {sizes or 'none yet'}. Training fits the head, validation chooses the epoch, "
+        f"test decides on the blessing. Licence: {data_license(records)}.",
+    }
+
+
+def _property(records: RunRecords, name: str) -> str:
+    return str(records.examples.properties.get(name, "")) if records.examples else ""
+
+
+def _metrics(evaluation: Evaluation) -> list[dict[str, Any]]:
+    split = evaluation.split
+    overall = [
+        _metric("accuracy", evaluation.metrics["accuracy"], split, evaluation.accuracy),
+        _metric("loss", evaluation.metrics["loss"], split),
+    ]
+    if evaluation.calibration_error is not None:
+        overall.append(_metric("expected_calibration_error", evaluation.calibration_error, split))
+    for entry in evaluation.classes:
+        where = f"{split}, class {entry.name}"
+        overall += [
+            _metric("recall", entry.recall.value, where, entry.recall),
+            _metric("precision", entry.precision.value, where, entry.precision),
+            _metric("f1_score", entry.f1_score, where),
+        ]
+    return overall
+
+
+def _metric(kind: str, value: float, where: str, share: Share | None = None) -> dict[str, Any]:
+    metric: dict[str, Any] = {"type": kind, "value": value, "slice": where}
+    if share:
+        metric["confidence_interval"] = {"lower_bound": share.low, "upper_bound": share.high}
+    return metric
+
+
+def _considerations(records: RunRecords) -> dict[str, Any]:
+    classes = ", ".join(records.class_names)
+    limitations = [
+        f"It answers every photo with one of its classes ({classes}), also photos of anything else: a low score is a "
+        "hint, not a test for unknown subjects.",
+        "Photos unlike the training data (other cameras, drawings, close-ups, several subjects at once) may be "
+        "classified worse than the figures here say.",
+        "The intervals cover chance in the choice of the test photos, not a change of the kind of photos.",
+    ]
+    return {
+        "users": [{"description": "Developers who build on it, and people who study transfer learning"}],
+        "use_cases": [
+            {"description": f"Sorting, tagging and searching photos that show one of: {classes}"},
+            {"description": "Not for decisions on safety, health or law, such as telling edible from toxic plants"},
+        ],
+        "limitations": [{"description": text} for text in limitations],
+        "tradeoffs": [
+            {
+                "description": "The backbone stays as it was pretrained: training takes seconds and little data, at "
+                "the price of some accuracy against fine-tuning"
+            }
+        ],
+        "ethical_considerations": [
+            {
+                "name": "The backbone's pretraining data brings the biases of photos from the web",
+                "mitigation_strategy": "Metrics are reported per class; check them on photos of your own use",
+            }
+        ],
+    }
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _printable(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_printable(entry) for entry in value]
+    return printable(value)

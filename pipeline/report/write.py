@@ -1,0 +1,97 @@
+"""Writes the report of a run: the page and, beside it, the model card as JSON.
+
+Called by `pipeline.commands.report` and at the end of `pipeline.commands.run`.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import re
+from pathlib import Path
+
+from components.errors import UserError
+from pipeline.config import PipelineConfig
+from pipeline.inspection.options import open_store
+from pipeline.inspection.store import RunStore
+from pipeline.report.page import collect_page, render_page
+from pipeline.report.records import RunRecords
+
+logger = logging.getLogger(__name__)
+
+MODEL_CARD_FILE = "model_card.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenReport:
+    """Where a report is.
+
+    Attributes:
+        run_id: The run's name in ML Metadata.
+        state: "blessed", "not-blessed", "failed", "running" or "interrupted".
+        page: The HTML file.
+        model_card: The model card.
+    """
+
+    run_id: str
+    state: str
+    page: Path
+    model_card: Path
+
+
+def write_report(store: RunStore, run_id: str, to: Path | None = None) -> WrittenReport:
+    """Writes the report of a run.
+
+    Args:
+        store: The runs.
+        run_id: A run's full id.
+        to: The HTML file to write; None is `<output>/reports/<pipeline>/<run id>.html`.
+
+    Returns:
+        Where the files are.
+
+    Raises:
+        UserError: The run has not begun, or the file cannot be written.
+    """
+    page = collect_page(store, run_id)
+    target = to or default_path(page.records)
+    card = target.with_suffix(f".{MODEL_CARD_FILE}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(target, render_page(page))
+        _write(card, json.dumps(page.card, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write the report to {target}: {error.strerror}; choose another file") from error
+    return WrittenReport(run_id, page.headline.state, target, card)
+
+
+def default_path(records: RunRecords) -> Path:
+    """Returns where a run's report goes unless told otherwise."""
+    # Some systems forbid the colons of a run id in file names.
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", records.run_id)
+    return records.output / "reports" / records.pipeline_name / f"{name}.html"
+
+
+def write_report_after_run(config: PipelineConfig, run_id: str) -> str:
+    """Writes the report of a run that has ended, and never fails: its results are there without it.
+
+    Args:
+        config: The run's configuration.
+        run_id: The run's name in ML Metadata.
+
+    Returns:
+        The HTML file, or why there is none.
+    """
+    try:
+        store = open_store(config.output, config.metadata or None)
+        return str(write_report(store, run_id).page)
+    except Exception as error:
+        logger.debug("the report could not be written", exc_info=True)
+        return f"not written: {next(iter(str(error).splitlines()), type(error).__name__)}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes through a temporary file: a browser never sees half a page."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(temporary, path)

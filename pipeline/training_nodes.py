@@ -1,0 +1,92 @@
+"""The part of the graph from features to a trained model: Tuner, Trainer and the Trainer that fine-tunes.
+
+Called by `pipeline.create_pipeline`.
+"""
+
+from typing import Any
+
+from tfx import types
+from tfx.components import Trainer
+from tfx.dsl.components.base import base_component
+from tfx.proto import trainer_pb2
+
+from components.code_digest import code_digest
+from components.constants import TRAIN_SPLIT, VALIDATION_SPLIT
+from components.tuner.component import Tuner
+from pipeline.config import PipelineConfig
+
+TUNER_ID = "Tuner"
+FINE_TUNING_ID = "Trainer.fine_tuning"
+
+# Everything that `run_fn` and `tuner_fn` run: an edit of any of it must train again.
+_CODE = ("model", "image_schema_gen/schema.py", "constants.py")
+
+
+def training_nodes(
+    config: PipelineConfig,
+    examples: types.BaseChannel,
+    features: types.BaseChannel,
+    transform_graph: types.BaseChannel,
+    schema: types.BaseChannel,
+    backbone: types.BaseChannel,
+) -> list[base_component.BaseComponent]:
+    """Wires search, training and fine-tuning, as far as they are asked for.
+
+    Args:
+        config: The whole configuration.
+        examples: Raw examples.
+        features: Feature examples.
+        transform_graph: Transform's graph.
+        schema: The schema, which names the classes.
+        backbone: The backbone's model.
+
+    Returns:
+        The components; the last one's `model` is the pipeline's.
+    """
+    nodes: list[base_component.BaseComponent] = []
+    common = {"transform_graph": transform_graph, "schema": schema, **_splits()}
+    hyperparameters = None
+    if config.tuning_trials:
+        tuner = Tuner(
+            tuner_fn="components.model.tuner.tuner_fn",
+            examples=features,
+            custom_config=_custom_config(config, trials=config.tuning_trials),
+            **common,
+        )
+        hyperparameters = tuner.outputs["best_hyperparameters"]
+        nodes.append(tuner)
+    trainer = Trainer(
+        run_fn="components.model.trainer.run_fn",
+        examples=features,
+        base_model=backbone,
+        hyperparameters=hyperparameters,
+        custom_config=_custom_config(config),
+        **common,
+    )
+    nodes.append(trainer)
+    if config.fine_tuning:
+        fine_tuner = Trainer(
+            run_fn="components.model.fine_tuning.run_fn",
+            examples=examples,
+            base_model=trainer.outputs["model"],
+            custom_config=_custom_config(config, fine_tuning=config.fine_tuning.to_dict()),
+            **common,
+        )
+        nodes.append(fine_tuner.with_id(FINE_TUNING_ID))
+    return nodes
+
+
+def _splits() -> dict[str, Any]:
+    return {
+        "train_args": trainer_pb2.TrainArgs(splits=[TRAIN_SPLIT]),
+        "eval_args": trainer_pb2.EvalArgs(splits=[VALIDATION_SPLIT]),
+    }
+
+
+def _custom_config(config: PipelineConfig, **own: Any) -> dict[str, Any]:
+    return {
+        "hyperparameters": config.hyperparameters.to_dict(),
+        "work_root": config.training_work_root,
+        "code_digest": code_digest(*_CODE),
+        **own,
+    }
