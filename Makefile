@@ -7,7 +7,7 @@ UV := .uv/bin/uv
 PYTHON := .venv/bin/python
 PYTHON310 ?= $(shell ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python3.10 2>/dev/null | sort -V | tail -n 1)
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test lint format lock flink-jar clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -30,6 +30,17 @@ format: .venv/ready ## Fix style
 lock: $(UV) ## Resolve the dependencies anew into requirements.txt
 	$(UV) pip compile pyproject.toml --all-extras --upgrade --python-version 3.10 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements.txt
+
+# Only digests that were reviewed: Maven itself compares with what the repository says, and that is not the same.
+flink-jar: ## Get Flink's job server for --beam-runner flink (needs Java and Maven; about 150 MB)
+	@command -v mvn >/dev/null || { echo "error: no mvn found: install Maven (Debian: apt install maven) and try again" >&2; exit 1; }
+	@rm -rf build/flink build/flink.tmp
+	@mvn --quiet --batch-mode -Dstyle.color=never --strict-checksums -f pipeline/beam_runners/flink_job_server.xml \
+		-Dfolder="$(CURDIR)/build/flink.tmp" package
+	@(cd build/flink.tmp/lib && sha256sum --quiet --strict --check "$(CURDIR)/pipeline/beam_runners/flink_job_server.sha256") || \
+		{ rm -rf build/flink.tmp; echo "error: a jar of Flink's job server is not the one that was reviewed" >&2; exit 1; }
+	@mv build/flink.tmp build/flink
+	@echo "Flink's job server is build/flink/job-server.jar"
 
 clean: ## Remove the environment and everything the pipeline wrote
 	rm -rf .venv .uv output build *.egg-info

@@ -22,24 +22,29 @@ class RandomInceptionV3(tf.Module):
         """Draws the weights; the same in every process."""
         super().__init__()
         tf.keras.utils.set_random_seed(_SEED)
-        self._model = tf.keras.applications.InceptionV3(
+        model = tf.keras.applications.InceptionV3(
             include_top=False, weights=None, input_shape=(*IMAGE_SIZE, 3), pooling="avg"
         )
-        _calibrate_batch_normalization(self._model)
+        _calibrate_batch_normalization(model)
+        self._weights = model.weights
+        # In a closure, where no SavedModel looks: it would hold the functions of each of the 300 layers, too.
+        self._call = lambda images, training: model(images, training=training)
 
     def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps float32 [N, 299, 299, 3] in [0, 1] to float32 [N, 2048]."""
-        return self._model(images * 2.0 - 1.0, training=training)
+        return self._call(images * 2.0 - 1.0, training)
 
 
 def _calibrate_batch_normalization(model: tf.keras.Model) -> None:
     """Sets the moving statistics from one batch, as training would have: without, activations fade over 48 layers."""
-    coarse = tf.random.stateless_uniform([_CALIBRATION_IMAGES, 10, 10, 3], [_SEED, _SEED], -1.0, 1.0)
+    # Noise at every scale is nearest to photos in its spectrum.
+    noise = [tf.random.stateless_uniform([_CALIBRATION_IMAGES, n, n, 3], [_SEED, n], -1.0, 1.0) for n in (5, 20, 75, 299)]
+    images = tf.add_n([tf.image.resize(layer, IMAGE_SIZE) for layer in noise]) / len(noise)
     layers = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
-    model(tf.image.resize(coarse, IMAGE_SIZE), training=True)
+    model(images, training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
 

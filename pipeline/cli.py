@@ -15,6 +15,7 @@ from pipeline.commands.completion import completion
 from pipeline.commands.doctor import doctor
 from pipeline.commands.lineage import lineage
 from pipeline.commands.predict import predict
+from pipeline.commands.report import report
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.commands.show import show
@@ -54,7 +55,7 @@ def cli() -> None:
 
 
 for _command in (
-    run, runs, why, compare, lineage, artifacts, show, predict, tensorboard, doctor, completion,
+    run, runs, report, why, compare, lineage, artifacts, show, predict, tensorboard, doctor, completion,
 ):  # fmt: skip
     cli.add_command(_command)
 

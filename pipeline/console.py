@@ -44,6 +44,7 @@ class RunConsole:
         self.console.print(
             f"Pipeline {config.name}: {data} through {config.backbone.name} ({height}x{width})", markup=False
         )
+        self.console.print("Starting TensorFlow and TFX ...")
 
     def node_started(self, node_id: str, position: int, total: int) -> None:
         self._title = f"[{position:>2}/{total}] {node_id}"

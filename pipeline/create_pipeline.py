@@ -5,9 +5,8 @@ Called by `pipeline.local` and by the Kubeflow runner.
 
 from tfx import types
 from tfx.components import ExampleValidator, Pusher, StatisticsGen, Transform
-from tfx.dsl.components.base import base_component, base_node, executor_spec
+from tfx.dsl.components.base import base_node, executor_spec
 from tfx.dsl.components.common import importer, resolver
-from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import standard_artifacts
@@ -16,6 +15,7 @@ from components.anomaly_gate.component import AnomalyGate
 from components.backbone_importer.component import BackboneImporter
 from components.code_digest import code_digest
 from components.constants import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.component import Evaluator
 from components.example_gen.tfds_example_gen.component import TfdsExampleGen
 from components.feature_extractor.component import FeatureExtractor
@@ -45,7 +45,9 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
     schema = schema_gen.outputs["schema"]
     statistics_gen = StatisticsGen(examples=examples, schema=schema)
     example_validator = ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
-    gate = AnomalyGate(anomalies=example_validator.outputs["anomalies"])
+    gate = AnomalyGate(
+        anomalies=example_validator.outputs["anomalies"], statistics=statistics_gen.outputs["statistics"]
+    )
     backbone = BackboneImporter(
         backbone=config.backbone.name, image_size=config.backbone.image_size, digest=config.backbone.digest
     )
@@ -60,7 +62,12 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         component.add_upstream_node(gate)
     features = extractor.outputs["features"]
     training = training_nodes(
-        config, examples, features, transform.outputs["transform_graph"], schema, backbone.outputs["model"]
+        config,
+        examples=examples,
+        features=features,
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        backbone=backbone.outputs["model"],
     )
     evaluation = _evaluate_and_push(config, features, training[-1].outputs["model"])
     return tfx_pipeline.Pipeline(
@@ -111,7 +118,7 @@ def _evaluate_and_push(
 ) -> list[base_node.BaseNode]:
     """Returns the nodes from the trained model to the pushed one."""
     class_names = config.data.class_names
-    baseline = _baseline(config.baseline)
+    baseline = _baseline(config.baseline, model)
     validation = Evaluator(
         examples=features,
         model=model,
@@ -137,7 +144,7 @@ def _evaluate_and_push(
     return [baseline, *nodes] if baseline else nodes
 
 
-def _baseline(baseline: str) -> base_node.BaseNode | None:
+def _baseline(baseline: str, candidate: types.BaseChannel) -> base_node.BaseNode | None:
     """Returns the node whose `model` a new model is compared with."""
     if baseline == NO_BASELINE:
         return None
@@ -145,8 +152,9 @@ def _baseline(baseline: str) -> base_node.BaseNode | None:
         model = importer.Importer(source_uri=baseline, artifact_type=standard_artifacts.Model, output_key="model")
         return model.with_id("baseline_model")
     latest = resolver.Resolver(
-        strategy_class=latest_blessed_model_strategy.LatestBlessedModelStrategy,
+        strategy_class=LatestOtherBlessedModelStrategy,
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+        candidate=candidate,
     )
     return latest.with_id("latest_blessed_model_resolver")

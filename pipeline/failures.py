@@ -12,6 +12,7 @@ from rich.traceback import Traceback
 from components.errors import UserError
 from pipeline.console import RunConsole
 
+_BEAM_SUFFIX = re.compile(r" \[while running .*\]$")
 _IN_BEAM_MESSAGE = re.compile(
     rf"{UserError.__module__}\.{UserError.__name__}: (?P<message>[^\n]+?)(?: \[while running|\n|$)"
 )
@@ -22,7 +23,7 @@ def user_error_message(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError):
-            return str(seen)
+            return _BEAM_SUFFIX.sub("", str(seen))
         if quoted := _IN_BEAM_MESSAGE.search(str(seen)):
             return quoted["message"]
         seen = seen.__cause__ or seen.__context__

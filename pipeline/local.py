@@ -3,12 +3,8 @@
 Called by `pipeline.cli` and by the end-to-end tests.
 """
 
-import contextlib
 import datetime
-import fcntl
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
 
 from tfx.orchestration import metadata
@@ -17,7 +13,6 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
-from components.errors import UserError
 from pipeline.config import PipelineConfig
 from pipeline.create_pipeline import create_pipeline
 from pipeline.metadata import MetadataQueries
@@ -108,23 +103,3 @@ def run(config: PipelineConfig, observer: RunObserver) -> str:
 def summarize(config: PipelineConfig, run_id: str) -> RunSummary:
     """Reads what a finished run led to."""
     return summarize_run(MetadataQueries(connect(connection_config(config.metadata_uri))), run_id)
-
-
-@contextlib.contextmanager
-def exclusive(config: PipelineConfig) -> Iterator[None]:
-    """Holds the output folder for one run at a time; the operating system lets go of it when the process dies.
-
-    Args:
-        config: The run's configuration.
-
-    Raises:
-        UserError: Another run holds it.
-    """
-    with (Path(config.output) / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"another run is using {config.output}: wait for it to end, or choose another --output"
-            ) from error
-        yield

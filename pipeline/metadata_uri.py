@@ -5,6 +5,7 @@ up in shell histories, process lists and logs.
 """
 
 import os
+import time
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -18,6 +19,7 @@ from pipeline.metadata import sqlite_config
 PASSWORD_VARIABLE = "FLOWERS_METADATA_PASSWORD"  # noqa: S105  (a variable's name)
 _FORMS = "sqlite:PATH, mysql://USER@HOST[:PORT]/DATABASE, postgresql://USER@HOST[:PORT]/DATABASE or grpc://HOST:PORT"
 _GRPC_TIMEOUT_S = 60.0
+_BUSY_TIMEOUT_S, _BUSY_PAUSE_S = 10.0, 0.1
 
 ConnectionConfig: TypeAlias = pb.ConnectionConfig | pb.MetadataStoreClientConfig
 
@@ -53,7 +55,9 @@ def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
     password = os.environ.get(PASSWORD_VARIABLE, "")
     config = pb.ConnectionConfig()
     if parts.scheme == "mysql":
-        config.mysql.host, config.mysql.port = parts.hostname, _port(parts, 3306)
+        # The client library takes "localhost" for a socket file and would leave the port aside.
+        host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
+        config.mysql.host, config.mysql.port = host, _port(parts, 3306)
         config.mysql.database, config.mysql.user, config.mysql.password = database, user, password
     else:
         config.postgresql.host, config.postgresql.port = parts.hostname, str(_port(parts, 5432))
@@ -74,11 +78,39 @@ def connect(config: ConnectionConfig) -> mlmd.MetadataStore:
         UserError: It cannot be reached or is not a metadata store; the message holds no password.
     """
     try:
-        store = mlmd.MetadataStore(config)
+        store = _open(config)
         store.get_context_types()
     except (RuntimeError, mlmd.errors.StatusError) as error:
-        raise UserError(f"cannot open the metadata store {_name(config)}: {_reason(error)}") from None
+        raise UserError(f"cannot open the metadata store {_name(config)}: {_reason(error)}{_hint(config)}") from None
     return store
+
+
+def check_recordable(config: ConnectionConfig) -> None:
+    """Checks that ML Metadata can record a run where a configuration points.
+
+    Args:
+        config: From `connection_config`.
+
+    Raises:
+        UserError: It cannot.
+    """
+    if isinstance(config, pb.ConnectionConfig) and config.HasField("postgresql"):
+        raise UserError(
+            f"ml-metadata {mlmd.__version__} cannot record runs on PostgreSQL: it writes a text with a backslash, such "
+            "as the Evaluator's configuration, as broken SQL; use --metadata mysql://, grpc:// or sqlite:PATH"
+        )
+
+
+def _open(config: ConnectionConfig) -> mlmd.MetadataStore:
+    """Opens a store, again and again while a run that writes to it at the same moment keeps it locked."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            return mlmd.MetadataStore(config)
+        except RuntimeError as error:
+            if "concurrent" not in str(error).lower() or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
 
 
 def _port(parts: SplitResult, default: int) -> int:
@@ -97,6 +129,19 @@ def _name(config: ConnectionConfig) -> str:
         return f"mysql://{config.mysql.user}@{config.mysql.host}:{config.mysql.port}/{config.mysql.database}"
     server = config.postgresql
     return f"postgresql://{server.user}@{server.host}:{server.port}/{server.dbname}"
+
+
+def _hint(config: ConnectionConfig) -> str:
+    """Returns what to look at; the client libraries hardly say why they could not connect."""
+    if isinstance(config, pb.MetadataStoreClientConfig):
+        return "; is ML Metadata's gRPC server running there?"
+    if config.HasField("sqlite"):
+        return ""
+    old_passwords = " (MySQL 8 users need mysql_native_password)" if config.HasField("mysql") else ""
+    return (
+        f"; check that the server is running there, that the user may create or use the database, and that "
+        f"{PASSWORD_VARIABLE} holds the user's password{old_passwords}"
+    )
 
 
 def _reason(error: Exception) -> str:

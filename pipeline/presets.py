@@ -12,6 +12,7 @@ from typing import Any
 
 from components.errors import UserError
 from components.model.hyperparameters import FineTuning, Hyperparameters
+from pipeline.beam_runners.options import DIRECT, beam_args
 from pipeline.config import BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
 
 
@@ -71,14 +72,17 @@ class RunOptions:
     max_accuracy_drop: float | None = None
     enable_cache: bool = True
     metadata: str = ""
+    beam_runner: str = DIRECT
+    beam_workers: int = 0
     beam_args: tuple[str, ...] = ()
 
 
-def build_config(options: RunOptions) -> PipelineConfig:
+def build_config(options: RunOptions, backbone: BackboneConfig | None = None) -> PipelineConfig:
     """Looks at the data and the backbone, and fills in everything else.
 
     Args:
         options: The user's choices.
+        backbone: What is known of the backbone; None loads it and looks.
 
     Returns:
         The configuration of a run.
@@ -91,18 +95,19 @@ def build_config(options: RunOptions) -> PipelineConfig:
     thresholds = {"min_accuracy": options.min_accuracy, "max_accuracy_drop": options.max_accuracy_drop}
     given = {name: value for name, value in thresholds.items() if value is not None}
     blessing = BlessingConfig(**{"min_accuracy": preset.min_accuracy, **given})
+    runner_args = beam_args(options.beam_runner, options.beam_workers, options.beam_args)
     # These two may download or import TensorFlow; the values that need neither are checked first.
     data, name = _data_config(options, preset, hyperparameters.seed)
     return PipelineConfig(
         name=name,
         output=options.output,
         data=data,
-        backbone=_backbone_config(options, preset),
+        backbone=backbone or _backbone_config(options, preset),
         hyperparameters=hyperparameters,
         tuning_trials=options.tuning_trials,
         fine_tuning=options.fine_tuning,
         blessing=blessing,
-        beam_args=options.beam_args,
+        beam_args=runner_args,
         enable_cache=options.enable_cache,
         metadata=options.metadata,
     )

@@ -24,6 +24,7 @@ _CODE = ("model", "image_schema_gen/schema.py", "constants.py")
 
 def training_nodes(
     config: PipelineConfig,
+    *,
     examples: types.BaseChannel,
     features: types.BaseChannel,
     transform_graph: types.BaseChannel,

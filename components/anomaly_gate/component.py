@@ -15,20 +15,24 @@ class AnomalyGateSpec(component_spec.ComponentSpec):
     """Inputs of AnomalyGate; it has no outputs, so it is never answered from the cache."""
 
     PARAMETERS: dict[str, component_spec.ExecutionParameter] = {}
-    INPUTS = {"anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
+    INPUTS = {
+        "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+    }
     OUTPUTS: dict[str, component_spec.ChannelParameter] = {}
 
 
 class AnomalyGate(base_component.BaseComponent):
-    """Fails with the anomalies' text when there are any."""
+    """Fails with the anomalies' text when there are any, and on an empty split."""
 
     SPEC_CLASS = AnomalyGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, anomalies: types.BaseChannel):
+    def __init__(self, anomalies: types.BaseChannel, statistics: types.BaseChannel):
         """Constructs an AnomalyGate.
 
         Args:
             anomalies: ExampleAnomalies of an ExampleValidator.
+            statistics: What it validated. TFDV finds nothing wrong with a split that holds no examples at all.
         """
-        super().__init__(AnomalyGateSpec(anomalies=anomalies))
+        super().__init__(AnomalyGateSpec(anomalies=anomalies, statistics=statistics))

@@ -1,15 +1,14 @@
 """Executor of FeatureExtractor: a Beam pipeline from raw examples to feature examples."""
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
-import tensorflow_hub as hub
-import tensorflow_transform as tft
+from apache_beam.metrics import Metrics, MetricsFilter
+from apache_beam.runners.runner import PipelineResult
 from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
@@ -17,7 +16,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components import constants
-from components.progress import report_progress
+from components.feature_extractor.extractor import ExtractionConfig, FeatureExtractor, process_name
 from components.util.examples_io import (
     KeyedExample,
     ReadExamples,
@@ -27,54 +26,11 @@ from components.util.examples_io import (
     splits_of,
 )
 
+# Custom property of the feature Examples: how many photos went through the backbone to make them.
+BACKBONE_PASSES_PROPERTY: Final = "backbone_passes"
+
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
-_BATCHES_PER_ELEMENT = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class ExtractionConfig:
-    """What a worker needs to extract features.
-
-    Attributes:
-        backbone_path: Folder of the backbone's SavedModel.
-        backbone_digest: Its content digest, written into every feature example.
-        transform_graph_path: Folder of Transform's output.
-        batch_size: Photos per forward pass.
-        total: Photos in all splits, for progress.
-    """
-
-    backbone_path: str
-    backbone_digest: str
-    transform_graph_path: str
-    batch_size: int
-    total: int
-
-
-class _Extractor:
-    """Transform graph and backbone, loaded; one per worker process."""
-
-    def __init__(self, config: ExtractionConfig):
-        self._config = config
-        output = tft.TFTransformOutput(config.transform_graph_path)
-        self._raw_spec = output.raw_feature_spec()
-        self._transform = output.transform_features_layer()
-        # Loaded first: given a path, KerasLayer imports Keras 3 before it notices that it wants Keras 2.
-        backbone = hub.KerasLayer(hub.load(config.backbone_path), trainable=False)
-        self._backbone = tf.function(lambda images: backbone(images, training=False))
-        self._completed = 0
-
-    def extract(self, serialized: Sequence[bytes]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """Yields (raw features of a batch, feature vectors float32 [N, D]), batch by batch."""
-        dataset = tf.data.Dataset.from_tensor_slices(list(serialized)).batch(self._config.batch_size)
-        for raw, images in dataset.map(self._preprocess).prefetch(1):
-            features = self._backbone(images).numpy()
-            self._completed += len(features)
-            report_progress("Extracting features", self._completed, self._config.total)
-            yield {key: value.numpy()[:, 0] for key, value in raw.items()}, features
-
-    def _preprocess(self, serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        raw = tf.io.parse_example(serialized, self._raw_spec)
-        return raw, self._transform(dict(raw))[constants.transformed_name(constants.IMAGE_KEY)]
+_BATCHES_PER_ELEMENT: Final = 8
 
 
 class ExtractFeaturesFn(beam.DoFn):
@@ -91,12 +47,14 @@ class ExtractFeaturesFn(beam.DoFn):
         self._config = config
         self._keep_image = keep_image
         self._shared = shared
+        self._passes = Metrics.counter(type(self), BACKBONE_PASSES_PROPERTY)
 
     def setup(self) -> None:
-        self._extractor = self._shared.acquire(lambda: _Extractor(self._config), tag=self._config.backbone_path)
+        self._extractor = self._shared.acquire(lambda: FeatureExtractor(self._config), tag=self._config.backbone_path)
 
     def process(self, element: Sequence[bytes]) -> Iterator[KeyedExample]:
         for raw, features in self._extractor.extract(element):
+            self._passes.inc(len(features))
             ids, labels, images = (raw[key] for key in (constants.ID_KEY, constants.LABEL_KEY, constants.IMAGE_KEY))
             for example_id, label, image, vector in zip(ids, labels, images, features, strict=True):
                 example = self._feature_example(example_id, label, image, vector)
@@ -133,6 +91,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             transform_graph_path=artifact_utils.get_single_uri(input_dict["transform_graph"]),
             batch_size=exec_properties["batch_size"],
             total=sum(counts.values()),
+            launcher=process_name(),
         )
         features.split_names = examples.split_names
         shared = Shared()
@@ -151,3 +110,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         copy_dataset_properties(examples, features)
         for name in (constants.BACKBONE_HANDLE_PROPERTY, constants.BACKBONE_DIGEST_PROPERTY):
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))
+        features.set_int_custom_property(BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
+
+
+def _backbone_passes(result: PipelineResult) -> int:
+    counters = result.metrics().query(MetricsFilter().with_name(BACKBONE_PASSES_PROPERTY))["counters"]
+    return sum(counter.result for counter in counters)

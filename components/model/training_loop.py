@@ -8,8 +8,9 @@ import dataclasses
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -17,8 +18,6 @@ from components.model.hyperparameters import Hyperparameters
 from components.model.streaming_metrics import StreamingMetrics
 
 logger = logging.getLogger(__name__)
-
-Batches = Iterable[tuple[tf.Tensor, tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,18 +73,19 @@ class TrainingLoop:
                 from_logits=True, reduction=tf.keras.losses.Reduction.NONE
             )
             self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
-            self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-            self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self._logs = Path(work_dir) / "logs"
         self._history_file = Path(work_dir) / "history.json"
         self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
         state = {"model": model, "optimizer": self._optimizer, "step": self._step, "epoch": self._epoch}
         self._latest = tf.train.CheckpointManager(tf.train.Checkpoint(**state), f"{work_dir}/latest", max_to_keep=1)
         self._best = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), f"{work_dir}/best", max_to_keep=1)
-        self._distributed_train_step = tf.function(self._run_train_step)
-        self._distributed_validation_step = tf.function(self._run_validation_step)
+        self._compiled: dict[Callable[[tf.Tensor, tf.Tensor], None], Callable[[Any], None]] = {}
 
-    def fit(self, train_batches: Callable[[int], Batches], validation_batches: Batches) -> list[EpochResult]:
+    def fit(
+        self, train_batches: Callable[[int], tf.data.Dataset], validation_batches: tf.data.Dataset
+    ) -> list[EpochResult]:
         """Trains until the last epoch or until validation accuracy stops rising, then restores the best epoch.
 
         Args:
@@ -104,11 +104,11 @@ class TrainingLoop:
             writer.close()
         return history
 
-    def validate(self, batches: Batches) -> tuple[float, float]:
+    def validate(self, batches: tf.data.Dataset) -> tuple[float, float]:
         """Returns the model's mean loss and accuracy over the batches of (inputs, int64 labels [N])."""
         self._metrics["validation"].reset()
-        for inputs, labels in self._distribute(batches):
-            self._distributed_validation_step(inputs, labels)
+        for _ in self._run(self._validation_step, batches):
+            pass
         return self._metrics["validation"].results()
 
     def _restore_or_initialize(self) -> list[EpochResult]:
@@ -135,10 +135,11 @@ class TrainingLoop:
             self._log("No better validation accuracy in %d epochs: training stops early", patience)
         return stop
 
-    def _run_epoch(self, epoch: int, train: Callable[[int], Batches], validation: Batches) -> EpochResult:
+    def _run_epoch(
+        self, epoch: int, train: Callable[[int], tf.data.Dataset], validation: tf.data.Dataset
+    ) -> EpochResult:
         self._metrics["train"].reset()
-        for inputs, labels in self._distribute(train(epoch)):
-            self._distributed_train_step(inputs, labels)
+        for _ in self._run(self._train_step, train(epoch)):
             self._step.assign_add(1)
             if int(self._step) % self._hyperparameters.log_every_steps == 0:
                 self._report_step(epoch)
@@ -152,17 +153,19 @@ class TrainingLoop:
         )  # fmt: skip
         return result
 
-    def _distribute(self, batches: Batches) -> Batches:
-        if self._strategy.num_replicas_in_sync == 1:
-            return batches
-        distributed: Batches = self._strategy.experimental_distribute_dataset(batches)
-        return distributed
-
-    def _run_train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
-        self._strategy.run(self._train_step, args=(inputs, labels))
-
-    def _run_validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
-        self._strategy.run(self._validation_step, args=(inputs, labels))
+    def _run(self, step: Callable[[tf.Tensor, tf.Tensor], None], batches: tf.data.Dataset) -> Iterator[None]:
+        """Runs a step on every batch, its replicas side by side, and yields after each."""
+        distributed = self._strategy.experimental_distribute_dataset(batches)
+        if step not in self._compiled:
+            # One trace for all sizes of batch; there is no Python control flow on tensors to convert.
+            self._compiled[step] = tf.function(
+                lambda batch: self._strategy.run(step, args=batch),
+                input_signature=[distributed.element_spec],
+                autograph=False,
+            )
+        for batch in distributed:
+            self._compiled[step](batch)
+            yield
 
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:

@@ -14,6 +14,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
+from components.backbones.digest import content_digest
+
 _STAGING_PREFIX = ".staging-"
 
 
@@ -39,27 +41,42 @@ class Executor(pusher_executor.Executor):
             self._MarkNotPushed(model_push)
             return
         fileio.makedirs(base)
-        _remove_stale_staging(base)
-        staging = os.path.join(base, f"{_STAGING_PREFIX}{model_push.id}")  # noqa: PTH118  (base may be a remote URI)
+        remove_stale_staging(base)
+        staging = _path(base, f"{_STAGING_PREFIX}{model_push.id}")
         destination.filesystem.base_directory = staging
         super().Do(
             input_dict, output_dict, {**exec_properties, "push_destination": proto_utils.proto_to_json(destination)}
         )
         staged = model_push.get_string_custom_property("pushed_destination")
-        version = next_version(base)
-        path = os.path.join(base, version)  # noqa: PTH118
-        fileio.rename(staged, path)
-        fileio.rmtree(staging)
-        self._MarkPushed(model_push, pushed_destination=path, pushed_version=version)
+        latest = _latest_version(base)
+        # The same model is there when a push was killed after the rename: it only remains to be recorded.
+        if latest and content_digest(_path(base, str(latest))) == content_digest(staged):
+            version = str(latest)
+        else:
+            version = str(max(int(time.time()), latest + 1))
+            fileio.rename(staged, _path(base, version))
+        # An object store has no empty folders: there the rename took the staging folder along.
+        if fileio.exists(staging):
+            fileio.rmtree(staging)
+        self._MarkPushed(model_push, pushed_destination=_path(base, version), pushed_version=version)
 
 
-def next_version(base: str) -> str:
-    """Returns the version that comes after all in a serving folder: the time in seconds, or the latest plus one."""
-    versions = [int(name) for name in fileio.listdir(base) if name.isdigit()]
-    return str(max([int(time.time()), *(version + 1 for version in versions)]))
+def _latest_version(base: str) -> int:
+    """Returns a serving folder's highest version, 0 if it has none."""
+    return max((int(name) for name in _children(base) if name.isdigit()), default=0)
 
 
-def _remove_stale_staging(base: str) -> None:
-    for name in fileio.listdir(base):
+def remove_stale_staging(base: str) -> None:
+    """Removes the copies that killed pushes left in a serving folder; `pipeline.recovery` does so before every run."""
+    for name in _children(base):
         if name.startswith(_STAGING_PREFIX):
-            fileio.rmtree(os.path.join(base, name))  # noqa: PTH118
+            fileio.rmtree(_path(base, name))
+
+
+def _children(base: str) -> list[str]:
+    # On an object store a folder is there as soon as something is in it.
+    return [name.rstrip("/") for name in fileio.listdir(base)] if fileio.exists(base) else []
+
+
+def _path(base: str, name: str) -> str:
+    return os.path.join(base, name)  # noqa: PTH118  (base may be a remote URI)

@@ -10,6 +10,7 @@ import click
 
 from components.backbones.registry import BACKBONES
 from components.model.hyperparameters import FineTuning, Hyperparameters
+from pipeline.beam_runners.options import DIRECT, RUNNERS
 from pipeline.presets import PRESETS, RunOptions
 
 NOT_BLESSED_EXIT_STATUS = 3
@@ -84,8 +85,21 @@ def _parse_size(_context: click.Context, _parameter: click.Parameter, value: str
     "--metadata",
     metavar="URI",
     default="",
-    help="ML Metadata elsewhere than in --output: sqlite:PATH, mysql://USER@HOST/DATABASE, postgresql://... or "
-    "grpc://HOST:PORT; the password is read from FLOWERS_METADATA_PASSWORD.",
+    help="ML Metadata elsewhere than in --output: sqlite:PATH, mysql://USER@HOST/DATABASE or grpc://HOST:PORT; the "
+    "password is read from FLOWERS_METADATA_PASSWORD.",
+)
+@click.option(
+    "--beam-runner",
+    metavar="NAME",
+    default=DIRECT,
+    show_default=True,
+    help=f"What runs the Beam components: {', '.join(RUNNERS)}, or a Beam runner's own name, such as SparkRunner.",
+)
+@click.option(
+    "--beam-workers", type=click.IntRange(min=0), default=0, metavar="N", help="Workers.  [default: one per CPU]"
+)
+@click.option(
+    "--beam-arg", "beam_args", multiple=True, metavar="--X=Y", help="One more Beam option, as --beam-arg=--x=y."
 )
 @click.option("--no-cache", is_flag=True, help="Compute everything again.")
 @click.option("--verbose", is_flag=True, help="Show the logs of TensorFlow, TFX and Beam as well.")
@@ -136,26 +150,18 @@ def _output_folder(output: str) -> str:
 
 def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> int:
     from pipeline.failures import report_failure
+    from pipeline.locking import exclusive
 
     try:
         if options.metadata:
-            from pipeline.metadata_uri import connect, connection_config
+            from pipeline.metadata_uri import check_recordable, connect, connection_config
 
             # A server that is down is reported now, not after the data was looked at.
-            connect(connection_config(options.metadata))
-        console.console.print("Starting TensorFlow and TFX ...")
-        from pipeline import local
-        from pipeline.presets import build_config
-        from pipeline.run_report import print_outcome
-
-        config = build_config(options)
-        console.configured(config)
-        started = time.monotonic()
-        with local.exclusive(config):
-            run_id = local.run(config, console)
-        summary = local.summarize(config, run_id)
-        print_outcome(console, config, summary, time.monotonic() - started)
-        return 0 if summary.blessed else NOT_BLESSED_EXIT_STATUS
+            connection = connection_config(options.metadata)
+            check_recordable(connection)
+            connect(connection)
+        with exclusive(options.output):
+            return _run_alone(options, console)
     except KeyboardInterrupt:
         console.stop()
         console.console.print("interrupted: finished components are kept; the same command goes on from there")
@@ -163,3 +169,26 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
     except Exception as error:
         console.stop()
         return report_failure(error, console, log_file, verbose)
+
+
+def _run_alone(options: RunOptions, console: Any) -> int:
+    from pipeline.beam_runners.options import check_output
+    from pipeline.presets import build_config
+
+    # Before TFX is imported, which takes long: wrong input is told at once.
+    config = build_config(options)
+    check_output(config.beam_args, config.output)
+    console.configured(config)
+    import psutil
+
+    from pipeline import local
+    from pipeline.recovery import recovering
+    from pipeline.report.write import write_report_after_run
+    from pipeline.run_report import print_outcome
+
+    with recovering(config):
+        run_id = local.run(config, console)
+    summary = local.summarize(config, run_id)
+    print_outcome(console, config, summary, time.time() - psutil.Process().create_time())
+    console.console.print(f"Report:          {write_report_after_run(config, run_id)}", markup=False)
+    return 0 if summary.blessed else NOT_BLESSED_EXIT_STATUS

@@ -1,5 +1,6 @@
 """`local_runner.py tensorboard`: training curves of every run, side by side."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -64,7 +65,9 @@ def log_folders(store: RunStore, run_ids: list[str]) -> dict[str, Path]:
 
 def _serve(command: list[str]) -> int:
     """Runs TensorBoard until it or this process is ended; it never outlives this process."""
-    with subprocess.Popen(command) as process:  # noqa: S603  (our own interpreter)
+    # Its dependencies warn of each other's deprecations.
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(command, env=environment) as process:  # noqa: S603  (our own interpreter)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             process.terminate()

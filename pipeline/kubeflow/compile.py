@@ -72,7 +72,7 @@ def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec,
     spec = _translate(pipeline, settings.image)
     spec["defaultPipelineRoot"] = settings.pipeline_root
     for parameter in runtime_parameters(config):
-        _add_parameter(spec, parameter, parameter.default(config))
+        _add_parameter(spec, parameter, parameter.default(config, settings))
     for task_id, task in spec["root"]["dag"]["tasks"].items():
         resources.set_task_options(task, settings)
         container = spec["deploymentSpec"]["executors"][f"{task_id}_executor"].get("container")
@@ -87,16 +87,12 @@ def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec,
 def _for_containers(config: PipelineConfig, settings: ClusterSettings) -> PipelineConfig:
     # TFDS names a dataset's version only once; with a dataset chosen at run time nothing could be compared with it.
     data = config.data if config.data.photos else dataclasses.replace(config.data, fingerprint="")
-    return dataclasses.replace(
-        config, name=kubernetes_name(config.name), data=data, enable_cache=settings.enable_cache
-    )
+    return dataclasses.replace(config, name=kubernetes_name(config.name), data=data, enable_cache=settings.enable_cache)
 
 
 def _translate(pipeline: tfx_pipeline.Pipeline, image: str) -> Spec:
-    try:
-        from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
-    except ImportError as error:
-        raise UserError(f"compiling for Kubeflow needs the kubeflow extra ({error}): pip install '.[kubeflow]'") from error
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
         config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
             default_image=image, default_commands=ENTRYPOINT, use_pipeline_spec_2_1=True

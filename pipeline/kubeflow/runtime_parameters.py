@@ -1,8 +1,8 @@
 """The pipeline's run-time parameters: values that a run on Kubeflow may change without compiling anew.
 
 Whole execution parameters become inputs of their task, as TFX's RuntimeParameter would make them. Values inside a JSON
-parameter (epochs within the Trainer's `custom_config`) have no place in TFX's spec: they arrive as further inputs of the
-task, and `pipeline.kubeflow.entrypoint` sets them in the JSON before TFX sees it.
+parameter (epochs within the Trainer's `custom_config`) have no place in TFX's spec: they arrive as further inputs of
+the task, and `pipeline.kubeflow.entrypoint` sets them in the JSON before TFX sees it.
 Called by `pipeline.kubeflow.compile`, `pipeline.kubeflow.entrypoint` and `pipeline.kubeflow.submit`.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.config import PipelineConfig
+from pipeline.kubeflow.settings import ClusterSettings
 
 OVERRIDE_PREFIX = "override_"
 _INTEGER, _DOUBLE, _STRING = "NUMBER_INTEGER", "NUMBER_DOUBLE", "STRING"
@@ -82,7 +83,7 @@ class RuntimeParameter:
     name: str
     type: str
     description: str
-    default: Callable[[PipelineConfig], Any]
+    default: Callable[[PipelineConfig, ClusterSettings], Any]
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
     setters: Mapping[str, Setter] = dataclasses.field(default_factory=dict)
 
@@ -93,7 +94,7 @@ def _in_hyperparameters(name: str, kind: str, description: str) -> RuntimeParame
         name,
         kind,
         description,
-        lambda config: getattr(config.hyperparameters, name),
+        lambda config, _: getattr(config.hyperparameters, name),
         setters=dict.fromkeys(trainers, _hyperparameter(name)),
     )
 
@@ -103,7 +104,7 @@ _SOURCE = (
         "dataset",
         _STRING,
         "TFDS dataset with as many classes as the one that the pipeline was compiled for",
-        lambda config: config.data.dataset,
+        lambda config, _: config.data.dataset,
         properties={"TfdsExampleGen": "dataset"},
     ),
 )
@@ -112,14 +113,14 @@ _PHOTOS = (
         "photos",
         _STRING,
         "folder or archive of class-named folders, as the containers see it",
-        lambda config: config.data.photos,
+        lambda config, _: config.data.photos,
         properties={"TfdsExampleGen": "photos"},
     ),
     RuntimeParameter(
         "photos_fingerprint",
         _STRING,
         "what the photos' fingerprint must be; empty takes any photos, but lets KFP answer from its cache",
-        lambda config: config.data.fingerprint,
+        lambda config, _: config.data.fingerprint,
         properties={"TfdsExampleGen": "fingerprint"},
     ),
 )
@@ -128,14 +129,14 @@ _COMMON = (
         "backbone",
         _STRING,
         "registry name, TF Hub URL or SavedModel folder",
-        lambda config: config.backbone.name,
+        lambda config, _: config.backbone.name,
         properties={"BackboneImporter": "backbone"},
     ),
     RuntimeParameter(
         "image_size",
         _STRING,
         "height and width in pixels that the backbone reads, such as [224, 224]",
-        lambda config: json.dumps(list(config.backbone.image_size)),
+        lambda config, _: json.dumps(list(config.backbone.image_size)),
         properties={"BackboneImporter": "image_size"},
         setters={"Transform": _set_transform_image_size},
     ),
@@ -147,21 +148,21 @@ _COMMON = (
         "min_accuracy",
         _DOUBLE,
         "test accuracy needed for a blessing, in [0, 1]",
-        lambda config: config.blessing.min_accuracy,
+        lambda config, _: config.blessing.min_accuracy,
         setters={"Evaluator.test": _set_min_accuracy},
     ),
     RuntimeParameter(
         "max_accuracy_drop",
         _DOUBLE,
         "allowed drop below the baseline model's test accuracy, in [0, 1]; without a baseline it is not looked at",
-        lambda config: config.blessing.max_accuracy_drop,
+        lambda config, _: config.blessing.max_accuracy_drop,
         setters={"Evaluator.test": _set_max_accuracy_drop},
     ),
     RuntimeParameter(
         "serving_model_dir",
         _STRING,
         "where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume",
-        lambda config: config.serving_model_dir,
+        lambda _, settings: settings.serving_model_dir,
         setters={"Pusher": _set_serving_model_dir},
     ),
 )

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipeline.report.evaluations import Evaluation
 from pipeline.report.svg_figure import FIRST, INK, MUTED, PAPER, SECOND, draw
@@ -112,7 +112,7 @@ def reliability_diagram(evaluations: Sequence[Evaluation]) -> Markup:
         axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
         for axis in (axes.xaxis, axes.yaxis):
             _use_percent(axis)
-        axes.legend(loc="upper left", fontsize=8.5)
+        axes.legend(loc="lower right", fontsize=8.5)
 
     errors = ", ".join(f"{entry.calibration_error:.3f} on {entry.split}" for entry in evaluations)
     description = f"Accuracy of predictions grouped by confidence. Expected calibration error: {errors}."
@@ -121,4 +121,4 @@ def reliability_diagram(evaluations: Sequence[Evaluation]) -> Markup:
 
 def _use_percent(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(PercentFormatter(1))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))

@@ -132,9 +132,7 @@ def load_statistics(records: RunRecords) -> list[FeatureStatistics]:
     return sorted(rows, key=lambda row: (row.feature, records.splits.index(row.split)))
 
 
-def _feature_row(
-    split: str, feature: statistics_pb2.FeatureNameStatistics, num_examples: int
-) -> FeatureStatistics:
+def _feature_row(split: str, feature: statistics_pb2.FeatureNameStatistics, num_examples: int) -> FeatureStatistics:
     kind = feature.WhichOneof("stats") or ""
     values = getattr(feature, kind) if kind else None
     common = values.common_stats if values is not None else statistics_pb2.CommonStatistics()

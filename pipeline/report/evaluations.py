@@ -90,6 +90,9 @@ def _load(records: RunRecords, split: str) -> Evaluation | None:
     metrics = records.json(node_id, "evaluation", METRICS_FILE)
     if not metrics:
         return None
+    # TFMA writes numbers that are none as text: a loss that diverged is "NaN".
+    for entry in (metrics, metrics["baseline"] or {}):
+        entry.update({name: float(entry[name]) for name in ("accuracy", "loss") if name in entry})
     matrix: list[list[int]] = metrics["confusion_matrix"]
     lines = records.json_lines(node_id, "evaluation", PREDICTIONS_FILE)
     predictions = [scores.parse_prediction(line) for line in lines]

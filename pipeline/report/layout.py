@@ -5,10 +5,13 @@ system structures" (1981): layers by longest path, order by barycenters, positio
 """
 
 import dataclasses
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-_LAYER_GAP = 44.0
+from pipeline.report.layering import Edge, Node, isotonic, layer_ranks
+
+_LAYER_GAP = 40.0
 _NODE_GAP = 22.0
 _TRACK_HEIGHT = 6.0
 _SWEEPS = 12
@@ -16,25 +19,6 @@ _MARGIN = 8.0
 
 # A point of an edge's way: a node's name, or (edge's start, layer) where it crosses a layer.
 _Key = str | tuple[str, int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """A box to place; edges leave it at `ports`, heights in pixels below its top."""
-
-    name: str
-    width: float
-    height: float
-    ports: Sequence[float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Edge:
-    """From a port of a node to another node."""
-
-    source: str
-    port: int
-    target: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +57,7 @@ class _Layering:
     def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge]):
         self._nodes = {node.name: node for node in nodes}
         self._edges = edges
-        self._rank = _ranks([node.name for node in nodes], edges)
+        self._rank = layer_ranks(nodes, edges)
         self._layers: list[list[_Key]] = [[] for _ in range(max(self._rank.values()) + 1)]
         self._before: dict[_Key, list[_Key]] = defaultdict(list)
         self._after: dict[_Key, list[_Key]] = defaultdict(list)
@@ -81,7 +65,7 @@ class _Layering:
             self._layers[self._rank[node.name]].append(node.name)
         for edge in edges:
             way = self._way(edge)
-            for one, other in zip(way, way[1:], strict=False):
+            for one, other in itertools.pairwise(way):
                 if isinstance(other, tuple) and other not in self._layers[other[2]]:
                     self._layers[other[2]].append(other)
                 if one not in self._before[other]:
@@ -102,7 +86,9 @@ class _Layering:
         positions = {
             name: (lefts[self._rank[name]], middle[name] - node.height / 2) for name, node in self._nodes.items()
         }
-        return Layout(width, bottom - top, positions, [self._path(edge, positions, middle, lefts) for edge in self._edges])
+        return Layout(
+            width, bottom - top, positions, [self._path(edge, positions, middle, lefts) for edge in self._edges]
+        )
 
     def _height(self, key: _Key) -> float:
         return self._nodes[key].height if isinstance(key, str) else _TRACK_HEIGHT
@@ -144,7 +130,7 @@ class _Layering:
             offsets.append(offset)
             if other is not None:
                 offset += (self._height(one) + self._height(other)) / 2 + _NODE_GAP
-        free = _isotonic([wanted[key] - shift for key, shift in zip(layer, offsets, strict=True)])
+        free = isotonic([wanted[key] - shift for key, shift in zip(layer, offsets, strict=True)])
         return {key: value + shift for key, value, shift in zip(layer, free, offsets, strict=True)}
 
     def _path(
@@ -172,41 +158,9 @@ class _Layering:
         return "".join(parts)
 
 
-def _ranks(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
-    """Returns every node's layer: after all it needs, and sources as late as their first use."""
-    before, after = defaultdict(list), defaultdict(list)
-    for edge in edges:
-        before[edge.target].append(edge.source)
-        after[edge.source].append(edge.target)
-    rank: dict[str, int] = {}
-
-    def longest(name: str) -> int:
-        if name not in rank:
-            rank[name] = max((longest(source) + 1 for source in before[name]), default=0)
-        return rank[name]
-
-    for name in names:
-        longest(name)
-    for name in names:
-        if not before[name] and after[name]:
-            rank[name] = min(rank[target] for target in after[name]) - 1
-    return rank
-
-
 def _mean(values: Iterable[float]) -> float | None:
     values = list(values)
     return sum(values) / len(values) if values else None
-
-
-def _isotonic(values: Sequence[float]) -> list[float]:
-    """Returns the ascending values closest to the given ones (pool adjacent violators)."""
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        blocks.append((value, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (mean, size), (last_mean, last_size) = blocks[-2], blocks[-1]
-            blocks[-2:] = [((mean * size + last_mean * last_size) / (size + last_size), size + last_size)]
-    return [mean for mean, size in blocks for _ in range(size)]
 
 
 def _bend(x1: float, y1: float, x2: float, y2: float) -> str:

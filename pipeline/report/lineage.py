@@ -7,13 +7,15 @@ import dataclasses
 from collections.abc import Mapping
 
 from pipeline.metadata import ArtifactRecord, ExecutionRecord
-from pipeline.report import layout
+from pipeline.report.layering import Edge, Node
+from pipeline.report.layout import lay_out
 from pipeline.report.records import RunRecords
 from pipeline.report.text import duration, shortened
 
 EARLIER_RUN = "earlier run"
-_CHAR_WIDTH = 6.4  # of 11.5 pixel text, on average
-_PADDING = 22.0
+_CHAR_WIDTH = 6.9  # of 11.5 pixel text, on average
+_BOLD = 1.12
+_PADDING = 24.0
 _HEADER_HEIGHT = 42.0
 _ROW_HEIGHT = 18.0
 _BOTTOM = 8.0
@@ -105,18 +107,20 @@ def build_graph(records: RunRecords) -> Graph:
         if made[artifact.id] != node
     ]
     edges = [
-        layout.Edge(source, [a.id for a in outputs[source]].index(artifact.id), target)
-        for source, target, artifact in links
+        Edge(source, [a.id for a in outputs[source]].index(artifact.id), target) for source, target, artifact in links
     ]
     boxes = [_box(node, records.executions.get(node), artifacts) for node, artifacts in outputs.items()]
-    placed = layout.lay_out([layout.Node(box.name, box.width, box.height, box.ports) for box in boxes], edges)
-    positions = {name: {"left": left, "top": top} for name, (left, top) in placed.positions.items()}
+    placed = lay_out([Node(box.name, box.width, box.height, box.ports) for box in boxes], edges)
     return Graph(
         placed.width,
         placed.height,
-        [dataclasses.replace(box, **positions[box.name]) for box in boxes],
+        [_at(box, *placed.positions[box.name]) for box in boxes],
         [Link(*link, path) for link, path in zip(links, placed.paths, strict=True)],
     )
+
+
+def _at(box: Box, left: float, top: float) -> Box:
+    return dataclasses.replace(box, left=left, top=top)
 
 
 def _artifacts(groups: Mapping[str, list[ArtifactRecord]]) -> tuple[ArtifactRecord, ...]:
@@ -127,8 +131,8 @@ def _box(node: str, execution: ExecutionRecord | None, outputs: tuple[ArtifactRe
     state = state_of(execution) if execution else "external"
     took = execution.updated_ms - execution.started_ms if execution else 0
     line = {"external": "", "cached": "from cache"}.get(state, f"{state} · {duration(took)}")
-    label = shortened(node, _MAX_LINE + 6)
-    longest = max(len(label) * 1.05, len(line), *(len(f"{artifact.type} #{artifact.id}") for artifact in outputs), 0)
+    label = shortened(node, _MAX_LINE)
+    longest = max(len(label) * _BOLD, len(line), *(len(f"{artifact.type} #{artifact.id}") for artifact in outputs), 0)
     ports = tuple(_HEADER_HEIGHT + _ROW_HEIGHT * (index + 0.5) for index in range(len(outputs)))
     height = _HEADER_HEIGHT + _ROW_HEIGHT * len(outputs) + (_BOTTOM if outputs else 0)
     return Box(node, label, state, line, outputs, 0, 0, longest * _CHAR_WIDTH + _PADDING, height, ports)

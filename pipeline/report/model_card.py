@@ -5,6 +5,7 @@ Called by `pipeline.report.page` and `pipeline.report.write`. After Mitchell et 
 """
 
 import datetime
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from pipeline.report.scores import Share
 from pipeline.report.text import printable
 
 SCHEMA_VERSION = "0.0.2"
+_MAX_NAMED_CLASSES = 12
+# The name that pipeline.training_nodes gives to the Trainer of the backbone.
+_FINE_TUNING_NODE = "Trainer.fine_tuning"
 # The custom properties that components.backbone_importer sets; importing it would import TFX.
 _BACKBONE_LICENSE_PROPERTY = "backbone_license"
 _BACKBONE_SOURCE_PROPERTY = "backbone_source"
@@ -24,6 +28,13 @@ _DATA_LICENSES: Mapping[str, str] = {
     "tf_flowers": "Creative Commons Attribution (CC BY), photographer by photographer: see LICENSE.txt in the archive",
     "synthetic_flowers": "drawn by this project's own program: no photographs, no third-party rights",
 }
+_FROZEN = (
+    "The backbone stays as it was pretrained: training takes seconds and little data, at the price of some accuracy "
+    "against fine-tuning"
+)
+_FINE_TUNED = (
+    "The backbone was trained as well: it fits these photos better, and others, perhaps, less than the pretrained one"
+)
 _OWN_PHOTOS_LICENSE = "not known to the pipeline: these are the user's own photos, under terms only the user knows"
 _OTHER_DATA_LICENSE = "not known to the pipeline: see the data set's page in the TensorFlow Datasets catalog"
 
@@ -55,7 +66,7 @@ def make_model_card(records: RunRecords, evaluations: Mapping[str, Evaluation], 
         },
         "considerations": _considerations(records),
     }
-    return _printable(card)  # type: ignore[no-any-return]
+    return {name: _printable(section) for name, section in card.items()}
 
 
 def data_license(records: RunRecords) -> str:
@@ -80,12 +91,18 @@ def _details(records: RunRecords, headline: Headline) -> dict[str, Any]:
     terms = {"identifier": license_name} if known else {"custom_text": "Backbone weights: licence unknown"}
     return {
         "name": f"{records.pipeline_name} photo classifier",
-        "overview": f"Tells {classes} classes of photos apart: {', '.join(records.class_names)}.",
+        "overview": f"Tells {classes} classes of photos apart: {_some_classes(records)}.",
         "documentation": "Transfer learning: a pretrained feature extractor (backbone), and a classification head "
         f"trained on its features by a TFX pipeline. Verdict of this run: {headline.verdict.lower()}.",
         "version": {"name": records.run_id, "date": ended.isoformat()},
         "licenses": [terms, {"custom_text": f"Data: {data_license(records)}"}],
     }
+
+
+def _some_classes(records: RunRecords) -> str:
+    names = records.class_names
+    more = f" and {len(names) - _MAX_NAMED_CLASSES:,} more" if len(names) > _MAX_NAMED_CLASSES else ""
+    return ", ".join(names[:_MAX_NAMED_CLASSES]) + more
 
 
 def _architecture(records: RunRecords) -> str:
@@ -96,7 +113,7 @@ def _architecture(records: RunRecords) -> str:
         f"{backbone.get(constants.BACKBONE_HANDLE_PROPERTY)} "
         f"({backbone.get(constants.IMAGE_SIZE_PROPERTY)} pixels to {backbone.get(constants.FEATURE_SIZE_PROPERTY)} "
         f"features; weights: {backbone.get(_BACKBONE_SOURCE_PROPERTY)}; content digest "
-        f"{backbone.get(constants.BACKBONE_DIGEST_PROPERTY)}), then a dense head that ends in a softmax over the classes"
+        f"{backbone.get(constants.BACKBONE_DIGEST_PROPERTY)}), then a dense head and a softmax over the classes"
     )
 
 
@@ -130,7 +147,8 @@ def _metrics(evaluation: Evaluation) -> list[dict[str, Any]]:
             _metric("precision", entry.precision.value, where, entry.precision),
             _metric("f1_score", entry.f1_score, where),
         ]
-    return overall
+    # JSON knows no NaN.
+    return [metric for metric in overall if math.isfinite(metric["value"])]
 
 
 def _metric(kind: str, value: float, where: str, share: Share | None = None) -> dict[str, Any]:
@@ -141,7 +159,7 @@ def _metric(kind: str, value: float, where: str, share: Share | None = None) -> 
 
 
 def _considerations(records: RunRecords) -> dict[str, Any]:
-    classes = ", ".join(records.class_names)
+    classes = _some_classes(records)
     limitations = [
         f"It answers every photo with one of its classes ({classes}), also photos of anything else: a low score is a "
         "hint, not a test for unknown subjects.",
@@ -156,12 +174,7 @@ def _considerations(records: RunRecords) -> dict[str, Any]:
             {"description": "Not for decisions on safety, health or law, such as telling edible from toxic plants"},
         ],
         "limitations": [{"description": text} for text in limitations],
-        "tradeoffs": [
-            {
-                "description": "The backbone stays as it was pretrained: training takes seconds and little data, at "
-                "the price of some accuracy against fine-tuning"
-            }
-        ],
+        "tradeoffs": [{"description": _FINE_TUNED if _FINE_TUNING_NODE in records.executions else _FROZEN}],
         "ethical_considerations": [
             {
                 "name": "The backbone's pretraining data brings the biases of photos from the web",

@@ -123,8 +123,8 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     helpers = (
-        text.percent, text.interval, text.count, text.words, text.when, text.iso, text.duration, text.shortened, text.sum_counts,
-        lineage.state_of, parameters.parameters_of, _heat,
+        text.percent, text.interval, text.count, text.words, text.when, text.iso, text.duration, text.shortened,
+        text.sum_counts, lineage.state_of, parameters.parameters_of, _heat,
     )  # fmt: skip
     environment.filters.update({helper.__name__.strip("_"): helper for helper in helpers})
     template = environment.get_template(_TEMPLATE)

@@ -4,6 +4,7 @@ Called by `pipeline.report.page`.
 """
 
 import dataclasses
+import json
 import platform
 from importlib import metadata
 
@@ -44,7 +45,7 @@ def parameters_of(execution: ExecutionRecord) -> list[Parameter]:
         execution: The execution; TFX's own bookkeeping and parameters without a value are left out.
     """
     return [
-        Parameter(name, str(value))
+        Parameter(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in step_parameters(execution).items()
         if not name.startswith(_BOOKKEEPING) and value not in (None, "", [], {})
     ]

@@ -78,7 +78,9 @@ def make_album(folder: Path | None, splits: Sequence[str], per_class: int, label
     """
     samples: dict[str, dict[int, list[Thumbnail]]] = {split: defaultdict(list) for split in splits}
     found: dict[PhotoKey, Thumbnail] = {}
-    for split in sorted({*splits, *(split for split, _ in wanted)}) if folder and folder.is_dir() else ():
+    if folder is None:
+        return Album(samples, found)
+    for split in sorted({*splits, *(split for split, _ in wanted)}):
         missing = {photo_id for wanted_split, photo_id in wanted if wanted_split == split}
         room = per_class * labels if split in samples else 0
         for photo_id, label, image in _read_split(folder / split_folder(split)):
@@ -144,7 +146,8 @@ def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
         small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    except Exception:  # noqa: BLE001 - Pillow raises many kinds on damaged files; the page then says "no picture".
+    except Exception:
+        # Pillow raises many kinds on damaged files; the page then says "no picture".
         return Thumbnail(photo_id)
     data_uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Thumbnail(photo_id, data_uri, small.width, small.height)

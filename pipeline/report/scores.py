@@ -127,4 +127,6 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
         bins: From `calibration_bins`.
     """
     total = sum(bin_.accuracy.total for bin_ in bins)
-    return sum(bin_.accuracy.total * abs(bin_.accuracy.value - bin_.confidence) for bin_ in bins) / total if total else 0.0
+    return (
+        sum(bin_.accuracy.total * abs(bin_.accuracy.value - bin_.confidence) for bin_ in bins) / total if total else 0.0
+    )

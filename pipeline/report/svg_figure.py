@@ -64,9 +64,7 @@ _STYLE: Final = {
 }
 
 
-def draw(
-    name: str, title: str, description: str, size: tuple[float, float], plot: Callable[[Figure], None]
-) -> Markup:
+def draw(name: str, title: str, description: str, size: tuple[float, float], plot: Callable[[Figure], None]) -> Markup:
     """Draws a figure.
 
     Args:

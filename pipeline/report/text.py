@@ -40,8 +40,8 @@ def percent(value: float) -> str:
 
 
 def interval(share: Share) -> str:
-    """Returns a share's 95% interval, such as "90.0–93.7%"."""
-    return f"{100 * share.low:.1f}–{share.high:.1%}"
+    """Returns a share's 95% interval, its ends joined by a dash."""
+    return f"{100 * share.low:.1f}\N{EN DASH}{share.high:.1%}"
 
 
 def count(value: float) -> str:

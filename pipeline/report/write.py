@@ -6,7 +6,6 @@ Called by `pipeline.commands.report` and at the end of `pipeline.commands.run`.
 import dataclasses
 import json
 import logging
-import os
 import re
 from pathlib import Path
 
@@ -94,4 +93,4 @@ def _write(path: Path, text: str) -> None:
     """Writes through a temporary file: a browser never sees half a page."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -36,7 +36,7 @@ def test_every_encoding_becomes_rgb_in_zero_to_one(
     assert image.dtype == np.float32
     assert image.min() >= 0
     assert image.max() <= 1
-    # A GIF has a palette of few colours, CMYK goes through another conversion: near is enough, a swapped channel is not.
+    # A GIF has few colours and CMYK is converted twice: near is enough, a swapped channel is not.
     np.testing.assert_allclose(image.mean(axis=(0, 1)), np.array(color) / 255, atol=0.08)
 
 

@@ -4,37 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-import tensorflow_transform.beam as tft_beam
-from tfx_bsl.public import tfxio
 
-from components.image_schema_gen.schema import build_schema
 from components.model.classifier import build_classifier, build_head
-from components.model.preprocessing import preprocessing_fn
 from components.model.serving import ServingModel, export
 
 _CLASSES = ["blue", "green", "red"]
 _DIGEST = "d1"
-
-
-@pytest.fixture(scope="module")
-def transform_graph(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes]) -> str:
-    """Transform's output for 16x16 images."""
-    path = str(tmp_path_factory.mktemp("transform"))
-    records = [_raw_example(encode_image(), 0)]
-    source = tfxio.TFExampleBeamRecord(["test"], schema=build_schema(_CLASSES))
-    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{path}/tmp"):
-        data = pipeline | beam.Create(records) | source.BeamSource()
-        metadata = source.TensorAdapterConfig()
-        graph = (data, metadata) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing_fn(inputs, {"image_size": [16, 16]})
-        )
-        _ = graph | tft_beam.WriteTransformFn(path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,103 @@
+"""What Beam's Flink runner needs: Java, the job server, the cluster, and worker processes.
+
+Called by `pipeline.beam_runners.options`.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from components.errors import UserError
+
+EMBEDDED: Final = "[local]"
+DEFAULT_MASTER: Final = "localhost:8081"
+
+_HERE: Final = Path(__file__).parent
+_JOB_SERVER: Final = _HERE.parents[1] / "build" / "flink" / "job-server.jar"
+_TIMEOUT_S: Final = 10
+
+
+def job_server_args(given: Mapping[str, str]) -> list[str]:
+    """Returns the options of the Java process that translates Beam pipelines to Flink jobs.
+
+    Args:
+        given: The user's options by name; `flink_job_server_jar` and `job_server_java_launcher` count here.
+
+    Raises:
+        UserError: There is no Java, or no job server.
+    """
+    java = given.get("job_server_java_launcher", "java")
+    if not shutil.which(java):
+        raise UserError(f"Flink needs Java 17, and {java!r} cannot be found: install it (Debian: openjdk-17-jre)")
+    jar = given.get("flink_job_server_jar", str(_JOB_SERVER))
+    if "://" not in jar and not Path(jar).is_file():
+        raise UserError(
+            f"Flink's job server is not at {jar}: get it with `make flink-jar`, or name one with "
+            "--beam-arg=--flink_job_server_jar=PATH"
+        )
+    return [
+        f"--flink_job_server_jar={jar}",
+        # Thousands of lines at INFO for each component.
+        "--job_server_jvm_properties=-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    ]
+
+
+def listen_on_loopback_only() -> None:
+    """Makes the embedded Flink listen on the loopback interface, unless the user configures Flink himself.
+
+    Flink reads its configuration from the folder that an environment variable names, and by default some of its
+    services listen on every interface.
+    """
+    os.environ.setdefault("FLINK_CONF_DIR", str(_HERE / "flink_conf"))
+
+
+def check_cluster(master: str, parallelism: int) -> None:
+    """Asks a Flink cluster whether it can run a job.
+
+    Args:
+        master: Host and port of the REST interface, with or without `http://`.
+        parallelism: Task slots that a job needs.
+
+    Raises:
+        UserError: The cluster cannot be reached, or has fewer slots; Flink would wait for minutes before it says so.
+    """
+    slots = _slots(master)
+    if slots < parallelism:
+        raise UserError(
+            f"the Flink cluster at {master} has {slots} task slots, and {parallelism} workers were asked for: start "
+            "more task managers or lower --beam-workers"
+        )
+
+
+def _slots(master: str) -> int:
+    url = urlsplit(master if "://" in master else f"http://{master}")
+    connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    try:
+        connection = connect(url.hostname or "", url.port, timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", "/overview")
+            return int(json.loads(connection.getresponse().read())["slots-total"])
+        finally:
+            connection.close()
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UserError(
+            f"no Flink cluster answers at {master} ({reason}): start it, or name another with "
+            "--beam-arg=--flink_master=HOST:PORT"
+        ) from error
+
+
+def worker_process_args() -> list[str]:
+    """Returns options by which each task manager starts workers in this Python environment.
+
+    They suit a cluster whose machines see this environment and the output under the same paths, first of all one on
+    this machine; others take `--environment_type=DOCKER` or `EXTERNAL`.
+    """
+    environment = {"command": str(_HERE / "worker.sh"), "env": {"WORKER_PYTHON": sys.executable}}
+    return ["--environment_type=PROCESS", f"--environment_config={json.dumps(environment)}"]

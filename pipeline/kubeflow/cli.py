@@ -1,0 +1,94 @@
+"""The command line of `kubeflow_runner.py`.
+
+TensorFlow, TFX and kfp are imported by the commands that need them: `--help` has to answer at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components.errors import UserError
+from pipeline.kubeflow.compile_command import compile_
+
+
+def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = dict(value.partition("=")[::2] for value in values)
+    if any(not name or not value for name, value in pairs.items()):
+        raise click.BadParameter(f"give {parameter.metavar}")
+    return pairs
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """The pipeline on Kubeflow Pipelines v2: compile it, submit it, and look at what it left."""
+
+
+cli.add_command(compile_)
+
+
+@cli.command()
+@click.option("--package", metavar="FILE", default="build/pipeline.yaml", show_default=True, help="From compile.")
+@click.option("--host", metavar="URL", required=True, envvar="FLOWERS_KFP_HOST", help="Kubeflow Pipelines' address.")
+@click.option("--namespace", metavar="NAME", default="", help="Your namespace, in a multi-user installation.")
+@click.option("--experiment", metavar="NAME", default="flowers", show_default=True)
+@click.option("--run-name", metavar="NAME", default="", help="[default: the pipeline's name and the time]")
+@click.option("--pipeline-root", metavar="URI", default="", help="Instead of the compiled one.")
+@click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="Repeatable.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Follow the run to its end.")
+@click.option("--poll-seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True)
+def submit(host: str, namespace: str, wait: bool, poll_seconds: float, **options: Any) -> None:
+    """Upload a compiled pipeline, start a run, and follow it.
+
+    Credentials come from the environment: FLOWERS_KFP_TOKEN (a bearer token) or FLOWERS_KFP_COOKIE.
+    Exit status: 0 succeeded or started, 1 failed, 2 wrong usage.
+    """
+    import os
+
+    from rich.console import Console
+
+    from pipeline.kubeflow import follow
+    from pipeline.kubeflow.api import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection
+    from pipeline.kubeflow.submit import Submission, start_run
+
+    console = Console()
+    connection = Connection(host, namespace, os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(COOKIE_VARIABLE, ""))
+    run = start_run(connection, Submission(Path(options.pop("package")), **options))
+    console.print(f"Started: {connection.run_url(run.id)}", soft_wrap=True, markup=False)
+    if not wait:
+        return
+    try:
+        state = follow.follow_run(connection, run, console, poll_seconds)
+    except KeyboardInterrupt:
+        console.print("no longer followed; the run goes on")
+        sys.exit(130)
+    console.print(f"Run {state.lower()}.")
+    sys.exit(0 if state == follow.SUCCEEDED else 1)
+
+
+@cli.command()
+@click.argument("copy", metavar="DIR")
+@click.option("--output", metavar="DIR", default="output", show_default=True, help="Gets metadata.sqlite.")
+def collect(copy: str, output: str) -> None:
+    """Make a copied pipeline root readable for the inspection commands.
+
+    DIR is a local copy of a pipeline root, with its structure (PIPELINE/RUN/TASK/...).
+    """
+    from pipeline.kubeflow.collect import collect as collect_runs
+
+    if not Path(copy).is_dir():
+        raise UserError(f"{copy} is no folder: copy the pipeline root here first, e.g. with gsutil, aws s3 or mc")
+    runs = collect_runs(Path(copy), Path(output) / "metadata.sqlite")
+    for run_id, executions in runs.items():
+        click.echo(f"{run_id}: {len(executions)} components")
+    click.echo(f"Now e.g.: local_runner.py runs --output {output}")
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Runs the command line; user errors become one line and exit status 1."""
+    try:
+        return cli.main(args, prog_name="kubeflow_runner.py")
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

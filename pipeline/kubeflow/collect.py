@@ -1,0 +1,198 @@
+"""Makes a local ML Metadata store from a copy of a pipeline root, so that the inspection commands work on it.
+
+The execution records beside the outputs are all that is read: no cluster, no API server, no metadata service.
+Called by `pipeline.kubeflow.commands`.
+"""
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.errors import UserError
+from pipeline.kubeflow.execution_record import RECORD_FILE, RECORD_KEY, ArtifactEntry, ExecutionEntry
+from pipeline.metadata import sqlite_config
+
+# Below the pipeline root KFP keeps PIPELINE/RUN/TASK/SALT/ARTIFACT.
+_LEVELS_BELOW_RUN = 3
+_CACHED, _COMPLETE = pb.Execution.CACHED, pb.Execution.COMPLETE
+
+
+@dataclasses.dataclass(frozen=True)
+class CopiedExecution:
+    """A record found in the copy.
+
+    Attributes:
+        entry: The record.
+        run_id: The run whose folder it lies in.
+        local_root: The copy's folder for `remote_root`.
+        remote_root: The URI that the copy was made from.
+    """
+
+    entry: ExecutionEntry
+    run_id: str
+    local_root: Path
+    remote_root: str
+
+    def local_uri(self, uri: str) -> str:
+        """Returns an artifact's place in the copy; a URI outside of the pipeline root is returned as it is."""
+        inside = uri.startswith(f"{self.remote_root}/")
+        return f"{self.local_root}{uri.removeprefix(self.remote_root)}" if inside else uri
+
+
+def collect(copy: Path, database: Path) -> dict[str, list[CopiedExecution]]:
+    """Writes all runs of a copied pipeline root to a metadata store.
+
+    Args:
+        copy: The copied pipeline root, or a folder that holds it.
+        database: The SQLite file to make.
+
+    Returns:
+        The executions of every run that was collected, cached ones included.
+
+    Raises:
+        UserError: The copy holds no execution record, or the database exists.
+    """
+    if database.exists():
+        raise UserError(f"{database} exists: choose an --output without a metadata store, so that nothing is mixed up")
+    records = find_records(copy)
+    if not records:
+        raise UserError(f"no {RECORD_KEY}/{RECORD_FILE} below {copy}: copy the whole pipeline root, with its structure")
+    runs = {run_id: run_executions(run_id, records) for run_id in dict.fromkeys(record.run_id for record in records)}
+    writer = _StoreWriter(mlmd.MetadataStore(sqlite_config(database)))
+    times: dict[int, ExecutionEntry] = {}
+    for run_id, executions in runs.items():
+        times |= writer.write_run(run_id, executions)
+    _set_times(database, times)
+    return runs
+
+
+def find_records(copy: Path) -> list[CopiedExecution]:
+    """Returns the execution records below a folder, oldest first.
+
+    Args:
+        copy: The copied pipeline root, or a folder that holds it.
+    """
+    found = []
+    for path in sorted(copy.resolve().rglob(f"{RECORD_KEY}/{RECORD_FILE}")):
+        entry = ExecutionEntry.read(path)
+        run_folder = path.parents[_LEVELS_BELOW_RUN]
+        local_root = run_folder.parents[1]
+        below = path.parent.relative_to(local_root).as_posix()
+        remote_root = entry.record_uri.removesuffix(below).rstrip("/")
+        found.append(CopiedExecution(entry, run_folder.name, local_root, remote_root))
+    return sorted(found, key=lambda record: record.entry.started_ms)
+
+
+def run_executions(run_id: str, records: Sequence[CopiedExecution]) -> list[CopiedExecution]:
+    """Returns a run's executions with those of earlier runs that KFP answered from its cache, in order.
+
+    Args:
+        run_id: The run.
+        records: All records.
+    """
+    by_output = {
+        artifact.uri: record for record in records for entries in record.entry.outputs.values() for artifact in entries
+    }
+    chosen = {record.entry.node_id: record for record in records if record.run_id == run_id}
+    waiting = list(chosen.values())
+    while waiting:
+        for artifacts in waiting.pop().entry.inputs.values():
+            for producer in (by_output[artifact.uri] for artifact in artifacts if artifact.uri in by_output):
+                if producer.entry.node_id not in chosen:
+                    chosen[producer.entry.node_id] = producer
+                    waiting.append(producer)
+    return sorted(chosen.values(), key=lambda record: record.entry.started_ms)
+
+
+class _StoreWriter:
+    """Writes runs with the types, contexts and events that TFX would write."""
+
+    def __init__(self, store: mlmd.MetadataStore):
+        self._store = store
+        self._artifact_ids: dict[str, int] = {}
+
+    def write_run(self, run_id: str, executions: Iterable[CopiedExecution]) -> dict[int, ExecutionEntry]:
+        """Returns the records by execution id."""
+        written = {}
+        for record in executions:
+            pipeline = self._context("pipeline", record.entry.pipeline_name)
+            run = self._context("pipeline_run", run_id, parent=pipeline)
+            node = self._context("node", f"{record.entry.pipeline_name}.{record.entry.node_id}")
+            written[self._write_execution(record, run_id, [pipeline, run, node])] = record.entry
+        return written
+
+    def _write_execution(self, record: CopiedExecution, run_id: str, contexts: Sequence[int]) -> int:
+        entry = record.entry
+        cached = record.run_id != run_id
+        execution = pb.Execution(
+            type_id=self._store.put_execution_type(
+                pb.ExecutionType(name=entry.executor), can_add_fields=True, can_omit_fields=True
+            ),
+            last_known_state=_CACHED if cached else _COMPLETE,
+            name=f"{run_id}.{entry.node_id}",
+        )
+        _set_properties(execution, entry.exec_properties)
+        (execution_id,) = self._store.put_executions([execution])
+        events, artifact_ids = [], []
+        for kind, groups in ((pb.Event.INPUT, entry.inputs), (pb.Event.OUTPUT, entry.outputs)):
+            for key, artifacts in groups.items():
+                for index, artifact in enumerate(artifacts):
+                    event = pb.Event(artifact_id=self._artifact(record, artifact), execution_id=execution_id, type=kind)
+                    event.path.steps.add(key=key)
+                    event.path.steps.add(index=index)
+                    events.append(event)
+                    artifact_ids.append(event.artifact_id)
+        self._store.put_events(events)
+        self._store.put_attributions_and_associations(
+            [pb.Attribution(artifact_id=id_, context_id=context) for id_ in set(artifact_ids) for context in contexts],
+            [pb.Association(execution_id=execution_id, context_id=context) for context in contexts],
+        )
+        return execution_id
+
+    def _artifact(self, record: CopiedExecution, entry: ArtifactEntry) -> int:
+        uri = record.local_uri(entry.uri)
+        if uri not in self._artifact_ids:
+            artifact = pb.Artifact(
+                type_id=self._store.put_artifact_type(
+                    pb.ArtifactType(name=entry.type), can_add_fields=True, can_omit_fields=True
+                ),
+                uri=uri,
+                state=pb.Artifact.LIVE,
+            )
+            _set_properties(artifact, entry.properties)
+            (self._artifact_ids[uri],) = self._store.put_artifacts([artifact])
+        return self._artifact_ids[uri]
+
+    def _context(self, type_name: str, name: str, parent: int | None = None) -> int:
+        known = self._store.get_context_by_type_and_name(type_name, name)
+        if known:
+            return int(known.id)
+        type_id = self._store.put_context_type(pb.ContextType(name=type_name))
+        (context_id,) = self._store.put_contexts([pb.Context(type_id=type_id, name=name)])
+        if parent is not None:
+            self._store.put_parent_contexts([pb.ParentContext(child_id=context_id, parent_id=parent)])
+        return int(context_id)
+
+
+def _set_properties(message: pb.Artifact | pb.Execution, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        if isinstance(value, str):
+            message.custom_properties[name].string_value = value
+        elif isinstance(value, float) and not value.is_integer():
+            message.custom_properties[name].double_value = value
+        elif isinstance(value, int | float):
+            # JSON has one kind of number; TFX's flags (`blessed`, `pushed`) and counts are integers.
+            message.custom_properties[name].int_value = int(value)
+
+
+def _set_times(database: Path, times: Mapping[int, ExecutionEntry]) -> None:
+    """Replaces the times of writing, which ML Metadata sets itself, by those of the executions."""
+    update = "UPDATE Execution SET create_time_since_epoch = ?, last_update_time_since_epoch = ? WHERE id = ?"
+    with sqlite3.connect(database) as connection:
+        connection.executemany(
+            update, [(entry.started_ms, entry.finished_ms, execution_id) for execution_id, entry in times.items()]
+        )

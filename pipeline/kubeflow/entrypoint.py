@@ -1,0 +1,121 @@
+"""The command of every container on Kubeflow: `python -m pipeline.kubeflow.entrypoint`.
+
+Prepares the launcher's input, lets TFX's own container entrypoint run the executor, and leaves an execution record
+beside the outputs. The arguments are those of TFX's entrypoint, and the component's and the pipeline's name.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from components.errors import UserError
+from pipeline.kubeflow import executor_input as kfp_io
+from pipeline.kubeflow.execution_record import RECORD_KEY, ArtifactEntry, ExecutionEntry
+from pipeline.kubeflow.runtime_parameters import apply_overrides
+
+logger = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+
+
+def main(argv: list[str]) -> int:
+    """Runs one component.
+
+    Args:
+        argv: The container's arguments; those that are not named here are Beam's.
+
+    Returns:
+        0, or 1 after an error that its one line explains.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    args, beam_args = _parser().parse_known_args(argv)
+    invocation: Message = json.loads(args.json_serialized_invocation_args)
+    inputs_spec: Message = json.loads(args.json_serialized_inputs_spec_args or "{}")
+    record_artifact = invocation["outputs"].get("artifacts", {}).pop(RECORD_KEY)["artifacts"][0]
+    uris = kfp_io.localize(invocation, inputs_spec)
+    parameters = apply_overrides(args.node_id, invocation.get("inputs", {}).get("parameterValues", {}))
+    invocation.setdefault("inputs", {})["parameterValues"] = parameters
+    started_ms = _now_ms()
+    try:
+        if kfp_io.needs_s3_plugin(parameters):
+            _load_s3_plugin()
+        _run_tfx(args, invocation, beam_args)
+    except UserError as error:
+        logger.error("error: %s", error)
+        return 1
+    output_file = Path(invocation["outputs"]["outputFile"])
+    executor_output: Message = json.loads(output_file.read_text())
+    kfp_io.restore_remote_uris(executor_output, uris)
+    output_file.write_text(json.dumps(executor_output))
+    ExecutionEntry(
+        pipeline_name=args.pipeline_name,
+        node_id=args.node_id,
+        executor=args.executor_class_path,
+        record_uri=record_artifact["uri"],
+        started_ms=started_ms,
+        finished_ms=_now_ms(),
+        exec_properties=parameters,
+        inputs=_entries(invocation["inputs"], uris),
+        outputs=_entries(invocation["outputs"], uris, executor_output),
+    ).write(Path(kfp_io.local_path(record_artifact)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args")
+    parser.add_argument("--node_id", required=True)
+    parser.add_argument("--pipeline_name", required=True)
+    return parser
+
+
+def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]) -> None:
+    from tfx.orchestration.kubeflow.v2 import compiler_utils
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+    from tfx.utils import name_utils
+
+    from components.image_validator.artifacts import Quarantine
+
+    # TFX imports a custom type by its name, which cannot be a dotted path (see `components.image_validator.artifacts`).
+    compiler_utils.TITLE_TO_CLASS_PATH[Quarantine.TYPE_NAME] = name_utils.get_full_name(Quarantine)
+    tfx_args = argparse.Namespace(
+        executor_class_path=args.executor_class_path,
+        json_serialized_invocation_args=json.dumps(invocation),
+        json_serialized_inputs_spec_args=args.json_serialized_inputs_spec_args,
+    )
+    kubeflow_v2_run_executor.main((tfx_args, beam_args))
+
+
+def _load_s3_plugin() -> None:
+    """Teaches TensorFlow to read and write s3://."""
+    try:
+        import tensorflow_io  # noqa: F401
+    except ImportError as error:
+        raise UserError("s3:// folders need the s3 extra in the image: pip install '.[s3]'") from error
+
+
+def _entries(
+    message: Message, uris: kfp_io.LocalUris, executor_output: Message | None = None
+) -> dict[str, list[ArtifactEntry]]:
+    entries = {}
+    for key, artifact_list in message.get("artifacts", {}).items():
+        produced = (executor_output or {}).get("artifacts", {}).get(key, artifact_list)["artifacts"]
+        entries[key] = [
+            ArtifactEntry(kfp_io.type_name(artifact), uris.to_remote(artifact["uri"]), result.get("metadata", {}))
+            for artifact, result in zip(artifact_list["artifacts"], produced, strict=True)
+        ]
+    return entries
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Makes what KFP's launcher hands to a container into what TFX's container entrypoint expects, and back.
+
+Open-source KFP differs from the service that TFX wrote its entrypoint for in three ways. Input artifacts arrive without
+their type. The launcher has copied them into the container (`minio://bucket/key` to `/minio/bucket/key`) and uploads
+outputs from there, but states remote URIs that TensorFlow could only read with a plugin. And nobody makes the output
+folders. Called by `pipeline.kubeflow.entrypoint`.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Message = dict[str, Any]
+
+# KFP's launcher: LocalPathForURI in backend/src/v2/component/launcher_v2.go.
+_LOCAL_FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
+
+
+@dataclasses.dataclass
+class LocalUris:
+    """The remote URIs of a task's artifacts, by their local path."""
+
+    remote: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def to_remote(self, text: str) -> str:
+        """Returns a local path as a remote URI; other text is returned as it is."""
+        for local, remote in self.remote.items():
+            if text == local or text.startswith(f"{local}/"):
+                return remote + text.removeprefix(local)
+        return text
+
+
+def local_path(artifact: Message) -> str:
+    """Returns where the launcher keeps an artifact in the container.
+
+    Args:
+        artifact: A RuntimeArtifact.
+
+    Returns:
+        Its `customPath` if it has one, else the path that the launcher derives from a gs://, s3:// or minio:// URI; any
+        other URI unchanged.
+    """
+    if custom_path := artifact.get("customPath"):
+        return str(custom_path)
+    uri = str(artifact["uri"])
+    for scheme, folder in _LOCAL_FOLDERS.items():
+        if uri.startswith(scheme):
+            return folder + uri.removeprefix(scheme)
+    return uri
+
+
+def localize(executor_input: Message, inputs_spec: Message) -> LocalUris:
+    """Gives artifacts local paths and types, and makes the output folders, as TFX's own launcher does.
+
+    Args:
+        executor_input: A KFP ExecutorInput; changed in place.
+        inputs_spec: The component's input definitions.
+
+    Returns:
+        The way back from local paths to remote URIs.
+    """
+    uris = LocalUris()
+    for direction in ("inputs", "outputs"):
+        for key, artifact in _artifacts(executor_input.get(direction, {})):
+            path = local_path(artifact)
+            uris.remote[path] = artifact["uri"]
+            artifact["uri"] = path
+            # TFX needs a name to make an id of; ids of inputs end up in the blessing.
+            artifact.setdefault("name", uris.remote[path])
+            artifact.pop("customPath", None)
+            if direction == "inputs":
+                if not _has_type(artifact):
+                    artifact["type"] = inputs_spec["artifacts"][key]["artifactType"]
+            elif "://" not in path:
+                Path(path).mkdir(parents=True, exist_ok=True)
+    return uris
+
+
+def restore_remote_uris(executor_output: Message, uris: LocalUris) -> None:
+    """Replaces local paths by remote URIs in what is reported to KFP.
+
+    Args:
+        executor_output: A KFP ExecutorOutput; changed in place.
+        uris: What `localize` returned.
+    """
+    for _, artifact in _artifacts(executor_output):
+        artifact["uri"] = uris.to_remote(artifact["uri"])
+        metadata = artifact.get("metadata", {})
+        for name, value in metadata.items():
+            if isinstance(value, str):
+                metadata[name] = uris.to_remote(value)
+
+
+def type_name(artifact: Message) -> str:
+    """Returns an artifact's type name without its namespace, such as `Examples`."""
+    kind = artifact.get("type", {})
+    schema = yaml.safe_load(kind.get("instanceSchema") or "") or {}
+    title = kind.get("schemaTitle") or schema.get("title", "")
+    return str(title).removeprefix("tfx.")
+
+
+def _has_type(artifact: Message) -> bool:
+    kind = artifact.get("type", {})
+    return bool(kind.get("instanceSchema") or kind.get("schemaTitle"))
+
+
+def _artifacts(message: Message) -> Iterator[tuple[str, Message]]:
+    for key, artifact_list in message.get("artifacts", {}).items():
+        for artifact in artifact_list.get("artifacts", []):
+            yield key, artifact
+
+
+def needs_s3_plugin(values: dict[str, Any]) -> bool:
+    """Tells whether any execution parameter names a place that TensorFlow reads or writes as s3://."""
+    return any("s3://" in value for value in values.values() if isinstance(value, str))
+
+
+def working_folder() -> Path:
+    """Returns the folder for files of this container alone."""
+    return Path(os.environ.get("TMPDIR", "/tmp")) / "flowers"  # noqa: S108

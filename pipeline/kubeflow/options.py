@@ -1,0 +1,74 @@
+"""From a user's choices to the configuration that is compiled, without a look at the network or the cluster.
+
+Called by `pipeline.kubeflow.commands`.
+"""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+from components.backbones.registry import BACKBONES, find_backbone
+from components.errors import UserError
+from pipeline.config import BackboneConfig, PipelineConfig
+from pipeline.kubeflow.names import kubernetes_name
+from pipeline.presets import PRESETS, RunOptions, build_config
+
+# Inside a container; what is written here goes with it.
+WORK_ROOT = "/tmp/flowers"  # noqa: S108
+
+
+@dataclasses.dataclass(frozen=True)
+class ContainerPaths:
+    """Where containers find what the user names by its place here; empty for the same path.
+
+    Attributes:
+        photos: The photos.
+        data_dir: Prepared TFDS datasets, on a mounted volume; empty prepares them in the container.
+        work_root: Folder for what only a running step needs; on a mounted volume, interrupted training is resumed.
+    """
+
+    photos: str = ""
+    data_dir: str = ""
+    work_root: str = WORK_ROOT
+
+
+def build_container_config(options: RunOptions, baseline: str, paths: ContainerPaths) -> PipelineConfig:
+    """Builds the configuration of a pipeline that runs in containers.
+
+    Args:
+        options: The user's choices; `output` is the pipeline root.
+        baseline: `none` or the folder of a Model artifact.
+        paths: Where containers find things.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: A choice is out of range, or the backbone's image size is not known.
+    """
+    backbone = _backbone(options)
+    with tempfile.TemporaryDirectory() as folder:
+        config = build_config(dataclasses.replace(options, output=folder), backbone)
+    data = dataclasses.replace(
+        config.data, photos=paths.photos or config.data.photos, data_dir=paths.data_dir or f"{paths.work_root}/datasets"
+    )
+    return dataclasses.replace(
+        config,
+        name=kubernetes_name(config.name),
+        output=options.output.rstrip("/"),
+        data=data,
+        baseline=baseline,
+        work_root=paths.work_root,
+    )
+
+
+def _backbone(options: RunOptions) -> BackboneConfig | None:
+    """Returns what is known of a backbone without loading it; None for a folder that is here."""
+    name = options.backbone or PRESETS[options.preset].backbone
+    known = find_backbone(name)
+    image_size = options.image_size or (known.image_size if known else None)
+    if image_size:
+        return BackboneConfig(name=name, image_size=image_size)
+    if not Path(name).expanduser().is_dir():
+        raise UserError(f"backbone {name} is none of {', '.join(BACKBONES)}: say with --image-size HxW what it reads")
+    return None

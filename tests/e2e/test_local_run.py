@@ -1,0 +1,178 @@
+"""The whole pipeline on tiny data, through the command line's own functions: fresh, cached, and not blessed."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import local
+from pipeline.config import PipelineConfig
+from pipeline.metadata import MetadataQueries
+from pipeline.metadata_uri import connect, connection_config
+from pipeline.presets import RunOptions, build_config
+
+_NODES = {
+    "BackboneImporter", "TfdsExampleGen", "latest_blessed_model_resolver", "ImageValidator", "ImageSchemaGen",
+    "StatisticsGen", "ExampleValidator", "AnomalyGate", "Transform", "FeatureExtractor", "Trainer",
+    "Evaluator.validation", "Evaluator.test", "Pusher",
+}  # fmt: skip
+# Neither has an output of its own to keep.
+_NEVER_CACHED = {"latest_blessed_model_resolver", "AnomalyGate"}
+
+
+@dataclasses.dataclass
+class _Observer:
+    finished: list[tuple[str, bool]] = dataclasses.field(default_factory=list)
+
+    def node_started(self, node_id: str, position: int, total: int) -> None:
+        assert 1 <= position <= total
+
+    def node_finished(self, node_id: str, seconds: float, cached: bool) -> None:
+        self.finished.append((node_id, cached))
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_backbone: Path) -> RunOptions:
+    return RunOptions(
+        preset="quickstart",
+        output=str(tmp_path_factory.mktemp("output")),
+        photos=str(small_photos),
+        backbone=str(tiny_backbone),
+        hyperparameters={"epochs": 3, "batch_size": 8, "learning_rate": 0.05},
+    )
+
+
+@pytest.fixture(scope="module")
+def config(options: RunOptions) -> PipelineConfig:
+    return build_config(options)
+
+
+@pytest.fixture(scope="module")
+def fresh_run(config: PipelineConfig) -> tuple[str, _Observer]:
+    observer = _Observer()
+    return local.run(config, observer), observer
+
+
+def _queries(config: PipelineConfig) -> MetadataQueries:
+    return MetadataQueries(connect(connection_config(config.metadata_uri)))
+
+
+def _versions(config: PipelineConfig) -> list[str]:
+    return sorted(path.name for path in Path(config.serving_model_dir).iterdir())
+
+
+def test_a_fresh_run_pushes_a_blessed_model(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:
+    run_id, observer = fresh_run
+    assert {node for node, _ in observer.finished} == _NODES
+    assert not any(cached for _, cached in observer.finished)
+    summary = local.summarize(config, run_id)
+    assert summary.class_names == ["blue", "green", "red"]
+    assert {split: sum(counts.values()) for split, counts in summary.class_counts.items()} == {
+        "train": 36, "validation": 18, "test": 18,
+    }  # fmt: skip
+    assert summary.blessed
+    assert summary.test["accuracy"] >= 0.9
+    assert summary.pushed_path == f"{config.serving_model_dir}/{_versions(config)[0]}"
+
+
+def test_metrics_agree_with_each_other(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:
+    """TFMA's accuracy, its confusion matrix and the predictions listed one by one are the same measurement."""
+    evaluation = _queries(config).run_executions(fresh_run[0])["Evaluator.test"].output("evaluation")
+    assert evaluation is not None
+    metrics = json.loads((Path(evaluation.uri) / "metrics.json").read_text())
+    lines = (Path(evaluation.uri) / "predictions.jsonl").read_text().splitlines()
+    predictions = [json.loads(line) for line in lines]
+    correct = sum(max(range(3), key=p["probabilities"].__getitem__) == p["label"] for p in predictions)
+    matrix = metrics["confusion_matrix"]
+    assert metrics["examples"] == len(predictions) == sum(map(sum, matrix)) == 18
+    assert metrics["accuracy"] == pytest.approx(correct / 18)
+    assert sum(matrix[i][i] for i in range(3)) == correct
+    assert [sum(row) for row in matrix] == [entry["examples"] for entry in metrics["classes"]]
+    assert metrics["serving_difference"] < 1e-4
+
+
+def test_metadata_holds_every_execution_and_its_artifacts(
+    config: PipelineConfig, fresh_run: tuple[str, _Observer]
+) -> None:
+    executions = _queries(config).run_executions(fresh_run[0])
+    assert set(executions) == _NODES
+    assert {execution.state for execution in executions.values()} == {"COMPLETE"}
+    outputs = {
+        (node, key): [artifact.type for artifact in artifacts]
+        for node, execution in executions.items()
+        for key, artifacts in execution.outputs.items()
+    }
+    assert outputs == {
+        ("BackboneImporter", "model"): ["Model"],
+        ("TfdsExampleGen", "examples"): ["Examples"],
+        ("ImageValidator", "valid_examples"): ["Examples"],
+        ("ImageValidator", "quarantine"): ["Quarantine"],
+        ("ImageSchemaGen", "schema"): ["Schema"],
+        ("StatisticsGen", "statistics"): ["ExampleStatistics"],
+        ("ExampleValidator", "anomalies"): ["ExampleAnomalies"],
+        ("Transform", "transform_graph"): ["TransformGraph"],
+        ("FeatureExtractor", "features"): ["Examples"],
+        ("Trainer", "model"): ["Model"],
+        ("Trainer", "model_run"): ["ModelRun"],
+        ("Evaluator.validation", "evaluation"): ["ModelEvaluation"],
+        ("Evaluator.validation", "blessing"): ["ModelBlessing"],
+        ("Evaluator.test", "evaluation"): ["ModelEvaluation"],
+        ("Evaluator.test", "blessing"): ["ModelBlessing"],
+        ("Pusher", "pushed_model"): ["PushedModel"],
+    }
+    examples = executions["TfdsExampleGen"].output("examples")
+    assert examples is not None
+    assert json.loads(str(examples.properties["split_counts"])) == {"train": 36, "validation": 18, "test": 18}
+    features = executions["FeatureExtractor"].output("features")
+    assert features is not None
+    assert features.properties["backbone_digest"] == config.backbone.digest
+
+
+def test_an_identical_run_is_answered_from_the_cache(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:
+    versions = _versions(config)
+    observer = _Observer()
+    run_id = local.run(config, observer)
+    assert {node for node, cached in observer.finished if not cached} == _NEVER_CACHED
+    assert _versions(config) == versions
+    summary = local.summarize(config, run_id)
+    assert summary.blessed
+    assert summary.test == local.summarize(config, fresh_run[0]).test
+
+
+def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: tuple[str, _Observer]) -> None:
+    """Another head, hardly trained, against a bound that it cannot reach; ingestion and features stay cached."""
+    hyperparameters = {"epochs": 1, "learning_rate": 1e-6, "hidden_units": 4, "batch_size": 8}
+    config = build_config(dataclasses.replace(options, hyperparameters=hyperparameters, min_accuracy=0.99))
+    versions = _versions(config)
+    observer = _Observer()
+    summary = local.summarize(config, local.run(config, observer))
+    recomputed = {node for node, cached in observer.finished if not cached}
+    assert recomputed == _NEVER_CACHED | {"Trainer", "Evaluator.validation", "Evaluator.test", "Pusher"}
+    assert not summary.blessed
+    assert summary.pushed_path is None
+    assert _versions(config) == versions
+    reasons = summary.not_blessed_reasons()
+    assert any("below the required 0.9900" in reason for reason in reasons)
+    assert any("below the latest blessed model's" in reason for reason in reasons)
+
+
+def test_the_pushed_model_classifies_in_a_fresh_process(
+    config: PipelineConfig, fresh_run: tuple[str, _Observer], encode_image: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """TensorFlow alone is enough to serve the model: nothing of this project is imported."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encode_image((205, 45, 40), seed=77))
+    code = (
+        "import sys, tensorflow as tf\n"
+        "model = tf.saved_model.load(sys.argv[1])\n"
+        "photo = open(sys.argv[2], 'rb').read()\n"
+        "out = model.signatures['serving_default'](image_bytes=tf.constant([photo]))\n"
+        "print(out['label'].numpy()[0].decode())\n"
+    )
+    command = [sys.executable, "-c", code, f"{config.serving_model_dir}/{_versions(config)[-1]}", str(photo)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "red"

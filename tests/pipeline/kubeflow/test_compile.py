@@ -1,0 +1,195 @@
+"""The compiled spec: what KFP's SDK and protos make of it, its parameters, resources and names."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.errors import UserError
+from pipeline.config import RESOLVER_BASELINE
+from pipeline.kubeflow.compile import build_spec
+from pipeline.kubeflow.settings import ClusterSettings, Resources
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "kubeflow_pipeline.yaml"
+# Argo's names of templates and Kubernetes' names of pods.
+KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@pytest.fixture(scope="module")
+def documents(compiled: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(compiled.read_text()))
+
+
+@pytest.fixture(scope="module")
+def spec(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    return documents[0]
+
+
+def test_kfp_sdk_loads_the_pipeline(compiled: Path) -> None:
+    from kfp import components
+
+    component = components.load_component_from_file(str(compiled))
+
+    inputs = component.component_spec.inputs
+    assert component.name == "tf-flowers"
+    assert (inputs["epochs"].type, inputs["epochs"].default) == ("Integer", 10)
+    assert component.platform_spec.platforms["kubernetes"]
+
+
+def test_protos_know_every_field(documents: list[dict[str, Any]]) -> None:
+    from google.protobuf import json_format
+    from kfp.kubernetes import kubernetes_executor_config_pb2
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    spec, platform = documents
+    deployment = json_format.ParseDict(spec["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    configs = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+    assert set(configs) <= set(deployment.executors)
+    for config in configs.values():
+        json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+
+
+def test_golden_file(documents: list[dict[str, Any]]) -> None:
+    """FLOWERS_UPDATE_GOLDEN=1 writes the file anew; look at what changed before it is committed."""
+    text = _normalized(documents)
+    if os.environ.get("FLOWERS_UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+def _normalized(documents: list[dict[str, Any]]) -> str:
+    text = yaml.safe_dump_all(documents, sort_keys=True, width=10_000)
+    text = re.sub(r"tfx-[\d.]+", "tfx-VERSION", text)
+    # Digests of the components' code change with every edit.
+    text = re.sub(r'code_digest\\?": \\?"[0-9a-f]{16}', lambda match: match[0][:-16] + "DIGEST", text)
+    return re.sub(r"(code_digest:\n\s+runtimeValue:\n\s+constant: ).*", r"\1DIGEST", text)
+
+
+def test_names_are_kubernetes_names(spec: dict[str, Any]) -> None:
+    tasks = spec["root"]["dag"]["tasks"]
+    names = [*tasks, *spec["components"], *spec["deploymentSpec"]["executors"]]
+
+    assert [name for name in names if not KUBERNETES_NAME.fullmatch(name)] == []
+    for name, task in tasks.items():
+        assert task["taskInfo"]["name"] == name
+        assert spec["components"][task["componentRef"]["name"]]["executorLabel"] in spec["deploymentSpec"]["executors"]
+        assert set(task.get("dependentTasks", [])) <= set(tasks)
+
+
+def test_every_container_runs_our_entrypoint_with_the_given_image(spec: dict[str, Any]) -> None:
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        container = executor["container"]
+        assert container["command"] == ["python", "-m", "pipeline.kubeflow.entrypoint"]
+        assert container["image"].startswith("registry.example.org/flowers@sha256:")
+        assert "{{$}}" in container["args"], label
+
+
+def test_default_pipeline_root_and_runtime_parameters(spec: dict[str, Any]) -> None:
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+
+    assert spec["defaultPipelineRoot"] == "minio://mlpipeline/flowers"
+    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
+        "dataset": "tf_flowers",
+        "backbone": "inception_v3",
+        "image_size": "[299, 299]",
+        "epochs": 10,
+        "learning_rate": 0.001,
+        "batch_size": 32,
+        "hidden_units": 512,
+        "min_accuracy": 0.8,
+        "max_accuracy_drop": 0.02,
+        "serving_model_dir": "s3://mlpipeline/flowers/serving_model/tf-flowers",
+    }
+
+
+def test_every_runtime_parameter_reaches_a_task(spec: dict[str, Any]) -> None:
+    used = {
+        value["componentInputParameter"]
+        for task in spec["root"]["dag"]["tasks"].values()
+        for value in task["inputs"].get("parameters", {}).values()
+        if "componentInputParameter" in value
+    }
+    assert used == set(spec["root"]["inputDefinitions"]["parameters"])
+
+
+def test_resources_retries_caching_and_environment(spec: dict[str, Any]) -> None:
+    executors = spec["deploymentSpec"]["executors"]
+    trainer = executors["exec-trainer"]["container"]
+
+    assert trainer["resources"] == {
+        "cpuRequest": 4.0,
+        "memoryRequest": 8.0,
+        "memoryLimit": 16.0,
+        "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
+    }
+    assert "accelerator" not in executors["exec-pusher"]["container"]["resources"]
+    assert trainer["env"] == [{"name": "S3_ENDPOINT", "value": "minio-service.kubeflow:9000"}]
+    for task in spec["root"]["dag"]["tasks"].values():
+        assert task["retryPolicy"] == {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0}
+        assert task["cachingOptions"] == {"enableCache": True}
+
+
+def test_node_selector_of_the_trainer_alone(documents: list[dict[str, Any]]) -> None:
+    configs = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+    assert configs["exec-trainer"]["nodeSelector"] == {"labels": {"accelerator": "nvidia-l4"}}
+    assert "nodeSelector" not in configs["exec-pusher"]
+    assert configs["exec-pusher"]["pvcMount"] == [{"constant": "flowers-data", "mountPath": "/data"}]
+
+
+def test_the_resolver_is_refused(with_baseline: Any, settings: ClusterSettings) -> None:
+    with pytest.raises(UserError, match="runs no resolver"):
+        build_spec(with_baseline(RESOLVER_BASELINE), settings)
+
+
+def test_a_given_baseline_becomes_an_importer(with_baseline: Any, settings: ClusterSettings) -> None:
+    spec, _ = build_spec(with_baseline("gs://bucket/models/12"), settings)
+
+    importer = spec["deploymentSpec"]["executors"]["exec-baseline-model"]["importer"]
+    baseline = spec["root"]["dag"]["tasks"]["evaluator-test"]["inputs"]["artifacts"]["baseline_model"]
+    assert importer["artifactUri"] == {"constant": "gs://bucket/models/12"}
+    assert baseline["taskOutputArtifact"]["producerTask"] == "baseline-model"
+
+
+def test_an_unknown_component_is_named(container_config: Any) -> None:
+    settings = ClusterSettings("image", "gs://bucket", "gs://bucket/serving", resources={"Trainr": Resources()})
+    with pytest.raises(UserError, match="no component Trainr; there are AnomalyGate"):
+        build_spec(container_config, settings)
+
+
+@pytest.mark.parametrize("root", ["/data/flowers", "hdfs://host/flowers", "file:///data"])
+def test_a_root_that_the_launcher_cannot_use_is_refused(root: str) -> None:
+    with pytest.raises(UserError, match="pipeline root"):
+        ClusterSettings("image", root, "gs://bucket/serving")
+
+
+def test_resources_are_read_from_text() -> None:
+    parsed = Resources.parse("cpu=2,memory=512Mi,gpu=1,gpu_type=amd.com/gpu", Resources(memory_limit=4))
+
+    assert (parsed.cpu, parsed.gpu, parsed.gpu_type, parsed.memory_limit) == (2.0, 1, "amd.com/gpu", 4)
+    assert parsed.memory == pytest.approx(0.536870912)
+    for text in ("cpu=two", "memory=4", "disk=1G", "cpu", "gpu=-1"):
+        with pytest.raises(UserError):
+            Resources.parse(text, Resources())
+
+
+def test_fine_tuning_and_tuning_compile(container_config: Any, settings: ClusterSettings) -> None:
+    import dataclasses
+
+    from components.model.hyperparameters import FineTuning
+
+    spec, _ = build_spec(dataclasses.replace(container_config, tuning_trials=2, fine_tuning=FineTuning()), settings)
+
+    tasks = spec["root"]["dag"]["tasks"]
+    assert {"tuner", "trainer", "trainer-fine-tuning"} <= set(tasks)
+    config = json.loads(
+        tasks["trainer-fine-tuning"]["inputs"]["parameters"]["custom_config"]["runtimeValue"]["constant"]
+    )
+    assert config["fine_tuning"]["epochs"] == FineTuning().epochs

@@ -1,0 +1,139 @@
+"""`kubeflow_runner.py submit` against a loopback API server."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from fake_api_server import FakeApiServer, running_server
+
+from components.errors import UserError
+from pipeline.kubeflow.cli import cli
+from pipeline.kubeflow.submit import parse_parameters, read_spec
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApiServer]:
+    # kfp reads a context from the home folder.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("FLOWERS_KFP_TOKEN", "FLOWERS_KFP_COOKIE", "KF_PIPELINES_UI_ENDPOINT"):
+        monkeypatch.delenv(variable, raising=False)
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def submit(compiled: Path) -> Callable[..., Result]:
+    def run(host: str, *options: str) -> Result:
+        arguments = ["submit", "--package", str(compiled), "--host", host, "--poll-seconds", "0.1", *options]
+        return CliRunner().invoke(cli, arguments)
+
+    return run
+
+
+def test_a_run_is_started_and_followed_to_its_end(server: FakeApiServer, submit: Callable[..., Result]) -> None:
+    result = submit(server.url, "--param", "epochs=3", "--param", "learning_rate=0.01", "--run-name", "first")
+
+    assert result.exit_code == 0, result.output
+    assert f"Started: {server.url}/#/runs/details/r1" in result.output
+    assert "first: SUCCEEDED" in result.output
+    rows = [line.split() for line in result.output.splitlines() if "42 s" in line]
+    assert [row[1] for row in rows] == ["tfds-example-gen", "trainer"]
+    assert server.uploads == ["/pipelines/upload"]
+    [run] = server.runs
+    assert run["display_name"] == "first"
+    assert run["experiment_id"] == "e1"
+    assert run["pipeline_version_reference"] == {"pipeline_id": "p1", "pipeline_version_id": "v1"}
+    assert run["runtime_config"]["parameters"] == {"epochs": 3, "learning_rate": 0.01}
+
+
+def test_a_known_pipeline_gets_a_new_version(server: FakeApiServer, submit: Callable[..., Result]) -> None:
+    server.known_pipeline = "tf-flowers"
+
+    result = submit(server.url, "--no-wait", "--pipeline-root", "s3://bucket/elsewhere")
+
+    assert result.exit_code == 0, result.output
+    assert server.uploads == ["/pipelines/upload_version"]
+    [run] = server.runs
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == "v2"
+    assert run["runtime_config"]["pipeline_root"] == "s3://bucket/elsewhere"
+
+
+def test_a_failed_run_says_which_task_failed(server: FakeApiServer, submit: Callable[..., Result]) -> None:
+    server.states = [("FAILED", "SUCCEEDED", "FAILED")]
+
+    result = submit(server.url)
+
+    assert result.exit_code == 1
+    assert "trainer: main container failed: exit code 1" in result.output
+
+
+def test_refused_credentials(
+    server: FakeApiServer, submit: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.token = "right"
+    monkeypatch.setenv("FLOWERS_KFP_TOKEN", "wrong")
+    with pytest.raises(UserError, match=r"refuses the credentials \(HTTP 401\): set FLOWERS_KFP_TOKEN"):
+        _raise(submit(server.url))
+
+    monkeypatch.setenv("FLOWERS_KFP_TOKEN", "right")
+    assert submit(server.url).exit_code == 0
+
+
+def test_a_login_page_is_recognized(server: FakeApiServer, submit: Callable[..., Result]) -> None:
+    server.login_page = True
+    with pytest.raises(UserError, match="a login is in between"):
+        _raise(submit(server.url))
+
+
+def test_unreachable_host(submit: Callable[..., Result]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(UserError, match="cannot reach Kubeflow Pipelines at http://127.0.0.1.*port-forward"):
+            _raise(submit(f"http://127.0.0.1:{unused.getsockname()[1]}"))
+
+
+def test_an_address_without_scheme(submit: Callable[..., Result]) -> None:
+    with pytest.raises(UserError, match="is not an address"):
+        _raise(submit("kubeflow.example.org"))
+
+
+def _raise(result: Result) -> None:
+    assert isinstance(result.exception, UserError), (result.output, result.exception)
+    assert len(str(result.exception).splitlines()) == 1
+    raise result.exception
+
+
+def test_parameters_are_read_by_type(compiled: Path) -> None:
+    spec = read_spec(compiled)
+
+    assert parse_parameters(spec, {"epochs": "3", "min_accuracy": "0.5"}) == {"epochs": 3, "min_accuracy": 0.5}
+    with pytest.raises(UserError, match="epochs is 'many', which is no int"):
+        parse_parameters(spec, {"epochs": "many"})
+    with pytest.raises(UserError, match="no run-time parameter 'epoch'; there are backbone, batch_size"):
+        parse_parameters(spec, {"epoch": "3"})
+
+
+def test_a_backbone_brings_its_image_size(compiled: Path) -> None:
+    parameters = parse_parameters(read_spec(compiled), {"backbone": "mobilenet_v2"})
+    assert json.loads(parameters["image_size"]) == [224, 224]
+
+
+def test_a_dataset_with_other_classes_needs_another_pipeline(compiled: Path) -> None:
+    spec = read_spec(compiled)
+
+    assert parse_parameters(spec, {"dataset": "synthetic_flowers"}) == {"dataset": "synthetic_flowers"}
+    with pytest.raises(UserError, match="dataset cifar10 has 10 classes, the pipeline was compiled for 5"):
+        parse_parameters(spec, {"dataset": "cifar10"})
+
+
+def test_what_is_no_compiled_pipeline_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    with pytest.raises(UserError, match="cannot read"):
+        read_spec(path)
+    path.write_text(yaml.safe_dump({"kind": "Deployment"}))
+    with pytest.raises(UserError, match="is no compiled pipeline"):
+        read_spec(path)

@@ -1,0 +1,175 @@
+"""Runs `local_runner.py` as a user does, in a process of its own, and kills it where a test wants.
+
+The moment is read off the run's log file, so that no production code knows of the tests.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from pipeline.metadata import MetadataQueries, sqlite_config
+
+_ROOT = Path(__file__).resolve().parents[2]
+_POLL_SECONDS = 0.005
+_PATIENCE_SECONDS = 300.0
+
+Moment = Callable[[str], bool]
+
+
+def logged(pattern: str) -> Moment:
+    """The moment when the log matches."""
+    return lambda log: re.search(pattern, log, re.DOTALL) is not None
+
+
+def resolving(node: str) -> Moment:
+    """A node is about to look up its inputs."""
+    return logged(rf"Running launcher for node_info \{{[^}}]*\}}\s*id: \"{re.escape(node)}\"")
+
+
+def executing(node: str) -> Moment:
+    """A node's executor is about to start; its output folders are there."""
+    return logged(rf"\[{re.escape(node)}\] Resolved inputs.*?Going to run a new execution: ")
+
+
+def executing_for(node: str, seconds: float) -> Moment:
+    """A node's executor has run for so long."""
+    started: list[float] = []
+
+    def reached(log: str) -> bool:
+        if not started and executing(node)(log):
+            started.append(time.monotonic())
+        return bool(started) and time.monotonic() - started[0] >= seconds
+
+    return reached
+
+
+def succeeded(node: str) -> Moment:
+    """A node's executor is done, ML Metadata does not know it yet."""
+    return logged(rf"\[{re.escape(node)}\] Resolved inputs.*?Execution \d+ succeeded")
+
+
+@dataclasses.dataclass
+class StartedRun:
+    """A process, and a way to read its log."""
+
+    process: subprocess.Popen
+    read_log: Callable[[], str]
+
+    def wait_for(self, moment: Moment) -> None:
+        """Waits until the run comes to a moment."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not moment(self.read_log()):
+            assert self.process.poll() is None, f"the run ended before: {self.process.communicate()[0]}"
+            assert time.monotonic() < deadline, "the run never came there"
+            time.sleep(_POLL_SECONDS)
+
+    def outcome(self) -> tuple[int, str]:
+        """Waits for the end; returns the exit status and what was printed."""
+        printed, _ = self.process.communicate(timeout=_PATIENCE_SECONDS)
+        return self.process.returncode, printed
+
+
+@dataclasses.dataclass
+class KillableRun:
+    """One output folder and the command that writes to it."""
+
+    output: Path
+    photos: Path
+    backbone: Path
+    options: tuple[str, ...] = ("--epochs", "12", "--batch-size", "8", "--min-accuracy", "0")
+    prefix: tuple[str, ...] = ()
+
+    @property
+    def temporary(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.tmpdir")
+
+    @property
+    def store(self) -> Path:
+        return self.output / "metadata.sqlite"
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator["StartedRun"]:
+        """Starts the run; whatever the test does, the process is gone afterwards."""
+        # Temporary files beside the output: what a kill leaves in them is looked at as well.
+        self.temporary.mkdir(exist_ok=True)
+        earlier_logs = set(self._logs())
+        command = [
+            *self.prefix, sys.executable, str(_ROOT / "local_runner.py"), "run", "--photos", str(self.photos),
+            "--backbone", str(self.backbone), "--output", str(self.output), *self.options,
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TMPDIR": str(self.temporary), "COLUMNS": "200"},
+        )
+        try:
+            yield StartedRun(process, lambda: "".join(path.read_text() for path in self._logs() - earlier_logs))
+        finally:
+            process.kill()
+            process.communicate()
+
+    def finish(self) -> tuple[int, str]:
+        """Runs to the end; returns the exit status and what was printed."""
+        with self.started() as run:
+            return run.outcome()
+
+    def kill_at(self, moment: Moment, signal_number: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
+        """Runs up to a moment and sends a signal; returns the exit status and what was printed."""
+        with self.started() as run:
+            run.wait_for(moment)
+            run.process.send_signal(signal_number)
+            return run.outcome()
+
+    def _logs(self) -> set[Path]:
+        return set((self.output / "logs").glob("*.log"))
+
+    def executions(self) -> list[pb.Execution]:
+        """Returns everything ML Metadata knows to have been started."""
+        return mlmd.MetadataStore(sqlite_config(self.store)).get_executions()
+
+    def completed(self) -> list[str]:
+        """Returns the node of every execution that did its work, cached ones left out, in order."""
+        queries = self._queries()
+        records = [record for run in queries.pipeline_names() for record in queries.run_executions(run).values()]
+        return [record.node_id for record in records if record.state == "COMPLETE"]
+
+    def artifact_uris(self) -> set[str]:
+        return {artifact.uri for artifact in mlmd.MetadataStore(sqlite_config(self.store)).get_artifacts()}
+
+    def results(self) -> dict[str, object]:
+        """Returns what the latest run measured: the training history, and the metrics of both evaluations."""
+        queries = self._queries()
+        executions = queries.run_executions(list(queries.pipeline_names())[-1])
+        files = {
+            "history": ("Trainer", "model_run", "history.json"),
+            "validation": ("Evaluator.validation", "evaluation", "metrics.json"),
+            "test": ("Evaluator.test", "evaluation", "metrics.json"),
+        }
+        return {
+            name: json.loads((Path(executions[node].output(key).uri) / file).read_text())
+            for name, (node, key, file) in files.items()
+        }
+
+    def versions(self) -> list[Path]:
+        """Returns the folders that TF Serving would take for a version."""
+        return sorted(path for path in self.output.glob("serving_model/*/*") if path.name.isdigit())
+
+    def models(self) -> list[Path]:
+        """Returns the models that trainings have exported, the folders of killed ones included."""
+        return sorted(self.output.glob("pipelines/*/Trainer/model/*/Format-Serving"))
+
+    def _queries(self) -> MetadataQueries:
+        return MetadataQueries(mlmd.MetadataStore(sqlite_config(self.store)))
