@@ -117,20 +117,19 @@ def _evaluate_and_push(
     config: PipelineConfig, features: types.BaseChannel, model: types.BaseChannel
 ) -> list[base_node.BaseNode]:
     """Returns the nodes from the trained model to the pushed one."""
-    class_names = config.data.class_names
     baseline = _baseline(config.baseline, model)
     validation = Evaluator(
         examples=features,
         model=model,
         example_splits=[VALIDATION_SPLIT],
-        eval_config=build_eval_config(class_names),
+        eval_config=build_eval_config(),
     ).with_id("Evaluator.validation")
     test = Evaluator(
         examples=features,
         model=model,
         baseline_model=baseline.outputs["model"] if baseline else None,
         example_splits=[TEST_SPLIT],
-        eval_config=build_eval_config(class_names, config.blessing),
+        eval_config=build_eval_config(config.blessing),
     ).with_id("Evaluator.test")
     pusher = Pusher(
         model=model,
@@ -138,6 +137,7 @@ def _evaluate_and_push(
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_model_dir)
         ),
+        custom_config={"code_digest": code_digest("pusher")},
         custom_executor_spec=executor_spec.ExecutorClassSpec(PusherExecutor),
     )
     nodes: list[base_node.BaseNode] = [validation, test, pusher]

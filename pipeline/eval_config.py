@@ -3,8 +3,6 @@
 Called by `pipeline.create_pipeline` for both Evaluators.
 """
 
-from collections.abc import Sequence
-
 import tensorflow_model_analysis as tfma
 
 from components.constants import LABEL_KEY
@@ -17,14 +15,13 @@ _PREDICTION_KEY = "probabilities"
 _CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
 
 
-def build_eval_config(class_names: Sequence[str], blessing: BlessingConfig | None = None) -> tfma.EvalConfig:
+def build_eval_config(blessing: BlessingConfig | None = None) -> tfma.EvalConfig:
     """Builds the configuration of an Evaluator.
 
-    Metrics: accuracy, cross-entropy and confusion matrix over all examples and per true class; precision, recall and F1
-    one class against the rest.
+    Metrics: accuracy, cross-entropy and confusion matrix, over all examples and per true class. Precision, recall and
+    F1 per class follow from the confusion matrix (see `components.evaluator.metrics`).
 
     Args:
-        class_names: The C classes in label order.
         blessing: Thresholds on overall accuracy; None measures without deciding on a blessing.
 
     Returns:
@@ -41,20 +38,12 @@ def build_eval_config(class_names: Sequence[str], blessing: BlessingConfig | Non
             tfma.MetricConfig(class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG),
         ]
     )
-    per_class = tfma.MetricsSpec(
-        metrics=[
-            tfma.MetricConfig(class_name="Precision", config='"name": "precision"'),
-            tfma.MetricConfig(class_name="Recall", config='"name": "recall"'),
-            tfma.MetricConfig(class_name="F1Score", config='"name": "f1_score"'),
-        ],
-        binarize=tfma.BinarizationOptions(class_ids={"values": range(len(class_names))}),
-    )
     model = tfma.ModelSpec(
         signature_name=FEATURE_EXAMPLES_SIGNATURE, label_key=LABEL_KEY, prediction_key=_PREDICTION_KEY
     )
     # An empty slicing spec is the whole split; the other one slices by true class.
     slices = [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_KEY])]
-    return tfma.EvalConfig(model_specs=[model], metrics_specs=[overall, per_class], slicing_specs=slices)
+    return tfma.EvalConfig(model_specs=[model], metrics_specs=[overall], slicing_specs=slices)
 
 
 def _overall_threshold(blessing: BlessingConfig) -> tfma.PerSliceMetricThreshold:

@@ -49,9 +49,13 @@ def _results_table(summary: RunSummary) -> Table:
     rows = zip(summary.class_names, summary.validation["classes"], summary.test["classes"], strict=True)
     for name, validation, test in rows:
         counts = [str(summary.class_counts[split].get(name, 0)) for split in SPLITS]
-        table.add_row(name, *counts, f"{validation['recall']:.3f}", f"{test['recall']:.3f}")
+        table.add_row(name, *counts, _share(validation["recall"]), _share(test["recall"]))
     table.add_section()
     totals = [str(sum(summary.class_counts[split].values())) for split in SPLITS]
     accuracies = [f"{metrics['accuracy']:.4f}" for metrics in (summary.validation, summary.test)]
     table.add_row("all", *totals, *accuracies, style="bold")
     return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -14,7 +14,6 @@ from components.constants import LABEL_KEY
 ACCURACY = "accuracy"
 LOSS = "loss"
 CONFUSION_MATRIX = "confusion_matrix"
-PER_CLASS_METRICS = ("precision", "recall", "f1_score")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,18 +52,41 @@ def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -
         for key, metrics in slices.items()
         if key and key[0][0] == LABEL_KEY
     }
-    by_class = slices[()][""]
+    matrix = _confusion_matrix(slices[()][""][""][CONFUSION_MATRIX], len(class_names))
     return {
         "split": split,
         "examples": int(overall["example_count"]),
         "accuracy": overall[ACCURACY],
         "loss": overall[LOSS],
         "classes": [
-            {"name": name, "examples": counts.get(index, 0)}
-            | {metric: by_class[f"classId:{index}"][metric]["doubleValue"] for metric in PER_CLASS_METRICS}
+            {"name": name, "examples": counts.get(index, 0), **class_metrics(matrix, index)}
             for index, name in enumerate(class_names)
         ],
-        "confusion_matrix": _confusion_matrix(slices[()][""][""][CONFUSION_MATRIX], len(class_names)),
+        "confusion_matrix": matrix,
+    }
+
+
+def class_metrics(confusion_matrix: Sequence[Sequence[int]], label: int) -> dict[str, float | None]:
+    """Measures one class against the rest, the most probable class being the prediction.
+
+    TFMA's own Precision and Recall count a class as predicted when its probability is above 0.5, which for more than
+    two classes contradicts the confusion matrix; so these are taken from that matrix.
+
+    Args:
+        confusion_matrix: Counts, rows true, columns predicted.
+        label: The class's index.
+
+    Returns:
+        `precision`, `recall` and `f1_score` in [0, 1]; None where it is not defined: precision of a class that is
+        never predicted, recall of a class without examples, F1 without either.
+    """
+    correct = confusion_matrix[label][label]
+    predicted = sum(row[label] for row in confusion_matrix)
+    actual = sum(confusion_matrix[label])
+    return {
+        "precision": correct / predicted if predicted else None,
+        "recall": correct / actual if actual else None,
+        "f1_score": 2 * correct / (predicted + actual) if predicted + actual else None,
     }
 
 

@@ -16,7 +16,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components import constants
-from components.feature_extractor.extractor import ExtractionConfig, FeatureExtractor, process_name
+from components.feature_extractor.extractor import ExtractionConfig, Extractor, process_name
 from components.util.examples_io import (
     KeyedExample,
     ReadExamples,
@@ -50,7 +50,7 @@ class ExtractFeaturesFn(beam.DoFn):
         self._passes = Metrics.counter(type(self), BACKBONE_PASSES_PROPERTY)
 
     def setup(self) -> None:
-        self._extractor = self._shared.acquire(lambda: FeatureExtractor(self._config), tag=self._config.backbone_path)
+        self._extractor = self._shared.acquire(lambda: Extractor(self._config), tag=self._config.backbone_path)
 
     def process(self, element: Sequence[bytes]) -> Iterator[KeyedExample]:
         for raw, features in self._extractor.extract(element):

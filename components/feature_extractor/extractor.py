@@ -49,7 +49,7 @@ def process_name() -> str:
     return f"{os.getpid()} on {socket.gethostname()}"
 
 
-class FeatureExtractor:
+class Extractor:
     """Transform graph and backbone, loaded; one per worker process, used by its threads."""
 
     def __init__(self, config: ExtractionConfig):
