@@ -4,10 +4,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
+IMAGE ?= flowers-pipeline:latest
+IMAGE_EXTRAS := kubeflow s3 tune
 PYTHON := .venv/bin/python
 PYTHON310 ?= $(shell ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python3.10 2>/dev/null | sort -V | tail -n 1)
 
-.PHONY: help run test lint format lock flink-jar clean
+.PHONY: help run test lint format lock image flink-jar clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -30,6 +32,12 @@ format: .venv/ready ## Fix style
 lock: $(UV) ## Resolve the dependencies anew into requirements.txt
 	$(UV) pip compile pyproject.toml --all-extras --upgrade --python-version 3.10 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements.txt
+	$(UV) pip compile pyproject.toml $(IMAGE_EXTRAS:%=--extra %) --constraint requirements.txt --python-version 3.10 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements-image.txt
+
+image: ## Build the container image for Kubeflow (IMAGE=registry.example.org/flowers:TAG)
+	@command -v docker >/dev/null || { echo "error: no docker found: install it, or build the Dockerfile with another tool" >&2; exit 1; }
+	docker build --tag $(IMAGE) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
 # Only digests that were reviewed: Maven itself compares with what the repository says, and that is not the same.
 flink-jar: ## Get Flink's job server for --beam-runner flink (needs Java and Maven; about 150 MB)

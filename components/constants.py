@@ -34,6 +34,8 @@ TUNED_VALUES_PROPERTY: Final = "tuned_values"  # JSON {name: value}
 VALIDATION_ACCURACY_PROPERTY: Final = "validation_accuracy"  # the best trial's, in [0, 1]
 TRIALS_PROPERTY: Final = "trials"  # int
 
+FINE_TUNING_FILE: Final = "fine_tuning.json"  # in the ModelRun of the Trainer that fine-tunes
+
 
 def transformed_name(key: str) -> str:
     """Returns the name of a raw feature after Transform, TFX's `_xf` convention."""

@@ -4,7 +4,10 @@ Called by `pipeline.local` and by the Kubeflow runner.
 """
 
 from tfx import types
-from tfx.components import ExampleValidator, Pusher, StatisticsGen, Transform
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.pusher.component import Pusher
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import base_node, executor_spec
 from tfx.dsl.components.common import importer, resolver
 from tfx.orchestration import pipeline as tfx_pipeline

@@ -3,6 +3,8 @@
 Called by `pipeline.commands.run`.
 """
 
+from collections.abc import Iterator
+
 from rich.table import Table
 
 from components.constants import SPLITS
@@ -25,6 +27,8 @@ def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSumma
     out.print(_results_table(summary))
     if console.finished_nodes and set(console.finished_nodes) - set(console.cached_nodes) <= _NEVER_CACHED:
         out.print("Nothing changed since an earlier run: every result above is answered from TFX's cache.")
+    for line in _training_lines(summary):
+        out.print(line, markup=False)
     if summary.blessed:
         out.print(f"[green]Blessed[/] and pushed: {summary.pushed_path}")
     else:
@@ -37,6 +41,18 @@ def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSumma
 
 # A resolver asks ML Metadata, and the gate has no output to keep; both take no time.
 _NEVER_CACHED = {"latest_blessed_model_resolver", "AnomalyGate"}
+
+
+def _training_lines(summary: RunSummary) -> Iterator[str]:
+    """Yields what the search and the fine-tuning found, a line each."""
+    if summary.tuning:
+        values = ", ".join(f"{name} {value:.4g}" for name, value in sorted(summary.tuning["values"].items()))
+        accuracy = summary.tuning["validation_accuracy"]
+        yield f"Best of {summary.tuning['trials']} trials: {values}; validation accuracy {accuracy:.4f}"
+    if summary.fine_tuning:
+        before, after = summary.fine_tuning["accuracy_before"], summary.fine_tuning["accuracy_after"]
+        end = "" if summary.fine_tuning["kept"] else "; not kept: the model is the one before it"
+        yield f"Fine-tuning: validation accuracy {before:.4f} before, {after:.4f} after{end}"
 
 
 def _results_table(summary: RunSummary) -> Table:

@@ -12,6 +12,8 @@ from components import constants
 from pipeline.metadata import ArtifactRecord, ExecutionRecord, MetadataQueries
 
 _METRICS_FILE = "metrics.json"
+TUNER_ID = "Tuner"
+FINE_TUNING_ID = "Trainer.fine_tuning"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,8 @@ class RunSummary:
         test: The same for the test split, with the baseline's metrics and the bounds missed.
         blessed: Whether the test split's thresholds were met.
         pushed_path: The pushed version's folder; None when the model was not pushed.
+        tuning: What a search found: `values`, `validation_accuracy` and `trials`; None without one.
+        fine_tuning: `accuracy_before` and `accuracy_after` on validation, and whether it was `kept`; None without it.
     """
 
     run_id: str
@@ -35,6 +39,8 @@ class RunSummary:
     test: dict[str, Any]
     blessed: bool
     pushed_path: str | None
+    tuning: dict[str, Any] | None = None
+    fine_tuning: dict[str, Any] | None = None
 
     def not_blessed_reasons(self) -> list[str]:
         """Returns one sentence per bound missed: which metric, which bound, what was measured."""
@@ -73,7 +79,28 @@ def summarize_run(queries: MetadataQueries, run_id: str) -> RunSummary:
         test=_metrics(_output(executions, "Evaluator.test", "evaluation")),
         blessed=blessing.properties.get("blessed") == 1,
         pushed_path=str(pushed.properties["pushed_destination"]) if pushed.properties.get("pushed") else None,
+        tuning=_tuning(executions),
+        fine_tuning=_fine_tuning(executions),
     )
+
+
+def _tuning(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | None:
+    if TUNER_ID not in executions:
+        return None
+    properties = _output(executions, TUNER_ID, "best_hyperparameters").properties
+    return {
+        "values": json.loads(str(properties[constants.TUNED_VALUES_PROPERTY])),
+        "validation_accuracy": properties[constants.VALIDATION_ACCURACY_PROPERTY],
+        "trials": properties[constants.TRIALS_PROPERTY],
+    }
+
+
+def _fine_tuning(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | None:
+    if FINE_TUNING_ID not in executions:
+        return None
+    run = Path(_output(executions, FINE_TUNING_ID, "model_run").uri)
+    outcome: dict[str, Any] = json.loads((run / constants.FINE_TUNING_FILE).read_text())
+    return outcome
 
 
 def _output(executions: dict[str, ExecutionRecord], node_id: str, key: str) -> ArtifactRecord:

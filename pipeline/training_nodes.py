@@ -6,17 +6,14 @@ Called by `pipeline.create_pipeline`.
 from typing import Any
 
 from tfx import types
-from tfx.components import Trainer
+from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base import base_component
 from tfx.proto import trainer_pb2
 
 from components.code_digest import code_digest
 from components.constants import TRAIN_SPLIT, VALIDATION_SPLIT
-from components.tuner.component import Tuner
 from pipeline.config import PipelineConfig
-
-TUNER_ID = "Tuner"
-FINE_TUNING_ID = "Trainer.fine_tuning"
+from pipeline.run_summary import FINE_TUNING_ID
 
 # Everything that `run_fn` and `tuner_fn` run: an edit of any of it must train again.
 _CODE = ("model", "image_schema_gen/schema.py", "constants.py")
@@ -48,6 +45,9 @@ def training_nodes(
     common = {"transform_graph": transform_graph, "schema": schema, **_splits()}
     hyperparameters = None
     if config.tuning_trials:
+        # Imports KerasTuner, and Keras 3 with it.
+        from components.tuner.component import Tuner
+
         tuner = Tuner(
             tuner_fn="components.model.tuner.tuner_fn",
             examples=features,

@@ -5,14 +5,14 @@ Used twice by `pipeline.create_pipeline`, for the validation and for the test sp
 
 from typing import Any
 
-from tfx.components import evaluator
+from tfx.components.evaluator import component
 from tfx.dsl.components.base import executor_spec
 
 from components.code_digest import code_digest
 from components.evaluator.executor import Executor
 
 
-class Evaluator(evaluator.component.Evaluator):
+class Evaluator(component.Evaluator):
     """TFX's Evaluator; its evaluation artifact also holds `metrics.json` and `predictions.jsonl`."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

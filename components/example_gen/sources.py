@@ -96,7 +96,7 @@ def _scan_archive(archive: Path, cache_dir: Path) -> PhotoSet:
             photo_set = _scan_folder(folder, name, str(archive), record["ignored"])
             if photo_set.fingerprint == record["fingerprint"]:
                 return photo_set
-        for leftover in (folder, incomplete):
+        for leftover in (folder, *folder.parent.glob("*.incomplete")):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
             ignored = extract_archive(archive, incomplete, _is_photo)

@@ -62,9 +62,12 @@ class Extractor:
         output = tft.TFTransformOutput(config.transform_graph_path)
         self._raw_spec = output.raw_feature_spec()
         self._transform = output.transform_features_layer()
-        self._forward = load_forward_pass(config.backbone_path)
+        # Traced once, and not by AutoGraph, which would translate the source of Keras first: seconds for nothing.
+        signature = [tf.TensorSpec([None], tf.string)]
+        self._preprocess = tf.function(self._parse_and_transform, signature, autograph=False).get_concrete_function()
+        height, width, _ = output.transformed_feature_spec()[constants.transformed_name(constants.IMAGE_KEY)].shape
+        self._forward = load_forward_pass(config.backbone_path, (height, width))
         if config.total >= OPTIMIZE_FROM:
-            height, width, _ = output.transformed_feature_spec()[constants.transformed_name(constants.IMAGE_KEY)].shape
             self._forward = optimize_forward_pass(self._forward, (height, width))
         self._completed = 0
         self._lock = threading.Lock()
@@ -79,12 +82,12 @@ class Extractor:
             Per batch, the raw features ({name: [N]}) and the feature vectors, float32 [N, D].
         """
         dataset = tf.data.Dataset.from_tensor_slices(list(serialized)).batch(self._config.batch_size)
-        for raw, images in dataset.map(self._preprocess, tf.data.AUTOTUNE).prefetch(1):
+        for raw, images in dataset.map(lambda batch: self._preprocess(batch), tf.data.AUTOTUNE).prefetch(1):
             features = self._features(images)
             self._report(len(features))
             yield {key: value.numpy()[:, 0] for key, value in raw.items()}, features
 
-    def _preprocess(self, serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def _parse_and_transform(self, serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         raw = tf.io.parse_example(serialized, self._raw_spec)
         return raw, self._transform(dict(raw))[constants.transformed_name(constants.IMAGE_KEY)]
 

@@ -22,23 +22,25 @@ ForwardPass = Callable[[tf.Tensor], tf.Tensor]
 TOLERANCE: Final = 1e-5
 _BATCH_NORM: Final = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _DEPTHWISE: Final = "DepthwiseConv2dNative"
+_CHANNELS: Final = 3
 _PROBE_IMAGES: Final = 2
 
 
-def load_forward_pass(path: str) -> ForwardPass:
+def load_forward_pass(path: str, image_size: tuple[int, int]) -> Any:
     """Loads a backbone as it is.
 
     Args:
         path: A SavedModel folder that `hub.KerasLayer` accepts.
+        image_size: Height and width of the images in pixels.
 
     Returns:
-        A function from float32 [N, H, W, 3] in [0, 1] to float32 [N, D], in inference mode.
+        A tf.function from float32 [N, H, W, 3] in [0, 1] to float32 [N, D], in inference mode.
     """
     # Loaded first: given a path, KerasLayer imports Keras 3 before it notices that it wants Keras 2.
     backbone = hub.KerasLayer(hub.load(path), trainable=False)
-    # AutoGraph would translate Keras' own source: seconds for nothing.
-    function: ForwardPass = tf.function(lambda images: backbone(images, training=False), autograph=False)
-    return function
+    # One trace for batches of any size; AutoGraph would translate Keras' own source first, seconds for nothing.
+    signature = [tf.TensorSpec([None, *image_size, _CHANNELS], tf.float32)]
+    return tf.function(lambda images: backbone(images, training=False), signature, autograph=False)
 
 
 def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardPass:
@@ -55,7 +57,8 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
     Returns:
         A function that gives the same features within `TOLERANCE`.
     """
-    concrete = forward.get_concrete_function(tf.TensorSpec([None, *image_size, 3], tf.float32))
+    forward_pass: ForwardPass = forward
+    concrete = forward.get_concrete_function()
     try:
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
         graph_def = frozen.graph.as_graph_def()
@@ -65,16 +68,16 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         difference = _largest_difference(forward, optimized, image_size)
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         logger.debug("The backbone's graph is used as it is: %s", error)
-        return forward  # type: ignore[no-any-return]
+        return forward_pass
     if not difference <= TOLERANCE:
         logger.debug("The backbone's graph is used as it is: rewritten, it differs by %.2g", difference)
-        return forward  # type: ignore[no-any-return]
+        return forward_pass
     logger.debug("Folded %d batch normalisations of the backbone (difference %.2g)", folded, difference)
     return optimized
 
 
 def _largest_difference(original: ForwardPass, other: ForwardPass, image_size: tuple[int, int]) -> float:
-    images = tf.random.stateless_uniform([_PROBE_IMAGES, *image_size, 3], [0, 0])
+    images = tf.random.stateless_uniform([_PROBE_IMAGES, *image_size, _CHANNELS], [0, 0])
     expected, found = original(images).numpy(), other(images).numpy()
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
 

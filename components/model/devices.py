@@ -4,6 +4,7 @@ Called by `components.model.fine_tuning`.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
@@ -15,14 +16,18 @@ _TENSOR_CORES = (7, 0)
 ComputeCapability = tuple[int, int]
 
 
-def training_devices() -> list[str]:
+def training_devices() -> tuple[str, ...]:
     """Returns the names of the logical GPUs or, without a GPU, of the logical CPUs (one, unless configured)."""
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return [device.name for device in devices]
+    return tuple(device.name for device in devices)
 
 
-def choose_strategy(devices: Sequence[str]) -> tf.distribute.Strategy:
+@functools.cache
+def choose_strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     """Mirrors the model over several devices; leaves a single one to TensorFlow's default.
+
+    A second MirroredStrategy on the same devices would number its collective operations like the first, and fail: each
+    process makes one.
 
     Args:
         devices: Names of logical devices of one type, at least one.
@@ -30,7 +35,7 @@ def choose_strategy(devices: Sequence[str]) -> tf.distribute.Strategy:
     Returns:
         A MirroredStrategy, or the default strategy.
     """
-    return tf.distribute.MirroredStrategy(list(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
 def gpu_compute_capabilities() -> list[ComputeCapability | None]:

@@ -5,6 +5,7 @@ not yet, with the same training loop, over photos instead of features.
 """
 
 import dataclasses
+import json
 import logging
 
 import tensorflow as tf
@@ -12,6 +13,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
+from components.constants import FINE_TUNING_FILE
 from components.errors import UserError
 from components.image_schema_gen.schema import class_names_of
 from components.model import devices
@@ -24,6 +26,21 @@ from components.model.training_loop import TrainingLoop, best_epoch
 from components.model.work_dir import resumable_work_dir
 
 logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuningOutcome:
+    """What fine-tuning led to: `fine_tuning.json` in the ModelRun artifact.
+
+    Attributes:
+        accuracy_before: Validation accuracy of the classifier that it started from.
+        accuracy_after: Validation accuracy of its best epoch.
+        kept: False when no epoch was as good as the start, and the model is the one that it started from.
+    """
+
+    accuracy_before: float
+    accuracy_after: float
+    kept: bool
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -66,11 +83,12 @@ def run_fn(fn_args: FnArgs) -> None:
         classifier, hyperparameters, str(work_dir), strategy, trainable_variables=variables, scale_loss=mixed_precision
     )
     with devices.mixed_precision(mixed_precision):
-        _fit(loop, classifier, images, fn_args, hyperparameters.seed)
+        outcome = _fit(loop, classifier, images, fn_args, hyperparameters.seed)
 
     # No digest: the features that were extracted are not this backbone's, so evaluation has to look at the photos.
     export(ServingModel(classifier, transform_output, class_names, backbone_digest=""), fn_args.serving_model_dir)
     keep_logs(work_dir, fn_args.model_run_dir)
+    io_utils.write_string_file(f"{fn_args.model_run_dir}/{FINE_TUNING_FILE}", json.dumps(dataclasses.asdict(outcome)))
 
 
 def _variables_to_train(backbone: tf.Module, layers: int) -> list[tf.Variable]:
@@ -82,7 +100,9 @@ def _variables_to_train(backbone: tf.Module, layers: int) -> list[tf.Variable]:
     return last_layers(backbone, layers)
 
 
-def _fit(loop: TrainingLoop, classifier: tf.keras.Model, images: ImagePipeline, fn_args: FnArgs, seed: int) -> None:
+def _fit(
+    loop: TrainingLoop, classifier: tf.keras.Model, images: ImagePipeline, fn_args: FnArgs, seed: int
+) -> FineTuningOutcome:
     """Fine-tunes, and takes it back if no epoch is as good on the validation split as the start was."""
     validation = images.validation_batches(fn_args.eval_files)
     start = classifier.get_weights()
@@ -90,9 +110,11 @@ def _fit(loop: TrainingLoop, classifier: tf.keras.Model, images: ImagePipeline, 
     logger.info("Before fine-tuning: validation loss %.4f, validation accuracy %.4f", loss, accuracy)
     history = loop.fit(lambda epoch: images.training_batches(fn_args.train_files, seed, epoch), validation)
     best = history[best_epoch(history)]
-    if (best.validation_accuracy, -best.validation_loss) < (accuracy, -loss):
+    kept = (best.validation_accuracy, -best.validation_loss) >= (accuracy, -loss)
+    if not kept:
         logger.warning(
             "No epoch of fine-tuning was as good on validation as the start: the model stays as it was before it; "
             "try a lower --fine-tune-learning-rate, or fewer --fine-tune-layers"
         )
         classifier.set_weights(start)
+    return FineTuningOutcome(accuracy, best.validation_accuracy, kept)

@@ -14,6 +14,8 @@ from components.constants import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, IMAGE_
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
 FEATURE_EXAMPLES_SIGNATURE = "serving_feature_examples"
+# How files that `tf.io.decode_image` reads begin: JPEG, PNG, GIF, BMP.
+_MAGIC_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 
 
 class ServingModel(tf.Module):
@@ -50,7 +52,8 @@ class ServingModel(tf.Module):
         """Classifies encoded photos.
 
         Args:
-            image_bytes: string [N], each a JPEG, PNG, GIF or BMP file.
+            image_bytes: string [N], each a JPEG, PNG, GIF (its first frame counts) or BMP file. Another file makes the
+                whole batch fail; the error says where in the batch it is.
 
         Returns:
             `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability.
@@ -87,7 +90,8 @@ class ServingModel(tf.Module):
         return self._describe(logits)
 
     def _image_logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        transformed = self._transform({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
+        with tf.control_dependencies([_assert_image_files(image_bytes)]):
+            transformed = self._transform({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
         return self._classifier(transformed[transformed_name(IMAGE_KEY)], training=False)
 
     def _describe(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -95,6 +99,15 @@ class ServingModel(tf.Module):
         probabilities = tf.ensure_shape(probabilities, [None, self._class_names.shape[0]])
         label = tf.gather(self._class_names, tf.argmax(probabilities, axis=-1))
         return {"probabilities": probabilities, "label": label, "score": tf.reduce_max(probabilities, axis=-1)}
+
+
+def _assert_image_files(image_bytes: tf.Tensor) -> tf.Operation:
+    """Returns an operation that fails unless all of string [N] begin like image files, and tells which do not."""
+    starts = [tf.strings.substr(image_bytes, 0, len(magic)) == magic for magic in _MAGIC_BYTES]
+    known = tf.reduce_any(tf.stack(starts), axis=0)
+    positions = tf.squeeze(tf.where(~known), axis=-1)
+    message = "not a JPEG, PNG, GIF or BMP file, at these positions of the batch:"
+    return tf.debugging.Assert(tf.reduce_all(known), [message, positions], summarize=20)
 
 
 def image_size_of(transform_output: tft.TFTransformOutput) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """From a runner's name to Beam's pipeline options.
 
-Called by `pipeline.presets`. TFX passes the options to every Beam component; they are part of its cache key, so they
-hold nothing that changes from run to run, such as a port.
+Called by `pipeline.presets` and `pipeline.commands.run`. TFX passes the options to every Beam component; they are part
+of its cache key, so they hold nothing that changes from run to run, such as a port.
 """
 
 import os
@@ -16,6 +16,11 @@ DIRECT: Final = "direct"
 # Workers of these runners are this environment. Unless an image is named, TFX builds a package of itself for each
 # component, which nothing would install.
 _NO_PACKAGE: Final = "--sdk_container_image=none"
+# `pip freeze` of this environment would be staged for each job; environments without pip say so on the terminal.
+_NO_FREEZE: Final = "--experiments=disable_logging_submission_environment"
+_FLINK_RUNNER: Final = "pipeline.beam_runners.flink_runner.FlinkRunner"
+_DATAFLOW: Final = "--runner=DataflowRunner"
+_MULTI_PROCESSING: Final = "--direct_running_mode=multi_processing"
 _DATAFLOW_NEEDS: Final = ("project", "region", "temp_location", "sdk_container_image")
 _BEAM_NAMES: Final = {"DirectRunner": DIRECT, "FlinkRunner": "flink", "DataflowRunner": "dataflow"}
 
@@ -47,18 +52,26 @@ def beam_args(runner: str, workers: int = 0, extra: Sequence[str] = ()) -> tuple
     return (*(option for option in defaults if _name(option) not in given), *extra)
 
 
-def check_output(args: Sequence[str], output: str) -> None:
-    """Checks that a runner's workers can reach the output.
+def prepare(args: Sequence[str], output: str) -> None:
+    """Makes this process ready to run pipelines with such options.
 
     Args:
-        args: Beam's pipeline options.
+        args: Beam's pipeline options, from `beam_args`.
         output: Folder or remote root that artifacts are written under.
 
     Raises:
-        UserError: They cannot.
+        UserError: The runner's workers could not reach the output.
     """
-    if "--runner=DataflowRunner" in args and "://" not in output:
+    if _DATAFLOW in args and "://" not in output:
         raise UserError(f"Dataflow's workers cannot read {output}: run on Kubeflow with a gs:// pipeline root instead")
+    if _MULTI_PROCESSING in args:
+        from pipeline.beam_runners.worker_logs import forward_worker_logs
+
+        forward_worker_logs()
+        # Workers share this terminal, and import what warns of its own age.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    if f"--flink_master={flink.EMBEDDED}" in args:
+        flink.listen_on_loopback_only()
 
 
 def _parse(extra: Sequence[str]) -> dict[str, str]:
@@ -89,7 +102,7 @@ def _direct(workers: int, given: Mapping[str, str]) -> list[str]:
 def _multi_processing(workers: int, _: Mapping[str, str]) -> list[str]:
     return [
         "--runner=DirectRunner",
-        "--direct_running_mode=multi_processing",
+        _MULTI_PROCESSING,
         f"--direct_num_workers={workers or _cpus()}",
         _NO_PACKAGE,
     ]
@@ -99,14 +112,14 @@ def _flink(workers: int, given: Mapping[str, str]) -> list[str]:
     """An embedded Flink whose workers are threads of this process: TensorFlow is loaded once, logs arrive here."""
     if not given.get("flink_master", flink.EMBEDDED).startswith("["):
         return _flink_cluster(workers, given)
-    flink.listen_on_loopback_only()
     return [
-        "--runner=FlinkRunner",
+        f"--runner={_FLINK_RUNNER}",
         f"--flink_master={flink.EMBEDDED}",
         *flink.job_server_args(given),
         f"--parallelism={workers or _cpus()}",
         "--environment_type=LOOPBACK",
         _NO_PACKAGE,
+        _NO_FREEZE,
     ]
 
 
@@ -117,10 +130,11 @@ def _flink_cluster(workers: int, given: Mapping[str, str]) -> list[str]:
     parallelism = workers or _cpus()
     flink.check_cluster(master, parallelism)
     return [
-        "--runner=FlinkRunner",
+        f"--runner={_FLINK_RUNNER}",
         f"--flink_master={master}",
         *job_server,
         f"--parallelism={parallelism}",
+        _NO_FREEZE,
         *([] if "environment_type" in given else [*flink.worker_process_args(), _NO_PACKAGE]),
     ]
 
@@ -132,7 +146,7 @@ def _dataflow(workers: int, given: Mapping[str, str]) -> list[str]:
     if not given["temp_location"].startswith("gs://"):
         raise UserError(f"--temp_location is {given['temp_location']!r}; Dataflow needs a gs:// folder")
     scale = [f"--max_num_workers={workers}"] if workers else []
-    return ["--runner=DataflowRunner", *scale, "--sdk_location=container"]
+    return [_DATAFLOW, *scale, "--sdk_location=container"]
 
 
 RUNNERS: Final[dict[str, Callable[[int, Mapping[str, str]], list[str]]]] = {

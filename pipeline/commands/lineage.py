@@ -26,7 +26,8 @@ _DIGEST_LENGTH = 16
 def lineage(store: RunStore, target: str, forward: bool | None, as_json: bool) -> None:
     """Follow a model back to its dataset, code and parameters, or a dataset forward to every model built on it.
 
-    MODEL_OR_PATH is the folder of a pushed model, any artifact's folder or id (a12), the name of a dataset, or latest.
+    MODEL_OR_PATH is the folder of a pushed model, any artifact's folder or id (a12), the name of a dataset, or a run
+    (an id, the beginning of one, latest, latest~1), whose model is meant.
     """
     from pipeline.inspection.lineage import Lineage
 
@@ -94,6 +95,8 @@ class _TreePrinter:
     def _grow(self, branch: "Tree", artifact: "ArtifactRecord") -> None:
         from rich.markup import escape
 
+        from pipeline.inspection.blessing import BASELINE_INPUT
+
         self._drawn.add(artifact.id)
         for step in self._steps(artifact):
             node = branch.add(_step_label(step))
@@ -104,6 +107,9 @@ class _TreePrinter:
             for key, found in sorted(step.artifacts(self._forward), key=lambda pair: pair[1].id):
                 if found.id in self._drawn:
                     node.add(f"{escape(key)}: [cyan]a{found.id}[/] [dim](above)[/]")
+                elif key == BASELINE_INPUT:
+                    # It was compared with, not built on.
+                    node.add(f"{escape(key)}: {_artifact_label(found)} [dim](see lineage a{found.id})[/]")
                 else:
                     self._grow(node.add(f"{escape(key)}: {_artifact_label(found)}"), found)
 

@@ -151,6 +151,7 @@ def _output_folder(output: str) -> str:
 def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> int:
     from pipeline.failures import report_failure
     from pipeline.locking import exclusive
+    from pipeline.scratch import scratch_folder
 
     try:
         if options.metadata:
@@ -160,7 +161,7 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
             connection = connection_config(options.metadata)
             check_recordable(connection)
             connect(connection)
-        with exclusive(options.output):
+        with exclusive(options.output), scratch_folder(options.output):
             return _run_alone(options, console)
     except KeyboardInterrupt:
         console.stop()
@@ -172,12 +173,12 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
 
 
 def _run_alone(options: RunOptions, console: Any) -> int:
-    from pipeline.beam_runners.options import check_output
+    from pipeline.beam_runners.options import prepare
     from pipeline.presets import build_config
 
     # Before TFX is imported, which takes long: wrong input is told at once.
     config = build_config(options)
-    check_output(config.beam_args, config.output)
+    prepare(config.beam_args, config.output)
     console.configured(config)
     import psutil
 

@@ -57,6 +57,8 @@ def _find_step(store: RunStore, lineage: "Lineage", target: str) -> "Step | None
         return None
     latest = store.resolve_run("latest")
     execution = store.executions(latest).get(target)
+    if execution is None and any(step.execution.node_id == target for step in lineage.steps.values()):
+        raise UserError(f"{target} did not run in the latest run {latest}: give its execution's id, such as e12")
     return Step(latest, execution) if execution else None
 
 

@@ -70,7 +70,8 @@ def _bound_name(check: Check) -> str:
 def _number(value: float | None, check: Check) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if check.kind == "value" else f"{value:+.4f}"
+    # Adding 0 turns a bound of -0.0 (no drop allowed) into 0.0.
+    return f"{value:.4f}" if check.kind == "value" else f"{value + 0.0:+.4f}"
 
 
 def _remark(check: Check) -> str:

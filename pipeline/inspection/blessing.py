@@ -15,7 +15,7 @@ from pipeline.inspection.store import RunStore
 from pipeline.metadata import ExecutionRecord
 
 _ACCURACY = "accuracy"
-_BASELINE_INPUT = "baseline_model"
+BASELINE_INPUT = "baseline_model"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _change_interval(
 
 def _baseline_run(store: RunStore, evaluator: ExecutionRecord) -> str | None:
     """Returns the first run that evaluated the baseline as its own model; None without a baseline."""
-    baseline = {artifact.id for artifact in evaluator.inputs.get(_BASELINE_INPUT, [])}
+    baseline = {artifact.id for artifact in evaluator.inputs.get(BASELINE_INPUT, [])}
     for run_id in store.pipeline_names if baseline else ():
         earlier = store.executions(run_id).get(runs.EVALUATOR_TEST)
         if earlier and baseline == {artifact.id for artifact in earlier.inputs.get("model", [])}:

@@ -4,13 +4,12 @@ Called by `pipeline.commands.lineage` and `pipeline.commands.show`.
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from components import constants
 from components.errors import UserError
-from pipeline.inspection.runs import describe_run
+from pipeline.inspection.runs import describe_run, outputs
 from pipeline.inspection.store import RunStore
 from pipeline.metadata import ArtifactRecord, ExecutionRecord
 
@@ -127,7 +126,7 @@ class Lineage:
 
         Args:
             text: `latest` (the newest model, pushed if possible), an id such as `a27`, a path of an artifact or of a
-                pushed folder, or the name of a dataset.
+                pushed folder, the name of a dataset, or a run (its model is meant).
 
         Returns:
             One artifact, or every copy of a dataset.
@@ -136,26 +135,30 @@ class Lineage:
             UserError: There is no such artifact.
         """
         if text == "latest":
-            return [self._latest_model()]
+            return [self._newest_model(self.artifacts.values(), f"no model was trained yet in {self._store.output}")]
         number = text.removeprefix("a")
         if number.isdigit() and int(number) in self.artifacts:
             return [self.artifacts[int(number)]]
+        if self._store.is_run(text):
+            run_id = self._store.resolve_run(text)
+            made = (artifact for _, artifact in outputs(self._store.executions(run_id)))
+            return [self._newest_model(made, f"run {run_id} trained no model")]
         found = self._at_path(Path(text).expanduser().absolute()) or self._datasets(text)
         if not found:
             raise UserError(
                 f"no artifact {text!r} in the metadata store of {self._store.output}: give an id that `artifacts` "
-                "lists (such as a12), the path of an artifact or pushed model, or a dataset's name"
+                "lists (such as a12), the path of an artifact or pushed model, a dataset's name, or a run"
             )
         return found
 
-    def _latest_model(self) -> ArtifactRecord:
-        pushed = [a for a in self.artifacts.values() if a.type == PUSHED_MODEL_TYPE and a.properties.get("pushed")]
-        trained = [a for a in self.artifacts.values() if a.type == MODEL_TYPE and self.is_trained(a)]
-        newest = functools.partial(max, key=lambda artifact: artifact.id, default=None)
-        model: ArtifactRecord | None = newest(pushed) or newest(trained)
-        if model is None:
-            raise UserError(f"no model was trained yet in {self._store.output}: `runs` shows how far each run got")
-        return model
+    def _newest_model(self, candidates: Iterable[ArtifactRecord], none: str) -> ArtifactRecord:
+        """Returns the newest pushed model, or else the newest trained one."""
+        artifacts = list(candidates)
+        pushed = [a for a in artifacts if a.type == PUSHED_MODEL_TYPE and a.properties.get("pushed")]
+        models = pushed or [a for a in artifacts if a.type == MODEL_TYPE and self.is_trained(a)]
+        if not models:
+            raise UserError(f"{none}: `runs` shows how far each run got")
+        return max(models, key=lambda artifact: artifact.id)
 
     def models_built_on(self, store: RunStore, sources: Iterable[ArtifactRecord]) -> list[BuiltModel]:
         """Returns every trained model that the sources led to, oldest first."""

@@ -61,6 +61,10 @@ class RunStore:
             raise UserError(f"{text!r} begins {len(found)} run ids ({', '.join(found[:3])} ...): give more of it")
         raise UserError(f"no run {text!r}: `runs` lists them; `latest` is {run_ids[-1]}")
 
+    def is_run(self, text: str) -> bool:
+        """Tells whether a text names a run; an ambiguous beginning does."""
+        return bool(_LATEST.fullmatch(text)) or any(run_id.startswith(text) for run_id in self.pipeline_names if text)
+
     def all_executions(self) -> list[tuple[str, ExecutionRecord]]:
         """Returns every execution with its run's id, in the order in which they began."""
         pairs = [(run_id, record) for run_id in self.pipeline_names for record in self.executions(run_id).values()]

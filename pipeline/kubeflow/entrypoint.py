@@ -7,10 +7,11 @@ beside the outputs. The arguments are those of TFX's entrypoint, and the compone
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from components.errors import UserError
 from pipeline.kubeflow import executor_input as kfp_io
@@ -117,5 +118,15 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def _exit(status: int) -> NoReturn:
+    """Ends the process; with the S3 plugin loaded at once, because it aborts while Python shuts down."""
+    if "tensorflow_io" in sys.modules:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _exit(main(sys.argv[1:]))

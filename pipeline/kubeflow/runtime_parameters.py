@@ -103,7 +103,7 @@ _SOURCE = (
     RuntimeParameter(
         "dataset",
         _STRING,
-        "TFDS dataset with as many classes as the one that the pipeline was compiled for",
+        "TFDS image-classification dataset, or synthetic_flowers",
         lambda config, _: config.data.dataset,
         properties={"TfdsExampleGen": "dataset"},
     ),

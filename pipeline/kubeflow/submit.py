@@ -113,7 +113,7 @@ def parse_parameters(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
         Values by name; with a backbone of the registry, its image size as well.
 
     Raises:
-        UserError: A parameter is unknown, a value is of the wrong type, or a dataset has another number of classes.
+        UserError: A parameter is unknown, or a value is of the wrong type.
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     parameters: dict[str, Any] = {}
@@ -128,23 +128,7 @@ def parse_parameters(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
     known = find_backbone(parameters.get("backbone", ""))
     if known:
         parameters.setdefault("image_size", json.dumps(list(known.image_size)))
-    if "dataset" in parameters:
-        _check_classes(spec, parameters["dataset"])
     return parameters
-
-
-def _check_classes(spec: Spec, dataset: str) -> None:
-    from components.example_gen.builders import DataSource, describe_source
-
-    count = len(describe_source(DataSource(dataset)).class_names)
-    text = spec["root"]["dag"]["tasks"]["evaluator-test"]["inputs"]["parameters"]["eval_config"]["runtimeValue"]
-    specs = json.loads(text["constant"])["metrics_specs"]
-    expected = next(len(entry["binarize"]["class_ids"]["values"]) for entry in specs if "binarize" in entry)
-    if count != expected:
-        raise UserError(
-            f"dataset {dataset} has {count} classes, the pipeline was compiled for {expected}: compile it with "
-            f"--dataset {dataset}"
-        )
 
 
 def _upload(client: Any, package: Path, name: str) -> tuple[str, str]:

@@ -21,15 +21,17 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from pipeline.metadata import MetadataQueries, sqlite_config
 
 _ROOT = Path(__file__).resolve().parents[2]
-_POLL_SECONDS = 0.005
+_POLL_SECONDS = 0.002
 _PATIENCE_SECONDS = 300.0
 
-Moment = Callable[[str], bool]
+ReadLog = Callable[[], str]
+# Told how to read the log, tells whether it has come.
+Moment = Callable[[ReadLog], bool]
 
 
 def logged(pattern: str) -> Moment:
     """The moment when the log matches."""
-    return lambda log: re.search(pattern, log, re.DOTALL) is not None
+    return lambda read_log: re.search(pattern, read_log(), re.DOTALL) is not None
 
 
 def resolving(node: str) -> Moment:
@@ -46,8 +48,8 @@ def executing_for(node: str, seconds: float) -> Moment:
     """A node's executor has run for so long."""
     started: list[float] = []
 
-    def reached(log: str) -> bool:
-        if not started and executing(node)(log):
+    def reached(read_log: ReadLog) -> bool:
+        if not started and executing(node)(read_log):
             started.append(time.monotonic())
         return bool(started) and time.monotonic() - started[0] >= seconds
 
@@ -64,12 +66,12 @@ class StartedRun:
     """A process, and a way to read its log."""
 
     process: subprocess.Popen
-    read_log: Callable[[], str]
+    read_log: ReadLog
 
     def wait_for(self, moment: Moment) -> None:
         """Waits until the run comes to a moment."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not moment(self.read_log()):
+        while not moment(self.read_log):
             assert self.process.poll() is None, f"the run ended before: {self.process.communicate()[0]}"
             assert time.monotonic() < deadline, "the run never came there"
             time.sleep(_POLL_SECONDS)

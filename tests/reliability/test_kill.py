@@ -17,10 +17,11 @@ from components.backbones.digest import content_digest
 
 COMPONENTS = (
     "BackboneImporter", "TfdsExampleGen", "ImageValidator", "ImageSchemaGen", "StatisticsGen", "ExampleValidator",
-    "AnomalyGate", "Transform", "FeatureExtractor", "Trainer", "Evaluator.test", "Evaluator.validation", "Pusher",
+    "AnomalyGate", "Transform", "FeatureExtractor", "Trainer", "Evaluator.validation", "Evaluator.test", "Pusher",
 )  # fmt: skip
 # Neither has an output that TFX could keep: they run every time.
 NEVER_CACHED = {"AnomalyGate", "latest_blessed_model_resolver"}
+UNFINISHED = {pb.Execution.NEW, pb.Execution.RUNNING}
 LONG = ("TfdsExampleGen", "ImageValidator", "StatisticsGen", "Transform", "FeatureExtractor", "Evaluator.test")
 TEMPORARY = (
     "**/*.tmp",
@@ -68,8 +69,7 @@ def assert_only_whole_versions(run: KillableRun) -> None:
 
 
 def assert_as_if_undisturbed(run: KillableRun, undisturbed: KillableRun) -> None:
-    states = {execution.last_known_state for execution in run.executions()}
-    assert not states & {pb.Execution.NEW, pb.Execution.RUNNING}
+    assert not {execution.last_known_state for execution in run.executions()} & UNFINISHED
     redone = Counter(node for node in run.completed() if node not in NEVER_CACHED)
     assert redone == Counter(set(COMPONENTS) - NEVER_CACHED)
     assert run.results() == undisturbed.results()
@@ -79,50 +79,52 @@ def assert_as_if_undisturbed(run: KillableRun, undisturbed: KillableRun) -> None
 
 
 def assert_nothing_left_over(run: KillableRun) -> None:
-    assert [path for pattern in TEMPORARY for path in run.output.glob(pattern)] == []
-    assert [path for path in run.output.glob("training/*/*")] == []
+    assert [path for pattern in TEMPORARY for path in run.output.glob(f"**/{pattern}") if path.name != ".tmp"] == []
+    assert [*run.output.glob("training/*/*"), *run.output.glob(".tmp/*"), *run.temporary.iterdir()] == []
     written = {str(path) for path in run.output.glob("pipelines/*/*/[!.]*/*")}
     assert written <= run.artifact_uris()
 
 
 def test_killed_and_interrupted_here_and_there(new_run: Callable[[], KillableRun], undisturbed: KillableRun) -> None:
     run = new_run()
-    for moment in (executing_for("TfdsExampleGen", 0.5), logged(r"Epoch 5/12: "), staging(run)):
-        status, printed = run.kill_at(moment)
-        assert status == -signal.SIGKILL, printed
-        assert_only_whole_versions(run)
+    kill(run, executing_for("TfdsExampleGen", 0.5))
+    interrupt_while_a_second_run_starts(run, executing("FeatureExtractor"))
+    kill(run, logged(r"Epoch 5/12: "))
+    kill(run, staging(run))
     status, printed = run.finish()
     assert status == 0, printed
     assert "An earlier run was killed" in printed
     assert_as_if_undisturbed(run, undisturbed)
 
 
-def test_interrupted_while_a_second_run_starts(new_run: Callable[[], KillableRun]) -> None:
-    run = new_run()
+def kill(run: KillableRun, moment: Moment) -> None:
+    status, printed = run.kill_at(moment)
+    assert status == -signal.SIGKILL, printed
+    assert_only_whole_versions(run)
+
+
+def interrupt_while_a_second_run_starts(run: KillableRun, moment: Moment) -> None:
     with run.started() as first:
-        first.wait_for(executing("FeatureExtractor"))
+        first.wait_for(moment)
         first.process.send_signal(signal.SIGSTOP)
         status, printed = run.finish()
         assert status == 1
-        assert f"error: another run (process {first.process.pid}) is using {run.output}: wait" in printed
-        assert "Traceback" not in printed
+        (line,) = printed.splitlines()
+        assert line.startswith(f"error: another run (process {first.process.pid}) is using {run.output}: wait")
         first.process.send_signal(signal.SIGCONT)
         first.process.send_signal(signal.SIGINT)
         status, printed = first.outcome()
     assert status == 130
     assert "interrupted: finished components are kept" in printed
     assert "Traceback" not in printed
-    states = Counter(execution.last_known_state for execution in run.executions())
-    assert states == {pb.Execution.COMPLETE: 9, pb.Execution.FAILED: 1}
+    assert not {execution.last_known_state for execution in run.executions()} & UNFINISHED
 
 
 @all_moments
 def test_killed_everywhere(new_run: Callable[[], KillableRun], undisturbed: KillableRun) -> None:
     run = new_run()
-    for number, moment in enumerate(every_moment(run)):
-        status, printed = run.kill_at(moment)
-        assert status == -signal.SIGKILL, f"kill {number}: {printed}"
-        assert_only_whole_versions(run)
+    for moment in every_moment(run):
+        kill(run, moment)
     status, printed = run.finish()
     assert status == 0, printed
     assert_as_if_undisturbed(run, undisturbed)
@@ -130,8 +132,9 @@ def test_killed_everywhere(new_run: Callable[[], KillableRun], undisturbed: Kill
 
 def every_moment(run: KillableRun) -> Iterator[Moment]:
     """Yields moments in the order in which a run comes to them, each component's several before the next's."""
-    yield resolving("latest_blessed_model_resolver")
     for component in COMPONENTS:
+        if component == "Evaluator.test":
+            yield resolving("latest_blessed_model_resolver")
         yield resolving(component)
         yield executing(component)
         if component in LONG:
@@ -146,4 +149,4 @@ def every_moment(run: KillableRun) -> Iterator[Moment]:
 
 def staging(run: KillableRun) -> Moment:
     """The moment when Pusher copies the model."""
-    return lambda log: any(run.output.glob("serving_model/*/.staging-*"))
+    return lambda read_log: any(run.output.glob("serving_model/*/.staging-*"))

@@ -90,7 +90,8 @@ def raw_examples(
             ids = [f"{split}/{index}".encode() for index in range(size)]
             photos = [encode_image((20 * i, 100, 250 - 20 * i), size=(20 + i, 33 - i), seed=i) for i in range(size)]
             examples = [(key, raw_example(photos[i], i % 3, key)) for i, key in enumerate(ids)]
-            _ = pipeline | split >> beam.Create(examples) | WriteExamples(f"{artifact.uri}/Split-{split}", 1)
+            created = pipeline | f"Create[{split}]" >> beam.Create(examples)
+            _ = created | f"Write[{split}]" >> WriteExamples(f"{artifact.uri}/Split-{split}", 1)
     return artifact
 
 

@@ -15,7 +15,7 @@ def _images(count: int) -> tf.Tensor:
 
 
 def test_optimized_features_are_the_saved_models(save_convnet: Callable[..., Path]) -> None:
-    forward = inference_graph.load_forward_pass(str(save_convnet()))
+    forward = inference_graph.load_forward_pass(str(save_convnet()), (16, 16))
     optimized = inference_graph.optimize_forward_pass(forward, (16, 16))
     assert optimized is not forward
     for count in (1, 3, 16):
@@ -25,8 +25,8 @@ def test_optimized_features_are_the_saved_models(save_convnet: Callable[..., Pat
 
 
 def test_every_batch_normalization_after_a_convolution_is_folded(save_convnet: Callable[..., Path]) -> None:
-    forward = inference_graph.load_forward_pass(str(save_convnet()))
-    concrete = forward.get_concrete_function(tf.TensorSpec([None, 16, 16, 3], tf.float32))
+    forward = inference_graph.load_forward_pass(str(save_convnet()), (16, 16))
+    concrete = forward.get_concrete_function()
     graph_def = convert_variables_to_constants_v2(concrete, lower_control_flow=False).graph.as_graph_def()
     assert inference_graph.fold_batch_normalization(graph_def) == 3
     operations = [node.op for node in graph_def.node]
@@ -80,5 +80,5 @@ def test_a_module_that_cannot_be_frozen_is_used_as_it_is(tmp_path: Path) -> None
             return tf.reduce_mean(images, [1, 2]) * self.calls
 
     tf.saved_model.save(Counting(), str(tmp_path))
-    forward = inference_graph.load_forward_pass(str(tmp_path))
+    forward = inference_graph.load_forward_pass(str(tmp_path), (16, 16))
     assert inference_graph.optimize_forward_pass(forward, (16, 16)) is forward

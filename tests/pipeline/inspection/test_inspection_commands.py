@@ -123,6 +123,17 @@ def test_lineage_leads_from_a_dataset_to_every_model(two_runs: RecordedRuns, ask
     assert len(graph["targets"]) == 1
 
 
+def test_lineage_of_a_run_is_its_models_and_leaves_the_baseline_aside(two_runs: RecordedRuns, ask: Ask) -> None:
+    (model,) = ask("lineage", "run-b")["targets"]
+    assert ask("show", model)["uri"].endswith("Trainer/model/run-b")
+    (evaluation,) = [
+        a for a in ask("artifacts", "--run", "run-b") if a["uri"].endswith("Evaluator.test/evaluation/run-b")
+    ]
+    text = ask("lineage", f"a{evaluation['id']}", text=True)
+    assert "baseline_model: " in text
+    assert text.count(" Trainer ") == 1
+
+
 def test_lineage_draws_every_execution_once(two_runs: RecordedRuns, ask: Ask) -> None:
     text = ask("lineage", "latest", text=True)
     assert text.count(" Trainer ") == 1
@@ -189,6 +200,9 @@ def test_a_store_without_runs_says_so(runs: RecordedRuns, ask: Ask) -> None:
         ask("why")
     with pytest.raises(UserError, match="no model was trained"):
         ask("lineage")
+    runs.start("run-a")
+    with pytest.raises(UserError, match="run-a trained no model"):
+        ask("lineage", "run-a")
 
 
 def test_commands_neither_import_tensorflow_nor_write(two_runs: RecordedRuns) -> None:

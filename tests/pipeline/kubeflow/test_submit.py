@@ -122,14 +122,6 @@ def test_a_backbone_brings_its_image_size(compiled: Path) -> None:
     assert json.loads(parameters["image_size"]) == [224, 224]
 
 
-def test_a_dataset_with_other_classes_needs_another_pipeline(compiled: Path) -> None:
-    spec = read_spec(compiled)
-
-    assert parse_parameters(spec, {"dataset": "synthetic_flowers"}) == {"dataset": "synthetic_flowers"}
-    with pytest.raises(UserError, match="dataset cifar10 has 10 classes, the pipeline was compiled for 5"):
-        parse_parameters(spec, {"dataset": "cifar10"})
-
-
 def test_what_is_no_compiled_pipeline_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     with pytest.raises(UserError, match="cannot read"):

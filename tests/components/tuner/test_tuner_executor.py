@@ -1,0 +1,71 @@
+"""Tests of Tuner's executor, through TFX's own search and artifacts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tfx import types
+from tfx.proto import trainer_pb2
+from tfx.types import standard_artifacts
+from tfx.utils import json_utils, proto_utils
+
+from components.image_schema_gen.schema import build_schema
+from components.model.hyperparameters import Hyperparameters
+from components.tuner.executor import Executor
+
+
+def _artifact(artifact_type: type[types.Artifact], path: Path) -> types.Artifact:
+    artifact = artifact_type()
+    artifact.uri = str(path)
+    path.mkdir(parents=True)
+    return artifact
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> types.Artifact:
+    artifact = _artifact(standard_artifacts.Examples, tmp_path / "features")
+    artifact.split_names = '["train", "validation"]'
+    rng = np.random.default_rng(0)
+    for split in ("train", "validation"):
+        folder = tmp_path / "features" / f"Split-{split}"
+        folder.mkdir()
+        options = tf.io.TFRecordOptions(compression_type="GZIP")
+        with tf.io.TFRecordWriter(str(folder / "data_tfrecord-00000-of-00001.gz"), options) as writer:
+            for index in range(20):
+                example = tf.train.Example()
+                vector = rng.normal(0, 0.5, 4) + np.eye(2, 4)[index % 2]
+                example.features.feature["feature_vector"].float_list.value.extend(vector)
+                example.features.feature["label"].int64_list.value.append(index % 2)
+                example.features.feature["backbone_digest"].bytes_list.value.append(b"d")
+                writer.write(example.SerializeToString())
+    return artifact
+
+
+def test_the_best_values_are_in_the_metadata(tmp_path: Path, features: types.Artifact) -> None:
+    schema = _artifact(standard_artifacts.Schema, tmp_path / "schema")
+    (tmp_path / "schema" / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(["daisy", "roses"])))
+    best = _artifact(standard_artifacts.HyperParameters, tmp_path / "best")
+    results = _artifact(standard_artifacts.TunerResults, tmp_path / "results")
+    hyperparameters = Hyperparameters(hidden_units=6, epochs=1, seed=1).to_dict()
+    Executor().Do(
+        {"examples": [features], "schema": [schema]},
+        {"best_hyperparameters": [best], "tuner_results": [results]},
+        {
+            "tuner_fn": "components.model.tuner.tuner_fn",
+            "train_args": proto_utils.proto_to_json(trainer_pb2.TrainArgs(splits=["train"])),
+            "eval_args": proto_utils.proto_to_json(trainer_pb2.EvalArgs(splits=["validation"])),
+            "custom_config": json_utils.dumps(
+                {"hyperparameters": hyperparameters, "trials": 2, "work_root": str(tmp_path / "work")}
+            ),
+        },
+    )
+    config = json.loads((tmp_path / "best" / "best_hyperparameters.txt").read_text())
+    trials = json.loads((tmp_path / "results" / "tuner_results.json").read_text())
+    values = json.loads(best.get_string_custom_property("tuned_values"))
+    assert set(values) == {"hidden_units", "learning_rate", "batch_size"}
+    assert values == config["values"]
+    assert best.get_int_custom_property("trials") == len(trials) == 2
+    assert best.get_float_custom_property("validation_accuracy") == max(trial["score"] for trial in trials)

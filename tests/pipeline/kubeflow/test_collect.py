@@ -1,0 +1,85 @@
+"""A copied pipeline root becomes a metadata store."""
+
+from pathlib import Path
+
+import ml_metadata as mlmd
+import pytest
+
+from components.errors import UserError
+from pipeline.kubeflow.collect import collect
+from pipeline.kubeflow.execution_record import ArtifactEntry, ExecutionEntry
+from pipeline.metadata import MetadataQueries, sqlite_config
+
+ROOT = "minio://mlpipeline/flowers"
+
+
+def _artifact(run: str, task: str, key: str, type_name: str, **properties: float | str) -> ArtifactEntry:
+    return ArtifactEntry(type_name, f"{ROOT}/tf-flowers/{run}/{task}/salt/{key}", dict(properties))
+
+
+def _write(copy: Path, run: str, node_id: str, inputs: list[ArtifactEntry], outputs: list[ArtifactEntry]) -> None:
+    below = f"tf-flowers/{run}/{node_id.lower()}/salt/execution_record"
+    started = 1_700_000_000_000 + 100_000 * int(run[-1]) + 10_000 * len(inputs)
+    ExecutionEntry(
+        pipeline_name="tf-flowers",
+        node_id=node_id,
+        executor=f"components.{node_id}",
+        record_uri=f"{ROOT}/{below}",
+        started_ms=started,
+        finished_ms=started + 5_000,
+        exec_properties={"seed": 3, "learning_rate": 0.5, "name": "x"},
+        inputs={"input": inputs} if inputs else {},
+        outputs={artifact.uri.rsplit("/", 1)[1]: [artifact] for artifact in outputs},
+    ).write(copy / below)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Run 1 is whole; run 2 took the examples from KFP's cache; a folder lies above the pipeline root."""
+    copy = tmp_path / "copy" / "flowers"
+    examples = _artifact("run-1", "tfdsexamplegen", "examples", "Examples", dataset_name="tf_flowers")
+    _write(copy, "run-1", "TfdsExampleGen", [], [examples])
+    for run in ("run-1", "run-2"):
+        model = _artifact(run, "trainer", "model", "Model", accuracy=0.75)
+        _write(copy, run, "Trainer", [examples], [model])
+    return copy.parent
+
+
+def _queries(database: Path) -> MetadataQueries:
+    return MetadataQueries(mlmd.MetadataStore(sqlite_config(database)))
+
+
+def test_runs_with_times_properties_and_local_paths(copy: Path, tmp_path: Path) -> None:
+    database = tmp_path / "metadata.sqlite"
+    collect(copy, database)
+
+    queries = _queries(database)
+    assert queries.pipeline_names() == {"run-1": "tf-flowers", "run-2": "tf-flowers"}
+    trainer = queries.run_executions("run-1")["Trainer"]
+    [model] = trainer.outputs["model"]
+    assert trainer.updated_ms - trainer.started_ms == 5_000
+    assert trainer.properties == {"seed": 3, "learning_rate": 0.5, "name": "x"}
+    assert (model.type, model.properties["accuracy"]) == ("Model", 0.75)
+    assert model.uri == str(copy / "flowers/tf-flowers/run-1/trainer/salt/model")
+
+
+def test_what_a_run_took_from_the_cache_belongs_to_it(copy: Path, tmp_path: Path) -> None:
+    database = tmp_path / "metadata.sqlite"
+    collect(copy, database)
+
+    executions = _queries(database).run_executions("run-2")
+    assert {node_id: execution.cached for node_id, execution in executions.items()} == {
+        "TfdsExampleGen": True,
+        "Trainer": False,
+    }
+    [examples] = executions["Trainer"].inputs["input"]
+    assert examples.id == executions["TfdsExampleGen"].outputs["examples"][0].id
+
+
+def test_nothing_is_mixed_up_or_made_of_nothing(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no execution_record/execution.json below .*empty"):
+        collect(tmp_path / "empty", tmp_path / "metadata.sqlite")
+    (tmp_path / "metadata.sqlite").touch()
+    with pytest.raises(UserError, match="exists: choose an --output"):
+        collect(copy, tmp_path / "metadata.sqlite")

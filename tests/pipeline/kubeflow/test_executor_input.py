@@ -1,0 +1,82 @@
+"""What the launcher hands over, made fit for TFX, and the way back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.kubeflow.executor_input import local_path, localize, needs_s3_plugin, restore_remote_uris, type_name
+
+EXAMPLES = {"instanceSchema": "title: tfx.Examples\ntype: object\n"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("gs://bucket/a/b", "/gcs/bucket/a/b"),
+        ("minio://bucket/a/b", "/minio/bucket/a/b"),
+        ("s3://bucket/a/b", "/s3/bucket/a/b"),
+        ("/data/a", "/data/a"),
+    ],
+)
+def test_paths_are_the_launchers(uri: str, path: str) -> None:
+    assert local_path({"uri": uri}) == path
+
+
+def test_a_custom_path_wins() -> None:
+    assert local_path({"uri": "gs://bucket/a", "customPath": "/elsewhere"}) == "/elsewhere"
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> dict[str, Any]:
+    examples = {"name": "7", "uri": "minio://bucket/in", "type": {"instanceSchema": ""}, "metadata": {"span": 0.0}}
+    model = {"uri": "minio://bucket/out/model", "customPath": str(tmp_path / "out"), "type": {"schemaTitle": "tfx.Model"}}
+    return {
+        "inputs": {"artifacts": {"examples": {"artifacts": [examples]}, "baseline_model": {"artifacts": []}}},
+        "outputs": {"artifacts": {"model": {"artifacts": [model]}}, "outputFile": "/tmp/output.json"},
+    }
+
+
+def test_inputs_get_the_type_that_the_component_declares(message: dict[str, Any]) -> None:
+    localize(message, {"artifacts": {"examples": {"artifactType": EXAMPLES}}})
+
+    [examples] = message["inputs"]["artifacts"]["examples"]["artifacts"]
+    assert examples["uri"] == "/minio/bucket/in"
+    assert type_name(examples) == "Examples"
+
+
+def test_tfx_reads_what_localize_leaves(message: dict[str, Any]) -> None:
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
+
+    localize(message, {"artifacts": {"examples": {"artifactType": EXAMPLES}}})
+
+    parsed = json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput())
+    [examples] = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(parsed.inputs.artifacts)["examples"]
+    assert (examples.type_name, examples.uri, examples.span) == ("Examples", "/minio/bucket/in", 0)
+
+
+def test_output_folders_are_made_and_named_by_their_remote_uri_afterwards(
+    message: dict[str, Any], tmp_path: Path
+) -> None:
+    uris = localize(message, {"artifacts": {"examples": {"artifactType": EXAMPLES}}})
+    assert (tmp_path / "out").is_dir()
+
+    path = str(tmp_path / "out")
+    metadata = {"current_model": f"{path}/Format-Serving", "blessed": 1.0, "note": f"{path}ward"}
+    output = {"artifacts": {"model": {"artifacts": [{"uri": path, "metadata": metadata}]}}}
+    restore_remote_uris(output, uris)
+
+    [model] = output["artifacts"]["model"]["artifacts"]
+    assert model["uri"] == "minio://bucket/out/model"
+    assert model["metadata"] == {
+        "current_model": "minio://bucket/out/model/Format-Serving",
+        "blessed": 1.0,
+        "note": f"{path}ward",
+    }
+
+
+def test_s3_is_looked_for_in_all_parameters() -> None:
+    assert needs_s3_plugin({"push_destination": '{"filesystem": {"base_directory": "s3://bucket/serving"}}'})
+    assert not needs_s3_plugin({"photos": "/data/photos", "seed": 3})

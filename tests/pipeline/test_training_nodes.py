@@ -1,0 +1,58 @@
+"""Tests of how search, training and fine-tuning are wired."""
+
+import dataclasses
+import json
+
+import pytest
+
+from components.model.hyperparameters import FineTuning
+from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
+from pipeline.create_pipeline import create_pipeline
+
+_CONFIG = PipelineConfig(
+    name="flowers",
+    output="/tmp/flowers",
+    data=DataConfig(class_names=("daisy", "roses"), fingerprint="1", dataset="synthetic_flowers"),
+    backbone=BackboneConfig("efficientnet_lite0", (224, 224), "d1"),
+)
+
+
+def _nodes(config: PipelineConfig) -> dict[str, object]:
+    return {component.id: component for component in create_pipeline(config).components}
+
+
+def _producer(node: object, key: str) -> str:
+    return node.inputs[key].producer_component_id
+
+
+def test_neither_is_there_unless_asked_for() -> None:
+    nodes = _nodes(_CONFIG)
+    assert "Tuner" not in nodes
+    assert "Trainer.fine_tuning" not in nodes
+    assert "hyperparameters" not in nodes["Trainer"].inputs
+    assert _producer(nodes["Pusher"], "model") == "Trainer"
+
+
+def test_the_best_hyperparameters_flow_to_the_trainer() -> None:
+    nodes = _nodes(dataclasses.replace(_CONFIG, tuning_trials=7))
+    assert _producer(nodes["Tuner"], "examples") == "FeatureExtractor"
+    assert _producer(nodes["Trainer"], "hyperparameters") == "Tuner"
+    assert json.loads(nodes["Tuner"].exec_properties["custom_config"])["trials"] == 7
+
+
+def test_fine_tuning_goes_on_from_the_trained_head_and_is_what_is_judged() -> None:
+    nodes = _nodes(dataclasses.replace(_CONFIG, fine_tuning=FineTuning(layers=3)))
+    fine_tuner = nodes["Trainer.fine_tuning"]
+    assert _producer(fine_tuner, "examples") == "ImageValidator"
+    assert _producer(fine_tuner, "base_model") == "Trainer"
+    assert json.loads(fine_tuner.exec_properties["custom_config"])["fine_tuning"]["layers"] == 3
+    for node_id in ("Evaluator.validation", "Evaluator.test", "Pusher"):
+        assert _producer(nodes[node_id], "model") == "Trainer.fine_tuning"
+
+
+@pytest.mark.parametrize("option", [{"tuning_trials": 3}, {"fine_tuning": FineTuning()}])
+def test_features_and_head_stay_cached_whatever_follows(option: dict[str, object]) -> None:
+    """What they are given is the same, so TFX's cache answers."""
+    plain, more = _nodes(_CONFIG), _nodes(dataclasses.replace(_CONFIG, **option))
+    for node_id in ("FeatureExtractor", "Trainer"):
+        assert plain[node_id].exec_properties == more[node_id].exec_properties
