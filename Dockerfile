@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # The image of every component on Kubeflow: `make image IMAGE=registry.example.org/flowers:TAG`.
 # Pin the base with --build-arg PYTHON_IMAGE=python:3.10-slim-bookworm@sha256:...
-ARG PYTHON_IMAGE=python:3.10.19-slim-bookworm
+ARG PYTHON_IMAGE=python:3.10-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ARG UV_VERSION=0.13.9
@@ -27,7 +27,8 @@ ENV PATH=/opt/flowers/bin:$PATH \
     HOME=/home/flowers \
     TFDS_DATA_DIR=/home/flowers/datasets \
     TFHUB_CACHE_DIR=/home/flowers/backbones
-RUN useradd --uid 10001 --gid 0 --create-home --home-dir /home/flowers flowers \
+RUN rm -rf /usr/local/lib/python3.10/site-packages/* /usr/local/bin/pip* \
+    && useradd --uid 10001 --gid 0 --create-home --home-dir /home/flowers flowers \
     && mkdir -p /home/flowers/datasets /home/flowers/backbones /gcs /minio /s3 \
     && chmod -R g=u /home/flowers /gcs /minio /s3 \
     && chown -R 10001:0 /home/flowers /gcs /minio /s3

@@ -9,7 +9,7 @@ IMAGE_EXTRAS := kubeflow s3 tune
 PYTHON := .venv/bin/python
 PYTHON310 ?= $(shell ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python3.10 2>/dev/null | sort -V | tail -n 1)
 
-.PHONY: help run test lint format lock image flink-jar clean
+.PHONY: help run test bench lint format lock image flink-jar clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -19,6 +19,9 @@ run: .venv/ready ## Run the pipeline (ARGS="--help" shows its options)
 
 test: .venv/ready ## Run the tests
 	$(PYTHON) -m pytest $(ARGS)
+
+bench: .venv/ready ## Measure against the reference recipe (ARGS="--help" shows its options)
+	$(PYTHON) -m benchmarks.run $(ARGS)
 
 lint: .venv/ready ## Check style and types
 	.venv/bin/ruff check .

@@ -38,7 +38,9 @@ class RandomInceptionV3(tf.Module):
 def _calibrate_batch_normalization(model: tf.keras.Model) -> None:
     """Sets the moving statistics from one batch, as training would have: without, activations fade over 48 layers."""
     # Noise at every scale is nearest to photos in its spectrum.
-    noise = [tf.random.stateless_uniform([_CALIBRATION_IMAGES, n, n, 3], [_SEED, n], -1.0, 1.0) for n in (5, 20, 75, 299)]
+    noise = [
+        tf.random.stateless_uniform([_CALIBRATION_IMAGES, n, n, 3], [_SEED, n], -1.0, 1.0) for n in (5, 20, 75, 299)
+    ]
     images = tf.add_n([tf.image.resize(layer, IMAGE_SIZE) for layer in noise]) / len(noise)
     layers = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]

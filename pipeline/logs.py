@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.logging import RichHandler
 
+from components.errors import UserError
 from pipeline.console import ConsoleHandler, RunConsole
 
 OWN_LOGGERS = ("components", "pipeline")
@@ -23,13 +24,17 @@ def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool)
         console: The terminal.
         log_file: Receives every record at INFO and above; None keeps no file.
         verbose: Whether third parties' records and warnings are shown as well.
+
+    Raises:
+        UserError: The log file cannot be written.
     """
+    # A full disk is reported once, by what needs it, not by every record that no longer fits.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers.clear()
     root.setLevel(logging.INFO)
     if log_file:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        file_handler = logging.FileHandler(log_file)
+        file_handler = _open(log_file)
         file_handler.setFormatter(logging.Formatter(_FORMAT))
         root.addHandler(file_handler)
     if verbose:
@@ -42,6 +47,14 @@ def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool)
         logging.getLogger(name).addHandler(own_handler)
     _quiet_absl()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0" if verbose else "3"
+
+
+def _open(log_file: Path) -> logging.FileHandler:
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(log_file)
+    except OSError as error:
+        raise UserError(f"cannot write to {log_file}: {error.strerror}; choose another --output") from error
 
 
 def _quiet_absl() -> None:

@@ -6,6 +6,7 @@ Called by `pipeline.commands.run`, which holds the output folder, so that nothin
 import contextlib
 import logging
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import ml_metadata as mlmd
 from ml_metadata.metadata_store import ListOptions
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from components.errors import UserError
 from components.pusher.executor import remove_stale_staging
 from pipeline.config import PipelineConfig
 from pipeline.metadata_uri import connect, connection_config
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # An interrupted training goes on when the same training is asked for again; after so long nobody will.
 ABANDONED_TRAINING_S: Final = 30 * 24 * 3600
+_LOCK_PATIENCE_S: Final = 5.0
 _UNFINISHED = (pb.Execution.NEW, pb.Execution.RUNNING)
 _UNFINISHED_QUERY = "last_known_state = NEW OR last_known_state = RUNNING"
 _SUCCEEDED = (pb.Execution.COMPLETE, pb.Execution.CACHED)
@@ -34,7 +37,11 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
 
     Args:
         config: The configuration of a run that holds the output folder.
+
+    Raises:
+        UserError: The metadata store cannot be written, or is locked by another process.
     """
+    _check_unlocked(config)
     if fail_killed_executions(config):
         logger.info("An earlier run was killed: what it finished is kept, the rest runs again")
     remove_leftovers(config)
@@ -44,6 +51,20 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
         # TFX lets it pass. What the interrupted step wrote is removed next time: its threads may still write.
         fail_killed_executions(config)
         raise
+
+
+def _check_unlocked(config: PipelineConfig) -> None:
+    """Tells at once what ML Metadata would find out after most of a minute."""
+    path = Path(config.output) / "metadata.sqlite"
+    if config.metadata or not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_LOCK_PATIENCE_S)) as database:
+            database.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        raise UserError(f"cannot write to {path}: {error}; end the process that uses it, or choose --output") from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{path} is no metadata store ({error}): move it away, or choose another --output") from error
 
 
 def fail_killed_executions(config: PipelineConfig) -> int:

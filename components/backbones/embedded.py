@@ -50,14 +50,20 @@ def embedded_backbone(backbone: Backbone) -> Path:
         _discard(entry)
     else:
         logger.info("Building %s from its embedded weights (once)", backbone.name)
+    import tensorflow as tf
+
     partial = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}.tmp")
     try:
         _build(backbone, partial)
         partial.rename(entry)
-    except OSError:
-        # Another process was first: its entry is as good as ours.
+    except (OSError, tf.errors.OpError) as error:
+        # If another process was first, its entry is as good as ours.
         if not _is_intact(entry):
-            raise
+            reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
+            raise UserError(
+                f"cannot build {backbone.name} in {cache_dir()}: {reason}; make room there, or set TFHUB_CACHE_DIR to "
+                "another folder"
+            ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return entry / _MODEL

@@ -82,7 +82,7 @@ class Extractor:
             Per batch, the raw features ({name: [N]}) and the feature vectors, float32 [N, D].
         """
         dataset = tf.data.Dataset.from_tensor_slices(list(serialized)).batch(self._config.batch_size)
-        for raw, images in dataset.map(lambda batch: self._preprocess(batch), tf.data.AUTOTUNE).prefetch(1):
+        for raw, images in dataset.map(self._preprocess, tf.data.AUTOTUNE).prefetch(1):
             features = self._features(images)
             self._report(len(features))
             yield {key: value.numpy()[:, 0] for key, value in raw.items()}, features

@@ -5,7 +5,7 @@ Called by `components.feature_extractor.extractor` and by the benchmarks.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -105,23 +105,18 @@ def fold_batch_normalization(graph_def: tf.compat.v1.GraphDef) -> int:
         if convolution.op not in ("Conv2D", _DEPTHWISE) or uses[convolution.name] != 1:
             continue
         values = [_constant_value(nodes, name) for name in (convolution.input[1], *norm.input[1:5])]
-        if any(value is None for value in values):
-            continue
-        constants += _fold(convolution, norm, *values)
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            constants += _fold(convolution, norm, known)
     graph_def.node.extend(constants)
     return len(constants) // 2
 
 
 def _fold(
-    convolution: tf.compat.v1.NodeDef,
-    norm: tf.compat.v1.NodeDef,
-    filters: np.ndarray,
-    gamma: np.ndarray,
-    beta: np.ndarray,
-    mean: np.ndarray,
-    variance: np.ndarray,
+    convolution: tf.compat.v1.NodeDef, norm: tf.compat.v1.NodeDef, values: Sequence[np.ndarray]
 ) -> Iterator[tf.compat.v1.NodeDef]:
     """Rewrites one pair of nodes and yields the two constants that they now read."""
+    filters, gamma, beta, mean, variance = values
     scale = gamma / np.sqrt(variance + norm.attr["epsilon"].f)
     # A depthwise filter is [H, W, channels, multiplier], with channels x multiplier outputs.
     per_output = scale.reshape(filters.shape[2:]) if convolution.op == _DEPTHWISE else scale

@@ -14,6 +14,7 @@ from components.model.hyperparameters import Hyperparameters
 from components.model.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
 from components.model.serving import ServingModel, export, image_size_of
 from components.model.training_loop import TrainingLoop
+from components.model.visualization import write_visualizations
 from components.model.work_dir import resumable_work_dir
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def run_fn(fn_args: FnArgs) -> None:
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
     export(ServingModel(classifier, transform_output, class_names, backbone_digest), fn_args.serving_model_dir)
+    write_visualizations(classifier, fn_args.eval_files, class_names, work_dir / "logs")
     keep_logs(work_dir, fn_args.model_run_dir)
 
 

@@ -100,4 +100,9 @@ def worker_process_args() -> list[str]:
     this machine; others take `--environment_type=DOCKER` or `EXTERNAL`.
     """
     environment = {"command": str(_HERE / "worker.sh"), "env": {"WORKER_PYTHON": sys.executable}}
-    return ["--environment_type=PROCESS", f"--environment_config={json.dumps(environment)}"]
+    return [
+        "--environment_type=PROCESS",
+        f"--environment_config={json.dumps(environment)}",
+        # Without it every stage of a job starts its workers anew, and each imports TensorFlow.
+        "--environment_cache_millis=60000",
+    ]

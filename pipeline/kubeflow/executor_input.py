@@ -7,7 +7,6 @@ folders. Called by `pipeline.kubeflow.entrypoint`.
 """
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,8 +116,3 @@ def _artifacts(message: Message) -> Iterator[tuple[str, Message]]:
 def needs_s3_plugin(values: dict[str, Any]) -> bool:
     """Tells whether any execution parameter names a place that TensorFlow reads or writes as s3://."""
     return any("s3://" in value for value in values.values() if isinstance(value, str))
-
-
-def working_folder() -> Path:
-    """Returns the folder for files of this container alone."""
-    return Path(os.environ.get("TMPDIR", "/tmp")) / "flowers"  # noqa: S108

@@ -61,7 +61,7 @@ pekko.ask.timeout: 120 s
             process.wait(timeout=60)
 
 
-def finished_jobs(address: str) -> list[dict[str, str]]:
+def jobs_of(address: str) -> list[dict[str, str]]:
     """Returns what the cluster knows of its jobs."""
     return _get(int(address.rpartition(":")[2]), "/jobs/overview")["jobs"]
 

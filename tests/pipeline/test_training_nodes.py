@@ -2,12 +2,17 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from components.errors import UserError
 from components.model.hyperparameters import FineTuning
+from pipeline.cli import cli
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.create_pipeline import create_pipeline
+from pipeline.presets import RunOptions, build_config
 
 _CONFIG = PipelineConfig(
     name="flowers",
@@ -48,6 +53,18 @@ def test_fine_tuning_goes_on_from_the_trained_head_and_is_what_is_judged() -> No
     assert json.loads(fine_tuner.exec_properties["custom_config"])["fine_tuning"]["layers"] == 3
     for node_id in ("Evaluator.validation", "Evaluator.test", "Pusher"):
         assert _producer(nodes[node_id], "model") == "Trainer.fine_tuning"
+
+
+def test_fine_tuning_options_need_fine_tuning() -> None:
+    result = CliRunner().invoke(cli, ["run", "--fine-tune-layers", "3"])
+    assert result.exit_code == 2
+    assert "need --fine-tune" in result.output
+
+
+def test_a_backbone_that_cannot_be_trained_is_refused_at_once(tmp_path: Path, tiny_backbone: Path) -> None:
+    options = RunOptions("quickstart", str(tmp_path), backbone=str(tiny_backbone), fine_tuning=FineTuning())
+    with pytest.raises(UserError, match="cannot be fine-tuned"):
+        build_config(options)
 
 
 @pytest.mark.parametrize("option", [{"tuning_trials": 3}, {"fine_tuning": FineTuning()}])

@@ -91,10 +91,7 @@ class KillableRun:
     backbone: Path
     options: tuple[str, ...] = ("--epochs", "12", "--batch-size", "8", "--min-accuracy", "0")
     prefix: tuple[str, ...] = ()
-
-    @property
-    def temporary(self) -> Path:
-        return self.output.with_name(f"{self.output.name}.tmpdir")
+    temporary: Path | None = None
 
     @property
     def store(self) -> Path:
@@ -103,8 +100,6 @@ class KillableRun:
     @contextlib.contextmanager
     def started(self) -> Iterator["StartedRun"]:
         """Starts the run; whatever the test does, the process is gone afterwards."""
-        # Temporary files beside the output: what a kill leaves in them is looked at as well.
-        self.temporary.mkdir(exist_ok=True)
         earlier_logs = set(self._logs())
         command = [
             *self.prefix, sys.executable, str(_ROOT / "local_runner.py"), "run", "--photos", str(self.photos),
@@ -115,7 +110,7 @@ class KillableRun:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "TMPDIR": str(self.temporary), "COLUMNS": "200"},
+            env={**os.environ, "COLUMNS": "200"} | ({"TMPDIR": str(self.temporary)} if self.temporary else {}),
         )
         try:
             yield StartedRun(process, lambda: "".join(path.read_text() for path in self._logs() - earlier_logs))

@@ -3,8 +3,12 @@
 Every kill costs a start of TensorFlow, so by default a few moments are tried; `make test-kill` tries them all.
 """
 
+import dataclasses
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +25,13 @@ COMPONENTS = (
 )  # fmt: skip
 # Neither has an output that TFX could keep: they run every time.
 NEVER_CACHED = {"AnomalyGate", "latest_blessed_model_resolver"}
+# A new network namespace has no interface but loopback, which has to be switched on.
+LOOPBACK_UP = (
+    "import fcntl, os, socket, struct, sys\n"
+    "fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sH14x', b'lo', 1))\n"
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
+OFFLINE = ("unshare", "--net", sys.executable, "-c", LOOPBACK_UP)
 UNFINISHED = {pb.Execution.NEW, pb.Execution.RUNNING}
 LONG = ("TfdsExampleGen", "ImageValidator", "StatisticsGen", "Transform", "FeatureExtractor", "Evaluator.test")
 TEMPORARY = (
@@ -51,15 +62,38 @@ def photos(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[...,
 
 @pytest.fixture(scope="module")
 def new_run(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny_backbone: Path) -> Callable[[], KillableRun]:
-    return lambda: KillableRun(tmp_path_factory.mktemp("kill") / "output", photos, tiny_backbone)
+    def make() -> KillableRun:
+        folder = tmp_path_factory.mktemp("kill")
+        # A temporary folder of its own: what a kill leaves there is looked at as well.
+        (folder / "temporary").mkdir()
+        return KillableRun(folder / "output", photos, tiny_backbone, temporary=folder / "temporary")
+
+    return make
 
 
 @pytest.fixture(scope="module")
 def undisturbed(new_run: Callable[[], KillableRun]) -> KillableRun:
-    run = new_run()
+    """A finished run. It had no network where a process can be cut off from it."""
+    run = dataclasses.replace(new_run(), prefix=OFFLINE if can_go_offline() else ())
     status, printed = run.finish()
     assert status == 0, printed
     return run
+
+
+def can_go_offline() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*OFFLINE, "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_go_offline(), reason="only root may cut a process off from the network")
+def test_a_run_needs_no_network(undisturbed: KillableRun) -> None:
+    """A folder of photos and a backbone in a folder: the run reaches nothing but the loopback interface."""
+    assert undisturbed.prefix == OFFLINE
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    command = [*OFFLINE, sys.executable, "-c", code]
+    assert "Network is unreachable" in subprocess.run(command, check=False, capture_output=True, text=True).stderr
+    assert len(undisturbed.versions()) == 1
 
 
 def assert_only_whole_versions(run: KillableRun) -> None:

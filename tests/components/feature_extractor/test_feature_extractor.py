@@ -55,7 +55,7 @@ def _examples(artifact: types.Artifact, split: str) -> Iterator[dict[str, Any]]:
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP"):
         features = tf.train.Example.FromString(record.numpy()).features.feature
         yield {
-            name: list((value.bytes_list.value or value.int64_list.value or value.float_list.value))
+            name: list(value.bytes_list.value or value.int64_list.value or value.float_list.value)
             for name, value in features.items()
         }
 

@@ -35,8 +35,10 @@ def raw_example(image: bytes, label: int, example_id: bytes = b"x") -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def feature_example(vector: list[float], label: int) -> bytes:
+def feature_example(vector: list[float], label: int, image: bytes, example_id: bytes) -> bytes:
     example = tf.train.Example()
+    example.features.feature["image"].bytes_list.value.append(image)
+    example.features.feature["id"].bytes_list.value.append(example_id)
     example.features.feature["feature_vector"].float_list.value.extend(vector)
     example.features.feature["label"].int64_list.value.append(label)
     example.features.feature["backbone_digest"].bytes_list.value.append(b"d1")
@@ -144,14 +146,20 @@ def image_files(
 
 
 @pytest.fixture(scope="session")
-def feature_files(tmp_path_factory: pytest.TempPathFactory, transform_graph: str, schema_path: str) -> _Files:
-    """Feature examples of both splits, 12 numbers each."""
+def feature_files(
+    tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes], transform_graph: str, schema_path: str
+) -> _Files:
+    """Feature examples of both splits, 12 numbers and a photo each."""
     root = tmp_path_factory.mktemp("feature_examples")
     rng = np.random.default_rng(1)
     patterns = {}
     for split, size in SPLIT_SIZES.items():
         vectors = rng.normal(0, 0.9, (size, 12)) + np.eye(3, 12)[np.arange(size) % 3]
-        records = [feature_example(list(vector), i % 3) for i, vector in enumerate(vectors)]
+        photos = [encode_image(COLORS[i % 3], seed=i) for i in range(size)]
+        records = [
+            feature_example(list(vector), i % 3, photo, str(i).encode())
+            for i, (vector, photo) in enumerate(zip(vectors, photos, strict=True))
+        ]
         patterns[split] = [write_split(records, root / split)]
     return _Files(_shared(patterns, transform_graph, schema_path))
 

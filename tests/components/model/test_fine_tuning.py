@@ -80,7 +80,7 @@ def test_last_layers_are_the_last_ones_that_the_backbone_uses(
 def test_a_ruinous_learning_rate_leaves_the_model_as_it_was(
     image_files: Any, tmp_path: Path, base_model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = _fine_tune(image_files, tmp_path / "good", base_model, epochs=4)
+    good = _fine_tune(image_files, tmp_path / "good", base_model)
     good_path = str(tmp_path / "good" / "serving_model_dir")
     with caplog.at_level(logging.WARNING, "components.model.fine_tuning"):
         after = _fine_tune(image_files, tmp_path / "bad", good_path, epochs=1, learning_rate=100.0)

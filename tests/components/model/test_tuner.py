@@ -86,3 +86,4 @@ def test_the_trainer_takes_the_best_values(
     model = tf.saved_model.load(str(tmp_path / "serving_model_dir"))
     assert model.head_weights[0].shape == (12, 7)
     assert len(json.loads((tmp_path / "model_run_dir" / "history.json").read_text())) == 2
+    assert (tmp_path / "model_run_dir" / "classifier" / "metadata.tsv").exists()

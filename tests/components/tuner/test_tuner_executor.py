@@ -50,7 +50,8 @@ def test_the_best_values_are_in_the_metadata(tmp_path: Path, features: types.Art
     best = _artifact(standard_artifacts.HyperParameters, tmp_path / "best")
     results = _artifact(standard_artifacts.TunerResults, tmp_path / "results")
     hyperparameters = Hyperparameters(hidden_units=6, epochs=1, seed=1).to_dict()
-    Executor().Do(
+    context = Executor.Context(tmp_dir=str(tmp_path / "tmp"), unique_id="1")
+    Executor(context).Do(
         {"examples": [features], "schema": [schema]},
         {"best_hyperparameters": [best], "tuner_results": [results]},
         {

@@ -1,6 +1,6 @@
 """Executes a compiled spec as KFP's driver and launcher do, with subprocesses for pods and a folder for the bucket.
 
-What is imitated was read in `backend/src/v2/driver` and `backend/src/v2/component/launcher_v2.go` of Kubeflow Pipelines:
+What is imitated was read in Kubeflow Pipelines' `backend/src/v2/driver` and `backend/src/v2/component/launcher_v2.go`:
 input artifacts without a type, properties as one metadata struct, `{{$}}` replaced by the executor input's JSON, inputs
 copied in and outputs copied out.
 """

@@ -30,7 +30,11 @@ def test_a_custom_path_wins() -> None:
 @pytest.fixture
 def message(tmp_path: Path) -> dict[str, Any]:
     examples = {"name": "7", "uri": "minio://bucket/in", "type": {"instanceSchema": ""}, "metadata": {"span": 0.0}}
-    model = {"uri": "minio://bucket/out/model", "customPath": str(tmp_path / "out"), "type": {"schemaTitle": "tfx.Model"}}
+    model = {
+        "uri": "minio://bucket/out/model",
+        "customPath": str(tmp_path / "out"),
+        "type": {"schemaTitle": "tfx.Model"},
+    }
     return {
         "inputs": {"artifacts": {"examples": {"artifacts": [examples]}, "baseline_model": {"artifacts": []}}},
         "outputs": {"artifacts": {"model": {"artifacts": [model]}}, "outputFile": "/tmp/output.json"},

@@ -45,9 +45,11 @@ def test_the_service_reaches_the_pods() -> None:
 def test_both_serve_the_folder_that_is_pushed_to() -> None:
     from pipeline.kubeflow.names import kubernetes_name
 
-    container = _documents("tensorflow_serving.yaml")[0]["spec"]["template"]["spec"]["containers"][0]
+    pod = _documents("tensorflow_serving.yaml")[0]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
     [base_path] = [arg.split("=", 1)[1] for arg in container["args"] if arg.startswith("--model_base_path=")]
     [inference_service] = _documents("kserve.yaml")
+    below_the_root = f"/serving_model/{kubernetes_name('tf_flowers')}"
 
-    assert base_path.endswith(f"/serving_model/{kubernetes_name('tf_flowers')}")
-    assert inference_service["spec"]["predictor"]["model"]["storageUri"] == base_path
+    assert base_path == container["volumeMounts"][0]["mountPath"] + below_the_root
+    assert inference_service["spec"]["predictor"]["model"]["storageUri"].endswith(below_the_root)

@@ -54,6 +54,7 @@ def config(tmp_path: Path, photo_folder: Path, tiny_backbone: Path) -> PipelineC
     )
 
 
+@pytest.mark.slow
 def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(tmp_path: Path, config: PipelineConfig) -> None:
     # Compiled for one epoch and no blessing: what is right arrives as run-time parameters.
     compiled_for = dataclasses.replace(

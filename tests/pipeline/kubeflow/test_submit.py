@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,13 +93,19 @@ def test_a_login_page_is_recognized(server: FakeApiServer, submit: Callable[...,
 def test_unreachable_host(submit: Callable[..., Result]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        with pytest.raises(UserError, match="cannot reach Kubeflow Pipelines at http://127.0.0.1.*port-forward"):
+        with pytest.raises(UserError, match=r"cannot reach Kubeflow Pipelines at http://127\.0\.0\.1.*port-forward"):
             _raise(submit(f"http://127.0.0.1:{unused.getsockname()[1]}"))
 
 
 def test_an_address_without_scheme(submit: Callable[..., Result]) -> None:
     with pytest.raises(UserError, match="is not an address"):
         _raise(submit("kubeflow.example.org"))
+
+
+def test_without_the_extra(submit: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kfp", None)
+    with pytest.raises(UserError, match="submitting needs the kubeflow extra"):
+        _raise(submit("http://127.0.0.1:1"))
 
 
 def _raise(result: Result) -> None:

@@ -1,0 +1,52 @@
+"""How time per photo and memory grow with the number of photos.
+
+Called by `benchmarks.run`.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.subjects import Subject, run_pipeline
+from components.example_gen.builders import DataSource
+
+PrepareSource = Callable[[str | None, int], tuple[DataSource, int]]
+
+
+def run_scaling(
+    sizes: Sequence[int], template: Subject, console: Console, prepare: PrepareSource
+) -> list[dict[str, Any]]:
+    """Runs the pipeline from an empty folder on drawn photos of several numbers.
+
+    Args:
+        sizes: Numbers of photos.
+        template: Everything but the photos; its folder is emptied after each run.
+        console: Told what is under way.
+        prepare: Draws the photos, outside of the measurement.
+
+    Returns:
+        Per size the photos, the measurement, and the seconds and CPU seconds per photo.
+    """
+    found = []
+    for size in sizes:
+        console.print(f"Running: pipeline on {size} photos ...")
+        source, count = prepare(None, size)
+        folder = template.folder / f"scaling-{size}"
+        subject = dataclasses.replace(template, source=source, photos=count, folder=folder)
+        outcome = run_pipeline(subject, "pipeline")
+        shutil.rmtree(subject.folder)
+        measurement = outcome.measurement
+        console.print(f"         {measurement.wall_seconds:.0f} s, {measurement.peak_memory_mb:.0f} MB")
+        found.append(
+            {
+                "photos": count,
+                **dataclasses.asdict(measurement),
+                "wall_ms_per_photo": round(1000 * measurement.wall_seconds / count, 2),
+                "cpu_ms_per_photo": round(1000 * measurement.cpu_seconds / count, 2),
+                "component_seconds": outcome.component_seconds,
+            }
+        )
+    return found

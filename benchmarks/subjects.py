@@ -1,0 +1,141 @@
+"""What is compared: the reference recipe and the pipeline, each as a command with a measured outcome.
+
+Called by `benchmarks.run` and `benchmarks.scaling`.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import ml_metadata as mlmd
+
+from benchmarks.measure import Measurement, run_measured
+from components.example_gen.builders import DataSource
+from pipeline.metadata import ExecutionRecord, MetadataQueries, sqlite_config
+
+# Photos that each of the two Evaluators also sends through the served signature.
+_SERVING_CHECK_PHOTOS: Final = 32
+_EVALUATORS: Final = ("Evaluator.validation", "Evaluator.test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What all runs of one benchmark share.
+
+    Attributes:
+        source: The photos, with the folder they are prepared in.
+        photos: How many there are.
+        backbone: SavedModel folder.
+        image_size: Height and width in pixels.
+        epochs: Passes over the training split.
+        folder: Everything is written below it.
+    """
+
+    source: DataSource
+    photos: int
+    backbone: str
+    image_size: int
+    epochs: int
+    folder: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A measured run.
+
+    Attributes:
+        name: What ran.
+        measurement: Wall time, CPU time and memory.
+        passes_per_photo: Photos that went through the backbone, per photo of the set.
+        test_accuracy: In [0, 1].
+        component_seconds: Wall time per component of the pipeline; "start-up" is the rest.
+        cached: Components answered from the cache.
+    """
+
+    name: str
+    measurement: Measurement
+    passes_per_photo: float
+    test_accuracy: float
+    component_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    cached: list[str] = dataclasses.field(default_factory=list)
+
+
+def run_recipe(subject: Subject) -> Outcome:
+    """Runs the reference recipe."""
+    result = subject.folder / "recipe.json"
+    command = [
+        sys.executable, "-m", "benchmarks.reference_recipe",
+        "--source", json.dumps(dataclasses.asdict(subject.source)),
+        "--backbone", subject.backbone,
+        "--image-size", str(subject.image_size),
+        "--epochs", str(subject.epochs),
+        "--result", str(result),
+    ]  # fmt: skip
+    measurement = run_measured(command, subject.folder / "recipe.log")
+    found = json.loads(result.read_text())
+    return Outcome("recipe", measurement, found["backbone_passes"] / found["photos"], found["test_accuracy"])
+
+
+def run_pipeline(subject: Subject, name: str, *options: str) -> Outcome:
+    """Runs the pipeline into the subject's output folder.
+
+    Args:
+        subject: What to run on.
+        name: What to call the outcome.
+        *options: More options of `local_runner.py run`.
+    """
+    source = subject.source
+    data = ["--photos", source.photos] if source.photos else ["--dataset", source.dataset]
+    if source.num_photos:
+        data += ["--num-photos", str(source.num_photos)]
+    command = [
+        sys.executable, "local_runner.py", "run", *data,
+        "--data-dir", source.data_dir,
+        "--backbone", subject.backbone,
+        "--epochs", str(subject.epochs),
+        # Random backbones and other hyperparameters must not keep a run from being pushed.
+        "--min-accuracy", "0", "--max-accuracy-drop", "1",
+        "--output", str(output_folder(subject)),
+        *options,
+    ]  # fmt: skip
+    measurement = run_measured(command, subject.folder / f"{name}.log")
+    return _outcome(subject, name, measurement)
+
+
+def output_folder(subject: Subject) -> Path:
+    """Returns where the pipeline writes."""
+    return subject.folder / "output"
+
+
+def _outcome(subject: Subject, name: str, measurement: Measurement) -> Outcome:
+    """Reads what the latest run did from ML Metadata."""
+    store = mlmd.MetadataStore(sqlite_config(output_folder(subject) / "metadata.sqlite", read_only=True))
+    queries = MetadataQueries(store)
+    executions = queries.run_executions(list(queries.pipeline_names())[-1])
+    seconds = {node: (record.updated_ms - record.started_ms) / 1000 for node, record in executions.items()}
+    seconds = {"start-up": measurement.wall_seconds - sum(seconds.values()), **seconds}
+    return Outcome(
+        name=name,
+        measurement=measurement,
+        passes_per_photo=_backbone_passes(executions) / subject.photos,
+        test_accuracy=float(_property(executions["Evaluator.test"], "evaluation", "accuracy")),
+        component_seconds={node: round(value, 2) for node, value in seconds.items()},
+        cached=[node for node, record in executions.items() if record.cached],
+    )
+
+
+def _backbone_passes(executions: dict[str, ExecutionRecord]) -> int:
+    passes = 0
+    extractor = executions["FeatureExtractor"]
+    if not extractor.cached:
+        passes += int(_property(extractor, "features", "backbone_passes"))
+    return passes + _SERVING_CHECK_PHOTOS * sum(not executions[node].cached for node in _EVALUATORS)
+
+
+def _property(execution: ExecutionRecord, output: str, name: str) -> Any:
+    artifact = execution.output(output)
+    if artifact is None:
+        raise LookupError(f"{execution.node_id} has no output {output!r}")
+    return artifact.properties[name]

@@ -1,0 +1,34 @@
+"""Feeds mutated files to everything that reads photos nobody vouches for; `make fuzz` runs it, pytest does not.
+
+A crash of the process, an exception from `inspect`, or a photo that passes ImageValidator but not Transform's decoder
+is a finding; atheris writes the file that provokes it. Add it to `tests/reliability/test_fuzzed_images.py`.
+"""
+
+import sys
+
+import atheris
+
+import pipeline  # noqa: F401  (sets the TensorFlow environment)
+
+# Native decoders are what is fuzzed; of the Python code only ours guides the mutations.
+with atheris.instrument_imports(include=["components.image_validator", "PIL"]):
+    from components.image_validator.inspection import Limits, inspect
+
+from components.model.preprocessing import decode_image
+
+# Small enough that a fuzzer's bombs take no time.
+LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)
+
+
+def test_one_input(data: bytes) -> None:
+    """Runs the image path on one file."""
+    inspection = inspect(data, LIMITS)
+    if inspection.finding is None:
+        image = decode_image(data, 8, 8)
+        if image.shape != (8, 8, 3):
+            raise AssertionError(f"decoded to {image.shape}")
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, test_one_input)
+    atheris.Fuzz()

@@ -1,0 +1,74 @@
+"""`kubeflow_runner.py compile`, without network."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from components.errors import UserError
+from pipeline.kubeflow.cli import cli
+
+REQUIRED = ("--image", "registry.example.org/flowers:1", "--pipeline-root", "minio://mlpipeline/flowers/")
+
+
+def _compile(package: Path, *options: str) -> list[dict[str, Any]]:
+    result = CliRunner().invoke(cli, ["compile", *REQUIRED, "--package", str(package), *options])
+    if result.exception:
+        raise result.exception
+    assert f"Wrote {package}" in result.output
+    return list(yaml.safe_load_all(package.read_text()))
+
+
+def test_the_reference_recipe_needs_neither_its_data_nor_its_backbone(tmp_path: Path) -> None:
+    [spec] = _compile(tmp_path / "new" / "pipeline.yaml", "--preset", "tf_flowers", "--epochs", "3")
+
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert spec["pipelineInfo"]["name"] == "tf-flowers"
+    assert spec["defaultPipelineRoot"] == "minio://mlpipeline/flowers"
+    assert (parameters["backbone"]["defaultValue"], parameters["image_size"]["defaultValue"]) == (
+        "inception_v3",
+        "[299, 299]",
+    )
+    assert parameters["epochs"]["defaultValue"] == 3
+    assert parameters["serving_model_dir"]["defaultValue"] == "s3://mlpipeline/flowers/serving_model/tf-flowers"
+    example_gen = spec["root"]["dag"]["tasks"]["tfds-example-gen"]["inputs"]["parameters"]
+    assert example_gen["data_dir"]["runtimeValue"]["constant"] == "/tmp/flowers/datasets"
+
+
+def test_own_photos_are_looked_at_here_and_read_there(tmp_path: Path, photo_folder: Path) -> None:
+    options = ("--photos", str(photo_folder), "--photos-path", "/data/photos", "--volume", "claim:/data")
+    spec, platform = _compile(tmp_path / "pipeline.yaml", *options, "--work-root", "/data/work")
+
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert parameters["photos"]["defaultValue"] == "/data/photos"
+    assert parameters["photos_fingerprint"]["defaultValue"]
+    assert executors["exec-pusher"]["pvcMount"] == [{"constant": "claim", "mountPath": "/data"}]
+    trainer = spec["root"]["dag"]["tasks"]["trainer"]["inputs"]["parameters"]["custom_config"]["runtimeValue"]
+    assert '"work_root": "/data/work/training/' in trainer["constant"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--backbone", "https://example.org/module"), "say with --image-size HxW"),
+        (("--resources", "Trainer"), "'Trainer' is not understood; give COMPONENT:NAME=VALUE"),
+        (("--resources", "Trainer:cpu=many"), "cpu is 'many'; use a number"),
+        (("--volume", "claim"), "give CLAIM:PATH"),
+        (("--epochs", "0"), "epochs is 0"),
+        (("--serving-model-dir", "minio://models"), "TensorFlow writes to MinIO as s3://"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        _compile(tmp_path / "pipeline.yaml", *options)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kfp.kubernetes", None)
+    with pytest.raises(UserError, match="compiling needs the kubeflow extra"):
+        _compile(tmp_path / "pipeline.yaml")

@@ -1,0 +1,159 @@
+"""Properties that hold for every input: examples survive a round trip, splits are stable, no option is a traceback."""
+
+import functools
+import logging
+import shlex
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+import click
+import pytest
+import tensorflow as tf
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS
+from components.errors import UserError
+from components.example_gen.builders import FeatureKeys
+from components.example_gen.tfds_example_gen.component import TfdsExampleGen
+from components.example_gen.tfds_example_gen.executor import Executor, ToExampleFn
+from components.model.input_pipeline import read_serialized
+from components.util.examples_io import WriteExamples
+from pipeline.cli import cli, main
+
+# What a photo's file may hold and be called: anything.
+PHOTOS = st.lists(st.tuples(st.binary(), st.integers(-1, 2**63 - 1), st.binary(min_size=1)), max_size=20)
+FEWER = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@FEWER
+@given(photos=PHOTOS, num_shards=st.integers(1, 3))
+def test_examples_survive_a_round_trip(photos: list[tuple[bytes, int, bytes]], num_shards: int) -> None:
+    to_example = ToExampleFn(FeatureKeys("picture", "class", "file"))
+    examples = [
+        example
+        for image, label, name in photos
+        for example in to_example.process(
+            {"picture": tf.constant(image), "class": tf.constant(label, tf.int64), "file": tf.constant(name)}
+        )
+    ]
+    keyed = [(name, example.SerializeToString()) for (_, _, name), example in zip(photos, examples, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        with beam.Pipeline() as pipeline:
+            _ = pipeline | beam.Create(keyed) | WriteExamples(folder, num_shards)
+        read = [tf.train.Example.FromString(record.numpy()) for record in read_serialized([f"{folder}/*"])]
+    features = [example.features.feature for example in read]
+    values = [
+        (f[IMAGE_KEY].bytes_list.value[0], f[LABEL_KEY].int64_list.value[0], f[ID_KEY].bytes_list.value[0])
+        for f in features
+    ]
+    assert sorted(values) == sorted(photos)
+
+
+class NamedExamples(Executor):
+    """TfdsExampleGen's executor, reading no dataset but these names."""
+
+    def __init__(self, names: list[bytes], folder: str):
+        super().__init__()
+        self._names, self._class_counts_path = names, f"{folder}/counts.json"
+
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
+        examples = [
+            example
+            for name in self._names
+            for example in ToExampleFn(FeatureKeys(IMAGE_KEY, LABEL_KEY, ID_KEY)).process(
+                {IMAGE_KEY: tf.constant(b""), LABEL_KEY: tf.constant(0, tf.int64), ID_KEY: tf.constant(name)}
+            )
+        ]
+        return lambda properties, pattern: beam.Create(examples)
+
+
+def splits_of(names: list[bytes], fractions: tuple[float, float, float]) -> dict[bytes, str]:
+    """Which split TfdsExampleGen puts each name in."""
+    properties = TfdsExampleGen("tf_flowers", split_fractions=fractions, split_method="hash").exec_properties
+    found: dict[bytes, str] = {}
+
+    def remember(split: str, received: list[tf.train.Example]) -> None:
+        found.update(dict.fromkeys((e.features.feature[ID_KEY].bytes_list.value[0] for e in received), split))
+
+    with tempfile.TemporaryDirectory() as folder, TestPipeline() as pipeline:
+        splits = NamedExamples(names, folder).GenerateExamplesByBeam(pipeline, dict(properties))
+        for split, examples in splits.items():
+            assert_that(examples, functools.partial(remember, split), label=f"Remember[{split}]")
+    return found
+
+
+NAMES = st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=40, unique=True)
+
+
+@FEWER
+@given(names=NAMES, added=NAMES, shares=st.tuples(*[st.integers(1, 98)] * 2).filter(lambda s: sum(s) < 100))
+def test_added_photos_move_no_other_between_hash_splits(
+    names: list[bytes], added: list[bytes], shares: tuple[int, int]
+) -> None:
+    fractions = (shares[0] / 100, shares[1] / 100, (100 - sum(shares)) / 100)
+    before = splits_of(names, fractions)
+    after = splits_of([*added, *[name for name in names if name not in added]], fractions)
+    assert set(before) == set(names)
+    assert set(before.values()) <= set(SPLITS)
+    assert {name: after[name] for name in names} == before
+
+
+# These start other programs, a server among them.
+EXCLUDED = {"tensorboard", "doctor"}
+OPTIONS = sorted(
+    {
+        option
+        for name, command in cli.commands.items()
+        if name not in EXCLUDED
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in [*parameter.opts, *parameter.secondary_opts]
+    }
+)
+ODD = ["0x0", "-1", "nan", "latest~9"]
+VALUES = st.one_of(st.text(max_size=20), st.integers().map(str), st.floats().map(str), st.sampled_from(ODD))
+ARGUMENTS = st.lists(st.one_of(st.sampled_from(OPTIONS), VALUES), max_size=8)
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """The commands send log records and warnings elsewhere: here only for one test."""
+    loggers = [logging.getLogger(name) for name in (None, "components", "pipeline")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    raising = logging.raiseExceptions
+    with warnings.catch_warnings():
+        yield
+    logging.raiseExceptions = raising
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(command=st.sampled_from(sorted({"", *cli.commands} - EXCLUDED)), arguments=ARGUMENTS)
+def test_no_command_line_gives_a_traceback(
+    tmp_path: Path, restored_logging: None, command: str, arguments: list[str]
+) -> None:
+    # The last value counts: nothing is written elsewhere, and no run gets further than to its data.
+    fixed = ["--output", str(tmp_path / "output")]
+    if command in ("", "run"):
+        fixed += ["--photos", str(tmp_path / "no photos"), "--metadata", ""]
+    result = CliRunner().invoke(cli, [*([command] if command else []), *arguments, *fixed])
+    assert isinstance(result.exception, (type(None), SystemExit, UserError)), shlex.join([command, *arguments])
+    assert result.exit_code in (0, 1, 2)
+    if isinstance(result.exception, UserError):
+        assert "\n" not in str(result.exception)
+
+
+def test_a_user_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], restored_logging: None) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["show", "latest", "--output", str(tmp_path)])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: ")
