@@ -6,10 +6,11 @@ UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 IMAGE ?= flowers-pipeline:latest
 IMAGE_EXTRAS := kubeflow s3 tune
+FUZZ_SECONDS ?= 3600
 PYTHON := .venv/bin/python
 PYTHON310 ?= $(shell ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python3.10 2>/dev/null | sort -V | tail -n 1)
 
-.PHONY: help run test bench lint format lock image flink-jar clean
+.PHONY: help run test test-kill fuzz audit bench lint format lock image flink-jar clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -19,6 +20,23 @@ run: .venv/ready ## Run the pipeline (ARGS="--help" shows its options)
 
 test: .venv/ready ## Run the tests
 	$(PYTHON) -m pytest $(ARGS)
+
+test-kill: .venv/ready ## Kill the run inside every component, several moments each (some 15 minutes)
+	FLOWERS_KILL_EVERYWHERE=1 $(PYTHON) -m pytest tests/reliability/test_kill.py --timeout 7200 $(ARGS)
+
+# atheris is no part of the lock: it is built for few platforms, and nothing but this target needs it.
+fuzz: .venv/ready ## Fuzz the image path, for the night (FUZZ_SECONDS=3600)
+	@$(UV) venv --quiet --clear --python $(PYTHON) build/fuzz
+	@$(UV) pip install --quiet --python build/fuzz/bin/python --only-binary :all: atheris==2.3.0
+	@$(PYTHON) tests/fuzz/make_corpus.py build/fuzz/corpus
+	PYTHONPATH=$(CURDIR):$(CURDIR)/.venv/lib/python3.10/site-packages build/fuzz/bin/python tests/fuzz/fuzz_images.py \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=4096 -artifact_prefix=build/fuzz/crash- build/fuzz/corpus
+
+# Strict: a package that the vulnerability service does not know, or a service that is not there, is no clean bill.
+audit: .venv/ready ## Look the locked dependencies up among the known vulnerabilities (needs the network)
+	@$(UV) venv --quiet --clear --python $(PYTHON) build/audit
+	@$(UV) pip install --quiet --python build/audit/bin/python pip-audit==2.10.1
+	build/audit/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict --progress-spinner off $(ARGS)
 
 bench: .venv/ready ## Measure against the reference recipe (ARGS="--help" shows its options)
 	$(PYTHON) -m benchmarks.run $(ARGS)

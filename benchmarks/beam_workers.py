@@ -10,10 +10,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
+
+from components.constants import SPLIT_COUNTS_PROPERTY
 
 _RESULTS: Final = Path(__file__).parent / "results"
 _RUNNERS: Final = {"multi_processing": "DirectRunner, multi-processing", "flink": "Flink, worker processes"}
@@ -58,10 +61,8 @@ def measure_one(output: Path, runner: str, workers: int) -> dict[str, Any]:
         workers: Worker processes, at least 1.
 
     Returns:
-        `runner`, `workers`, `photos`, `seconds` (start of workers included), `photos_per_second`, and `features_sha256`.
+        `runner`, `workers`, `photos`, `seconds` (start of workers included), `photos_per_second`, `features_sha256`.
     """
-    import time
-
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
     from components.feature_extractor.executor import Executor
@@ -80,7 +81,7 @@ def measure_one(output: Path, runner: str, workers: int) -> dict[str, Any]:
         executor.Do(inputs, {"features": [features]}, {"batch_size": 32})
         seconds = time.monotonic() - started
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(folder).glob("Split-*/*.gz"))))
-    photos = sum(json.loads(inputs["examples"][0].get_string_custom_property("split_counts")).values())
+    photos = sum(json.loads(inputs["examples"][0].get_string_custom_property(SPLIT_COUNTS_PROPERTY)).values())
     return {
         "runner": runner,
         "workers": workers,

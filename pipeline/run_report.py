@@ -46,7 +46,10 @@ _NEVER_CACHED = {"latest_blessed_model_resolver", "AnomalyGate"}
 def _training_lines(summary: RunSummary) -> Iterator[str]:
     """Yields what the search and the fine-tuning found, a line each."""
     if summary.tuning:
-        values = ", ".join(f"{name} {value:.4g}" for name, value in sorted(summary.tuning["values"].items()))
+        tuned = sorted(summary.tuning["values"].items())
+        values = ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in tuned
+        )
         accuracy = summary.tuning["validation_accuracy"]
         yield f"Best of {summary.tuning['trials']} trials: {values}; validation accuracy {accuracy:.4f}"
     if summary.fine_tuning:

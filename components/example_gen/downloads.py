@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import requests
 import tensorflow_datasets as tfds
@@ -27,6 +27,8 @@ ATTEMPTS: Final = 3
 # TFDS' own ten retries of a connection, with exponential backoff, take over three minutes to find out that there is
 # no network; three take a second, and attempts of the whole download come on top.
 _CONNECTION_RETRIES: Final = 3
+# TFDS waits for ever for a server that has stopped sending.
+STALLED_SECONDS = 60.0
 _PROGRESS_SECONDS: Final = 2.0
 _MIB: Final = 2**20
 _TRANSIENT = (requests.RequestException, NonMatchingChecksumError, ConnectionError)
@@ -47,6 +49,7 @@ def download_and_prepare(
         UserError: The download failed, three times unless the failure was a lasting one.
     """
     downloader.MAX_RETRIES = _CONNECTION_RETRIES
+    downloader._open_with_requests = _open_with_timeout
     folder = Path(builder.data_dir_root) / "downloads"
     for attempt in range(1, ATTEMPTS + 1):
         earlier = set(_unfinished(folder))
@@ -66,6 +69,14 @@ def download_and_prepare(
             pause = backoff_seconds * 2 ** (attempt - 1)
             logger.info("Downloading %s failed (%s); trying again in %g s", builder.name, reason, pause)
             time.sleep(pause)
+
+
+_open_with_requests = downloader._open_with_requests
+
+
+def _open_with_timeout(url: str, **kwargs: Any) -> contextlib.AbstractContextManager[Any]:
+    opened: contextlib.AbstractContextManager[Any] = _open_with_requests(url, timeout=STALLED_SECONDS, **kwargs)
+    return opened
 
 
 def _unfinished(folder: Path) -> Iterator[Path]:

@@ -61,6 +61,9 @@ def build_classifier(
     Returns:
         A model from float32 [N, H, W, 3] to logits float32 [N, C].
     """
+    if isinstance(backbone, str):
+        # Given a path, KerasLayer imports Keras 3 before it notices that it wants Keras 2.
+        backbone = hub.load(backbone)
     return tf.keras.Sequential(
         [
             tf.keras.layers.InputLayer((*image_size, 3), name="image"),

@@ -38,16 +38,22 @@ class ServingModel(tf.Module):
                 examples when it is empty (a fine-tuned backbone), are classified from their photo instead.
         """
         super().__init__(name="flowers")
-        self._classifier = classifier
-        self._transform = transform_output.transform_features_layer()
+        head = classifier.get_layer("classification_layers")
+        transform = transform_output.transform_features_layer()
+        # Functions, not attributes: a SavedModel would trace every Keras layer that it can reach once more, which takes
+        # four times as long as the rest of the export, and then makes every loading slower. Their weights are below;
+        # a Transform graph with vocabularies would have to be an attribute again (the export says so).
+        self._classify = lambda images: classifier(images, training=False)
+        self._classify_features = lambda features: head(features, training=False)
+        self._feature_size = head.input_shape[-1]
+        self._preprocess = transform.__call__
         self._class_names = tf.constant(list(class_names), name="class_names")
         self._backbone_digest = tf.constant(backbone_digest)
-        self._head = classifier.get_layer("classification_layers")
         # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
         self.backbone = classifier.get_layer("feature_extractor").resolved_object
-        self.head_weights = list(self._head.weights)
+        self.head_weights = list(head.weights)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
     def classify_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded photos.
 
@@ -60,13 +66,13 @@ class ServingModel(tf.Module):
         """
         return self._describe(self._image_logits(image_bytes))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def classify_raw_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies serialized raw tf.Examples, string [N]; returns what `classify_images` returns."""
         parsed = tf.io.parse_example(examples, {IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)})
         return self._describe(self._image_logits(parsed[IMAGE_KEY]))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def classify_feature_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies serialized feature tf.Examples, string [N]; returns what `classify_images` returns.
 
@@ -79,11 +85,10 @@ class ServingModel(tf.Module):
             IMAGE_KEY: tf.io.FixedLenFeature([], tf.string),
         }
         parsed = tf.io.parse_example(examples, spec)
-        feature_size = self._head.input_shape[-1]
 
         def logits_from_features() -> tf.Tensor:
-            features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, feature_size])
-            return self._head(features, training=False)
+            features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, self._feature_size])
+            return self._classify_features(features)
 
         same_backbone = tf.reduce_all(parsed[BACKBONE_DIGEST_KEY] == self._backbone_digest)
         logits = tf.cond(same_backbone, logits_from_features, lambda: self._image_logits(parsed[IMAGE_KEY]))
@@ -91,8 +96,8 @@ class ServingModel(tf.Module):
 
     def _image_logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
         with tf.control_dependencies([_assert_image_files(image_bytes)]):
-            transformed = self._transform({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
-        return self._classifier(transformed[transformed_name(IMAGE_KEY)], training=False)
+            transformed = self._preprocess({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
+        return self._classify(transformed[transformed_name(IMAGE_KEY)])
 
     def _describe(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))

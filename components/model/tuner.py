@@ -47,7 +47,8 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         objective=keras_tuner.Objective(OBJECTIVE, "max"),
         max_trials=fn_args.custom_config["trials"],
         hyperparameters=search_space(hyperparameters),
-        seed=hyperparameters.seed,
+        # To KerasTuner, 0 means no seed at all.
+        seed=1 + hyperparameters.seed % 2**31,
         max_consecutive_failed_trials=1,
     )
     tuner = HeadTuner(oracle, hyperparameters, fn_args)
@@ -116,7 +117,7 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
         score = dataclasses.asdict(history[best_epoch(history)])[OBJECTIVE]
         logger.info(
             "Trial %d of %d: %s: validation accuracy %.4f",
-            int(trial.trial_id) + 1, self.oracle.max_trials, describe(trial.hyperparameters.values), score,
+            int(trial.trial_id) + 1, self.oracle.max_trials, _describe(trial.hyperparameters.values), score,
         )  # fmt: skip
         return {OBJECTIVE: score}
 
@@ -131,6 +132,7 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
         pass
 
 
-def describe(values: dict[str, Any]) -> str:
+def _describe(values: dict[str, Any]) -> str:
     """Returns hyperparameters as one line, such as `batch_size 32, learning_rate 0.001`."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in sorted(values.items())}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())

@@ -202,5 +202,5 @@ def _metadata(predictions: Predictions) -> str:
 
 
 def _escape(text: str) -> str:
-    """Writes tabs, line ends and backslashes as `\\t`, `\\n`, `\\r` and `\\\\`, as they would end a value."""
+    """Spells out what would end a value or a line, and the backslash that spells it."""
     return text.translate(_ESCAPES)

@@ -1,6 +1,5 @@
 """Properties that hold for every input: examples survive a round trip, splits are stable, no option is a traceback."""
 
-import functools
 import logging
 import shlex
 import tempfile
@@ -12,8 +11,6 @@ import apache_beam as beam
 import click
 import pytest
 import tensorflow as tf
-from apache_beam.testing.test_pipeline import TestPipeline
-from apache_beam.testing.util import assert_that
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,7 +26,7 @@ from pipeline.cli import cli, main
 
 # What a photo's file may hold and be called: anything.
 PHOTOS = st.lists(st.tuples(st.binary(), st.integers(-1, 2**63 - 1), st.binary(min_size=1)), max_size=20)
-FEWER = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEWER = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FEWER
@@ -77,22 +74,27 @@ class NamedExamples(Executor):
 def splits_of(names: list[bytes], fractions: tuple[float, float, float]) -> dict[bytes, str]:
     """Which split TfdsExampleGen puts each name in."""
     properties = TfdsExampleGen("tf_flowers", split_fractions=fractions, split_method="hash").exec_properties
-    found: dict[bytes, str] = {}
-
-    def remember(split: str, received: list[tf.train.Example]) -> None:
-        found.update(dict.fromkeys((e.features.feature[ID_KEY].bytes_list.value[0] for e in received), split))
-
-    with tempfile.TemporaryDirectory() as folder, TestPipeline() as pipeline:
-        splits = NamedExamples(names, folder).GenerateExamplesByBeam(pipeline, dict(properties))
-        for split, examples in splits.items():
-            assert_that(examples, functools.partial(remember, split), label=f"Remember[{split}]")
-    return found
-
-
-NAMES = st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=40, unique=True)
+    with tempfile.TemporaryDirectory() as folder:
+        with beam.Pipeline() as pipeline:
+            splits = NamedExamples(names, folder).GenerateExamplesByBeam(pipeline, dict(properties))
+            for split, examples in splits.items():
+                keyed = examples | f"KeyByName[{split}]" >> beam.Map(lambda e: (name_of(e), e.SerializeToString()))
+                _ = keyed | f"Write[{split}]" >> WriteExamples(f"{folder}/{split}", 1)
+        return {
+            name_of(tf.train.Example.FromString(record.numpy())): split
+            for split in SPLITS
+            for record in read_serialized([f"{folder}/{split}/*"])
+        }
 
 
-@FEWER
+def name_of(example: tf.train.Example) -> bytes:
+    return example.features.feature[ID_KEY].bytes_list.value[0]
+
+
+NAMES = st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=100, unique=True)
+
+
+@settings(FEWER, max_examples=3)
 @given(names=NAMES, added=NAMES, shares=st.tuples(*[st.integers(1, 98)] * 2).filter(lambda s: sum(s) < 100))
 def test_added_photos_move_no_other_between_hash_splits(
     names: list[bytes], added: list[bytes], shares: tuple[int, int]
@@ -136,7 +138,7 @@ def restored_logging() -> Iterator[None]:
         logger.handlers[:] = handlers
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(command=st.sampled_from(sorted({"", *cli.commands} - EXCLUDED)), arguments=ARGUMENTS)
 def test_no_command_line_gives_a_traceback(
     tmp_path: Path, restored_logging: None, command: str, arguments: list[str]

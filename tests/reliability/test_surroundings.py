@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from killable_run import KillableRun
-from ml_metadata.proto import metadata_store_pb2 as pb
+from killable_run import KillableRun, resolving
 
 from components.errors import UserError
 from components.example_gen.builders import DataSource, make_builder
@@ -61,13 +60,10 @@ def test_full_disk(tmp_path: Path, photo_folder: Path, tiny_backbone: Path) -> N
         assert "TfdsExampleGen" in finished
         assert "Pusher" not in finished
         subprocess.run(["mount", "-o", "remount,size=50m", str(small)], check=True)
-        status, printed = run.finish()
-        assert status == 0, printed
+        # That a run finishes after such a start is shown by `test_kill.py`.
+        run.kill_at(resolving("ImageSchemaGen"))
         assert run.completed().count("TfdsExampleGen") == 1
-        assert not {execution.last_known_state for execution in run.executions()} & {
-            pb.Execution.NEW,
-            pb.Execution.RUNNING,
-        }
+        assert run.completed().count("ImageValidator") == 1
 
 
 @needs_mounts
@@ -137,7 +133,8 @@ def hold_lock() -> Callable[[Path], contextlib.AbstractContextManager[None]]:
     def hold(path: Path) -> Iterator[None]:
         code = (
             "import sqlite3, sys\n"
-            "sqlite3.connect(sys.argv[1], isolation_level=None).execute('BEGIN EXCLUSIVE')\n"
+            "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            "database.execute('BEGIN EXCLUSIVE')\n"
             "print('locked', flush=True)\n"
             "sys.stdin.read()"
         )

@@ -25,6 +25,9 @@ class _HubHandler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[:sent])
+        if self.server.stalls:
+            self.server.stalls -= 1
+            self.server.gave_up.wait(30)
 
     def log_message(self, *_):
         pass
@@ -35,6 +38,11 @@ class _Hub:
         self._server = server
         self.url = f"http://127.0.0.1:{server.server_port}/publisher/tiny/feature_vector/1"
         self.requests = server.requests
+
+    def will_stall(self, body):
+        """Sends half of the next answer, and then nothing more."""
+        self._server.stalls += 1
+        self.will_answer(body, sent=len(body) // 2)
 
     def will_answer(self, body=b"", status=200, sent=None, declare_length=True, **headers):
         if declare_length:
@@ -49,8 +57,10 @@ def hub_server(cache, monkeypatch):
     monkeypatch.setattr(hub_download, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _HubHandler) as server:
         server.answers, server.requests = deque(), []
+        server.stalls, server.gave_up = 0, threading.Event()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield _Hub(server)
+        server.gave_up.set()
         server.shutdown()
 
 
@@ -90,6 +100,22 @@ def test_a_passing_failure_is_tried_again(hub_server, archive, small_backbone):
     hub_server.will_answer(status=503)
     hub_server.will_answer(archive, sent=len(archive) // 2)
     hub_server.will_answer(archive[:-20], declare_length=False)
+    hub_server.will_answer(archive)
+    assert content_digest(load_backbone(hub_server.url)) == content_digest(str(small_backbone))
+
+
+def test_a_server_that_stops_sending_is_given_up(hub_server, archive, small_backbone, monkeypatch):
+    monkeypatch.setattr(hub_download, "_TIMEOUT_S", 1.0)
+    hub_server.will_stall(archive)
+    hub_server.will_answer(archive)
+    assert content_digest(load_backbone(hub_server.url)) == content_digest(str(small_backbone))
+    assert len(hub_server.requests) == 2
+
+
+def test_flipped_bits_are_found_and_fetched_again(hub_server, archive, small_backbone):
+    flipped = bytearray(archive)
+    flipped[len(flipped) // 2] ^= 1
+    hub_server.will_answer(bytes(flipped))
     hub_server.will_answer(archive)
     assert content_digest(load_backbone(hub_server.url)) == content_digest(str(small_backbone))
 

@@ -28,6 +28,7 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
         self.archive = archive
         self.faults: list[str] = []
         self.requests = 0
+        self.gave_up = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/flower_photos.tgz"
 
 
@@ -51,7 +52,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if fault == "corrupted":
             content = content[:-50] + bytes(50)
-        self.wfile.write(content[: len(content) // 2] if fault == "interrupted" else content)
+        if fault == "slow":
+            for start in range(0, len(content), len(content) // 10):
+                self.wfile.write(content[start : start + len(content) // 10])
+                self.wfile.flush()
+                self.server.gave_up.wait(0.02)
+            return
+        self.wfile.write(content[: len(content) // 2] if fault in {"interrupted", "stalled"} else content)
+        if fault == "stalled":
+            self.wfile.flush()
+            self.server.gave_up.wait(30)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -77,7 +87,9 @@ def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArchiveSe
         info = UrlInfo(size=len(content), checksum=hashlib.sha256(content).hexdigest(), filename="flower_photos.tgz")
         monkeypatch.setitem(tf_flowers_dataset_builder.Builder.url_infos, server.url, info)
         monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr(downloads, "STALLED_SECONDS", 1.0)
         yield server
+        server.gave_up.set()
         server.shutdown()
 
 
@@ -107,12 +119,20 @@ def test_photos_arrive_unchanged(tmp_path: Path, server: ArchiveServer, archive:
     assert received == sent
 
 
-@pytest.mark.parametrize("faults", [["503"], ["redirect"], ["interrupted"], ["corrupted", "503", "interrupted"]])
+@pytest.mark.parametrize(
+    "faults", [["503"], ["redirect"], ["interrupted"], ["stalled"], ["corrupted", "503", "interrupted"]]
+)
 def test_passing_faults_are_retried(tmp_path: Path, server: ArchiveServer, faults: list[str]):
     server.faults = list(faults)
     assert prepare(tmp_path).info.splits["train"].num_examples == 20
     assert server.requests == len(faults) + 1
     assert not leftovers(tmp_path)
+
+
+def test_a_slow_server_is_waited_for(tmp_path: Path, server: ArchiveServer):
+    server.faults = ["slow"]
+    assert prepare(tmp_path).info.splits["train"].num_examples == 20
+    assert server.requests == 1
 
 
 @pytest.mark.parametrize(

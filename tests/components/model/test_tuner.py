@@ -13,7 +13,7 @@ from components.model import trainer
 from components.model.hyperparameters import Hyperparameters
 from components.model.tuner import tuner_fn
 
-_START = Hyperparameters(hidden_units=100, learning_rate=0.003, batch_size=8, epochs=2, seed=4)
+_START = Hyperparameters(hidden_units=100, learning_rate=0.003, batch_size=8, epochs=2, seed=0)
 
 
 def _tuner(files: Any, folder: Path, trials: int = 3) -> base_tuner.BaseTuner:

@@ -74,3 +74,11 @@ def test_what_a_killed_push_left_is_removed(tmp_path: Path) -> None:
     (half / "variables").write_bytes(b"half")
     _push(tmp_path)
     assert [path.name.isdigit() for path in (tmp_path / "serving").iterdir()] == [True]
+
+
+def test_a_push_killed_before_it_was_recorded_is_not_repeated(tmp_path: Path) -> None:
+    """The version was renamed to its place, ML Metadata does not know it: the same version is recorded."""
+    lost = _push(tmp_path, artifact_id=5).get_string_custom_property("pushed_version")
+    again = _push(tmp_path, artifact_id=6)
+    assert again.get_string_custom_property("pushed_version") == lost
+    assert [path.name for path in (tmp_path / "serving").iterdir()] == [lost]

@@ -1,0 +1,1 @@
+"""TFLiteExporter: the classifier for phones and boards, in two sizes, each measured against the original."""

@@ -1,0 +1,117 @@
+"""Executor of TFLiteExporter."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx import types
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.constants import TEST_SPLIT, TRAIN_SPLIT
+from components.model.image_pipeline import ImagePipeline
+from components.model.input_pipeline import read_serialized
+from components.model.serving import RAW_EXAMPLES_SIGNATURE, image_size_of
+from components.progress import report_progress
+from components.tflite_exporter import artifacts, conversion, measurement
+from components.tflite_exporter.metadata import labels_text, with_metadata
+from components.util.examples_io import class_names_of
+
+logger = logging.getLogger(__name__)
+
+_PROGRESS_INTERVAL = 20
+
+
+class Executor(base_executor.BaseExecutor):
+    """Converts, measures and writes; a model that is not blessed is left alone."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        output = artifact_utils.get_single_instance(output_dict["tflite_model"])
+        blessed = all(model_utils.is_model_blessed(blessing) for blessing in input_dict.get("model_blessing") or [])
+        output.set_int_custom_property(artifacts.EXPORTED_PROPERTY, int(blessed))
+        if not blessed:
+            logger.info("The model is not blessed: it is not converted to TFLite")
+            return
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        class_names = class_names_of(examples)
+        files = {
+            split: [io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))]
+            for split in (TRAIN_SPLIT, TEST_SPLIT)
+        }
+        transform_output = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
+        images = ImagePipeline(transform_output, batch_size=1)
+        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        model = tf.saved_model.load(model_path)
+
+        calibration = _Photos(images.validation_batches(files[TRAIN_SPLIT]), exec_properties["calibration_photos"])
+        frozen = conversion.freeze(model, image_size_of(transform_output))
+        converted = {
+            artifacts.FLOAT16: conversion.to_float16(frozen),
+            artifacts.INT8: conversion.to_int8(frozen, lambda: calibration.read("Calibrating int8")),
+        }
+        converted = {name: with_metadata(f"{name} classifier", converted[name], class_names) for name in converted}
+        test = _Photos(images.validation_batches(files[TEST_SPLIT]), exec_properties["test_photos"])
+        labels, original = measurement.classify_with_original(
+            model.signatures[RAW_EXAMPLES_SIGNATURE], read_serialized(files[TEST_SPLIT]).take(test.limit)
+        )
+        found = measurement.classify_with_tflite(converted, test.read("Measuring TFLite models"))
+        metrics = measurement.compare(labels, {artifacts.ORIGINAL: original, **found})
+        sizes = {artifacts.ORIGINAL: _folder_size(model_path)} | {name: len(file) for name, file in converted.items()}
+        summary = {
+            "test_photos": len(labels),
+            "calibration_photos": calibration.count,
+            **{name: {"bytes": sizes[name], **values} for name, values in metrics.items()},
+        }
+        _write(output, converted, class_names, summary)
+
+
+class _Photos:
+    """The first photos of a split, and how many there were."""
+
+    def __init__(self, batches: tf.data.Dataset, limit: int):
+        self.limit = limit
+        self.count = 0
+        self._batches = batches
+
+    def read(self, description: str) -> Iterator[np.ndarray]:
+        """Yields float32 [1, H, W, 3] in [0, 1], and reports progress."""
+        self.count = 0
+        for image, _ in self._batches.take(self.limit):
+            yield image.numpy()
+            self.count += 1
+            if self.count % _PROGRESS_INTERVAL == 0:
+                report_progress(description, self.count)
+
+
+def _folder_size(path: str) -> int:
+    files = (f"{folder}/{name}" for folder, _, names in fileio.walk(path) for name in names)
+    return sum(tf.io.gfile.stat(file).length for file in files)
+
+
+def _write(
+    output: types.Artifact, converted: dict[str, bytes], class_names: list[str], summary: dict[str, Any]
+) -> None:
+    for name, content in converted.items():
+        with fileio.open(f"{output.uri}/{artifacts.model_file(name)}", "wb") as file:
+            file.write(content)
+    io_utils.write_string_file(f"{output.uri}/{artifacts.LABELS_FILE}", labels_text(class_names))
+    io_utils.write_string_file(f"{output.uri}/{artifacts.METRICS_FILE}", json.dumps(summary, indent=2))
+    for name in (artifacts.ORIGINAL, *converted):
+        output.set_float_custom_property(f"{artifacts.ACCURACY_PROPERTY}_{name}", summary[name]["accuracy"])
+    logger.info(
+        "TFLite: float16 %.1f MB, int8 %.1f MB; accuracy on %d test photos %.4f and %.4f, original %.4f",
+        *(summary[name]["bytes"] / 1e6 for name in converted), summary["test_photos"],
+        *(summary[name]["accuracy"] for name in (*converted, artifacts.ORIGINAL)),
+    )  # fmt: skip

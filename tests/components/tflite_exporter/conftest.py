@@ -1,0 +1,84 @@
+"""A trained classifier of 3 colours with its photos and Transform graph, as artifacts."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tensorflow_transform.tf_metadata import dataset_metadata
+from tfx import types
+from tfx.types import standard_artifacts
+
+from components import constants
+from components.image_schema_gen.schema import build_schema
+from components.model.classifier import build_classifier, build_head
+from components.model.image_pipeline import ImagePipeline
+from components.model.preprocessing import preprocessing_fn
+from components.model.serving import ServingModel, export
+from components.util.examples_io import WriteExamples
+
+CLASS_NAMES = ["blue", "grün", "two\nlines"]
+_COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
+_SIZES = {"train": 30, "test": 14}
+
+
+@pytest.fixture(scope="session")
+def artifacts(
+    tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes], tiny_backbone: Path
+) -> dict[str, list[types.Artifact]]:
+    """The inputs of a TFLiteExporter."""
+    root = tmp_path_factory.mktemp("tflite_inputs")
+    found = {
+        "examples": standard_artifacts.Examples(),
+        "transform_graph": standard_artifacts.TransformGraph(),
+        "model": standard_artifacts.Model(),
+    }
+    for key, artifact in found.items():
+        artifact.uri = str(root / key)
+    found["examples"].split_names = json.dumps(list(_SIZES))
+    found["examples"].set_string_custom_property(constants.CLASS_NAMES_PROPERTY, json.dumps(CLASS_NAMES))
+    _write_photos(found["examples"].uri, encode_image)
+    _write_transform_graph(found["transform_graph"].uri)
+    _train(found, str(tiny_backbone))
+    return {key: [artifact] for key, artifact in found.items()}
+
+
+def _write_photos(uri: str, encode_image: Callable[..., bytes]) -> None:
+    with beam.Pipeline() as pipeline:
+        for split, size in _SIZES.items():
+            records = []
+            for index in range(size):
+                example = tf.train.Example()
+                photo = encode_image(_COLORS[index % 3], size=(20 + index, 40 - index), seed=index)
+                example.features.feature["image"].bytes_list.value.append(photo)
+                # One of the test photos has a wrong label.
+                example.features.feature["label"].int64_list.value.append((index + (size - index == 1)) % 3)
+                example.features.feature["id"].bytes_list.value.append(str(index).encode())
+                records.append((str(index).encode(), example.SerializeToString(deterministic=True)))
+            created = pipeline | f"Create[{split}]" >> beam.Create(records)
+            _ = created | f"Write[{split}]" >> WriteExamples(f"{uri}/Split-{split}", 1)
+
+
+def _write_transform_graph(uri: str) -> None:
+    metadata = dataset_metadata.DatasetMetadata(build_schema(CLASS_NAMES))
+    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{uri}/tmp"):
+        data = pipeline | beam.Create([{"image": [b""], "label": [0], "id": [b""]}])
+        graph = (data, metadata) | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, {"image_size": [16, 16]})
+        )
+        _ = graph | tft_beam.WriteTransformFn(uri)
+        _ = metadata | tft_beam.WriteMetadata(f"{uri}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline)
+
+
+def _train(found: dict[str, types.Artifact], backbone: str) -> None:
+    output = tft.TFTransformOutput(found["transform_graph"].uri)
+    classifier = build_classifier(backbone, (16, 16), build_head(12, len(CLASS_NAMES), hidden_units=8, seed=0))
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    classifier.compile(tf.keras.optimizers.Adam(0.05), loss)
+    train = ImagePipeline(output, batch_size=10).validation_batches([f"{found['examples'].uri}/Split-train/*"])
+    classifier.fit(train.cache(), epochs=30, verbose=0)
+    export(ServingModel(classifier, output, CLASS_NAMES, "d1"), f"{found['model'].uri}/Format-Serving")

@@ -1,0 +1,219 @@
+"""TFLiteExporter's executor on a real classifier, with TFLite's own converter and interpreter."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+from flatbuffers.table import Table
+from tensorflow.lite.python import schema_py_generated as schema
+from tfx import types
+from tfx.types import standard_artifacts
+
+from components.errors import UserError
+from components.model.image_pipeline import ImagePipeline
+from components.tflite_exporter.artifacts import TFLiteModel
+from components.tflite_exporter.component import TFLiteExporter
+from components.tflite_exporter.executor import Executor
+from components.tflite_exporter.measurement import compare
+
+_LABELS = "blue\ngrün\ntwo lines\n"
+_PRECISIONS = ["float16", "int8"]
+Inputs = dict[str, list[types.Artifact]]
+
+
+def _export(inputs: Inputs, folder: Path, **parameters: int) -> TFLiteModel:
+    output = TFLiteModel()
+    output.uri = str(folder)
+    folder.mkdir(exist_ok=True)
+    Executor().Do(inputs, {"tflite_model": [output]}, {"calibration_photos": 100, "test_photos": 200, **parameters})
+    return output
+
+
+def _blessing(folder: Path, blessed: bool) -> standard_artifacts.ModelBlessing:
+    artifact = standard_artifacts.ModelBlessing()
+    artifact.uri = str(folder)
+    folder.mkdir()
+    (folder / ("BLESSED" if blessed else "NOT_BLESSED")).touch()
+    return artifact
+
+
+@pytest.fixture(scope="module")
+def exported(artifacts: Inputs, tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    folder = tmp_path_factory.mktemp("tflite")
+    blessing = _blessing(folder / "blessing", blessed=True)
+    return _export({**artifacts, "model_blessing": [blessing]}, folder / "model")
+
+
+@pytest.fixture(scope="module")
+def test_photos(artifacts: Inputs) -> tuple[list[np.ndarray], np.ndarray]:
+    """Pixels and labels as serving sees them."""
+    images = ImagePipeline(tft.TFTransformOutput(artifacts["transform_graph"][0].uri), batch_size=1)
+    batches = list(images.validation_batches([f"{artifacts['examples'][0].uri}/Split-test/*"]))
+    return [image.numpy() for image, _ in batches], np.array([int(label[0]) for _, label in batches])
+
+
+def _classify(path: Path, photos: list[np.ndarray]) -> np.ndarray:
+    """Reads a model as an app does: input and output by their details."""
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert (source["dtype"], source["shape"].tolist()) == (np.float32, [1, 16, 16, 3])
+    assert (target["dtype"], target["shape"].tolist()) == (np.float32, [1, 3])
+    rows = []
+    for photo in photos:
+        interpreter.set_tensor(source["index"], photo)
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(target["index"])[0])
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("precision", _PRECISIONS)
+def test_metrics_are_those_of_the_file(
+    exported: TFLiteModel, artifacts: Inputs, test_photos: tuple[list[np.ndarray], np.ndarray], precision: str
+) -> None:
+    metrics = json.loads((Path(exported.uri) / "metrics.json").read_text())
+    photos, labels = test_photos
+    path = Path(exported.uri) / f"{precision}.tflite"
+    probabilities = _classify(path, photos)
+    accuracy = np.mean(probabilities.argmax(axis=1) == labels)
+    assert metrics["test_photos"] == len(labels) == 14
+    assert metrics["calibration_photos"] == 30  # all there are
+    assert metrics[precision]["accuracy"] == pytest.approx(accuracy)
+    assert metrics[precision]["bytes"] == path.stat().st_size
+    assert exported.get_float_custom_property(f"accuracy_{precision}") == pytest.approx(accuracy)
+
+    model = tf.saved_model.load(f"{artifacts['model'][0].uri}/Format-Serving")
+    files = tf.io.gfile.glob(f"{artifacts['examples'][0].uri}/Split-test/*")
+    records = tf.constant(list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()))
+    original = model.signatures["serving_tf_examples"](examples=records)["probabilities"].numpy()
+    difference = np.abs(probabilities - original).max()
+    assert metrics[precision]["max_probability_difference"] == pytest.approx(difference, abs=1e-5)
+    assert difference < (0.01 if precision == "float16" else 0.1)
+
+
+def test_the_original_is_beside_them(exported: TFLiteModel, artifacts: Inputs) -> None:
+    original = json.loads((Path(exported.uri) / "metrics.json").read_text())["original"]
+    assert original["accuracy"] == pytest.approx(13 / 14)
+    folder = Path(artifacts["model"][0].uri) / "Format-Serving"
+    assert original["bytes"] == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_int8_is_computed_in_int8(exported: TFLiteModel) -> None:
+    """Only the input's and the output's own tensors are floats."""
+    interpreter = tf.lite.Interpreter(f"{exported.uri}/int8.tflite")
+    interpreter.allocate_tensors()
+    outer = {interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]}
+    kinds = {detail["dtype"] for detail in interpreter.get_tensor_details() if detail["index"] not in outer}
+    assert kinds <= {np.int8, np.int32}
+
+
+@pytest.mark.parametrize("precision", _PRECISIONS)
+def test_labels_are_in_the_file(exported: TFLiteModel, precision: str) -> None:
+    with zipfile.ZipFile(f"{exported.uri}/{precision}.tflite") as archive:
+        assert archive.namelist() == ["labels.txt"]
+        assert archive.read("labels.txt").decode() == _LABELS
+    assert (Path(exported.uri) / "labels.txt").read_text() == _LABELS
+
+
+@pytest.mark.parametrize("precision", _PRECISIONS)
+def test_metadata_tells_how_to_feed_it(exported: TFLiteModel, precision: str) -> None:
+    """Field positions as in metadata_schema.fbs."""
+    content = (Path(exported.uri) / f"{precision}.tflite").read_bytes()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
+    buffer = bytes(model.buffers[entry.buffer].data)
+    assert buffer[4:8] == b"M001"
+    root = _Fields(buffer, flatbuffers.encode.Get(flatbuffers.packer.uoffset, buffer, 0))
+    assert root.text(0) == f"{precision} classifier"
+    (subgraph,) = root.tables(3)
+    (image,), (probability,) = subgraph.tables(2), subgraph.tables(3)
+    assert image.table(3).number(0) == 2  # ImageProperties
+    (unit,) = image.tables(4)
+    assert unit.number(0) == 1  # NormalizationOptions
+    assert [unit.table(1).floats(slot) for slot in (0, 1)] == [[0.0], [255.0]]
+    (labels,) = probability.tables(6)
+    assert (labels.text(0), labels.number(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
+
+
+class _Fields:
+    """A flatbuffer table read by position, without code generated from its schema."""
+
+    def __init__(self, buffer: bytes, position: int):
+        self._table = Table(buffer, position)
+
+    def _position(self, slot: int) -> int:
+        offset = self._table.Offset(4 + 2 * slot)
+        assert offset
+        return int(offset)
+
+    def text(self, slot: int) -> str:
+        return str(self._table.String(self._position(slot) + self._table.Pos).decode())
+
+    def number(self, slot: int) -> int:
+        return int(self._table.Get(flatbuffers.number_types.Uint8Flags, self._position(slot) + self._table.Pos))
+
+    def table(self, slot: int) -> "_Fields":
+        return _Fields(self._table.Bytes, self._table.Indirect(self._position(slot) + self._table.Pos))
+
+    def tables(self, slot: int) -> list["_Fields"]:
+        start, length = self._vector(slot)
+        return [_Fields(self._table.Bytes, self._table.Indirect(start + 4 * index)) for index in range(length)]
+
+    def floats(self, slot: int) -> list[float]:
+        start, length = self._vector(slot)
+        return [float(value) for value in np.frombuffer(self._table.Bytes, np.float32, length, start)]
+
+    def _vector(self, slot: int) -> tuple[int, int]:
+        return self._table.Vector(self._position(slot)), self._table.VectorLen(self._position(slot))
+
+
+def test_a_model_that_is_not_blessed_is_left_alone(artifacts: Inputs, tmp_path: Path) -> None:
+    blessing = _blessing(tmp_path / "blessing", blessed=False)
+    output = _export({**artifacts, "model_blessing": [blessing]}, tmp_path / "model")
+    assert not list((tmp_path / "model").iterdir())
+    assert output.get_int_custom_property("exported") == 0
+
+
+def test_fewer_test_photos_and_the_same_files_again(
+    exported: TFLiteModel, artifacts: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    again = _export(artifacts, tmp_path / "model", test_photos=5)
+    assert json.loads((Path(again.uri) / "metrics.json").read_text())["test_photos"] == 5
+    for name in ("float16.tflite", "int8.tflite", "labels.txt"):
+        assert (Path(again.uri) / name).read_bytes() == (Path(exported.uri) / name).read_bytes()
+    # The converter's C++ code writes to standard error whatever the log level is.
+    assert not capfd.readouterr().err
+
+
+def test_a_conversion_that_int8_cannot_do_is_a_user_error() -> None:
+    from components.tflite_exporter.conversion import to_int8
+
+    unsupported = tf.function(tf.math.lgamma)
+    concrete = unsupported.get_concrete_function(tf.TensorSpec([1, 2, 2, 3], tf.float32))
+    with pytest.raises(UserError, match=r"int8 TFLite .*--export-tflite"):
+        to_int8(concrete, lambda: [np.ones([1, 2, 2, 3], np.float32)])
+
+
+@pytest.mark.parametrize("parameters", [{"calibration_photos": 99}, {"test_photos": 0}])
+def test_too_few_photos_are_a_user_error(parameters: dict[str, Any]) -> None:
+    channels = {
+        "model": types.Channel(type=standard_artifacts.Model),
+        "examples": types.Channel(type=standard_artifacts.Examples),
+        "transform_graph": types.Channel(type=standard_artifacts.TransformGraph),
+    }
+    with pytest.raises(UserError, match="at least 100 and 1"):
+        TFLiteExporter(**channels, **parameters)
+    assert TFLiteExporter(**channels).exec_properties["calibration_photos"] >= 100
+
+
+def test_differences_are_the_largest_over_photos_and_classes() -> None:
+    original = np.array([[0.9, 0.1], [0.2, 0.8]])
+    metrics = compare(np.array([0, 1]), {"original": original, "int8": np.array([[0.8, 0.2], [0.7, 0.3]])})
+    assert metrics["original"] == {"accuracy": 1.0}
+    assert metrics["int8"] == {"accuracy": 0.5, "max_probability_difference": pytest.approx(0.5)}

@@ -1,0 +1,112 @@
+"""What the start of a run makes of what killed runs left, case by case."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import ml_metadata as mlmd
+import pytest
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.errors import UserError
+from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
+from pipeline.locking import exclusive
+from pipeline.metadata import sqlite_config
+from pipeline.recovery import ABANDONED_TRAINING_S, recovering
+from pipeline.scratch import scratch_folder
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> PipelineConfig:
+    return PipelineConfig("p", str(tmp_path / "output"), DataConfig(("a", "b"), "f"), BackboneConfig("b", (16, 16)))
+
+
+def execute(config: PipelineConfig, state: pb.Execution.State, store: str = "metadata.sqlite") -> tuple[int, Path]:
+    """Records an execution of the Trainer in that state, and returns its id and its output."""
+    metadata = mlmd.MetadataStore(sqlite_config(Path(config.output) / store))
+    type_id = metadata.put_execution_type(pb.ExecutionType(name="Trainer"))
+    (number,) = metadata.put_executions([pb.Execution(type_id=type_id, last_known_state=state)])
+    node = Path(config.pipeline_root) / "Trainer"
+    for folder in (f"model/{number}", f".system/executor_execution/{number}/.temp", ".system/stateful_working_dir/x"):
+        (node / folder).mkdir(parents=True)
+        (node / folder / "file").write_text("content")
+    return number, node / "model" / str(number)
+
+
+def state_of(config: PipelineConfig, number: int, store: str = "metadata.sqlite") -> int:
+    metadata = mlmd.MetadataStore(sqlite_config(Path(config.output) / store))
+    return metadata.get_executions_by_id([number])[0].last_known_state
+
+
+@pytest.mark.parametrize(
+    ("state", "afterwards", "kept"),
+    [
+        (pb.Execution.COMPLETE, pb.Execution.COMPLETE, True),
+        (pb.Execution.CACHED, pb.Execution.CACHED, True),
+        (pb.Execution.RUNNING, pb.Execution.FAILED, False),
+        (pb.Execution.NEW, pb.Execution.FAILED, False),
+        (pb.Execution.FAILED, pb.Execution.FAILED, False),
+    ],
+)
+def test_only_the_output_of_success_is_kept(config: PipelineConfig, state: int, afterwards: int, kept: bool) -> None:
+    number, output = execute(config, state)
+    with recovering(config):
+        assert state_of(config, number) == afterwards
+        assert output.exists() == kept
+        assert not (output.parents[1] / ".system").exists()
+
+
+def test_in_a_shared_store_other_outputs_are_left_alone(config: PipelineConfig) -> None:
+    config = dataclasses.replace(config, metadata=f"sqlite:{config.output}/shared.sqlite")
+    own, _ = execute(config, pb.Execution.RUNNING, "shared.sqlite")
+    elsewhere = dataclasses.replace(config, output=f"{config.output}/elsewhere")
+    metadata = mlmd.MetadataStore(sqlite_config(Path(config.output) / "shared.sqlite"))
+    type_id = metadata.get_execution_type("Trainer").id
+    (other,) = metadata.put_executions([pb.Execution(type_id=type_id, last_known_state=pb.Execution.RUNNING)])
+    (Path(elsewhere.pipeline_root) / f"Trainer/.system/executor_execution/{other}").mkdir(parents=True)
+    with recovering(config):
+        assert state_of(config, own, "shared.sqlite") == pb.Execution.FAILED
+        assert state_of(config, other, "shared.sqlite") == pb.Execution.RUNNING
+
+
+def test_an_interrupted_run_is_reported_as_failed_at_once(config: PipelineConfig) -> None:
+    with pytest.raises(KeyboardInterrupt), recovering(config):
+        number, _ = execute(config, pb.Execution.RUNNING)
+        raise KeyboardInterrupt
+    assert state_of(config, number) == pb.Execution.FAILED
+
+
+def test_half_pushes_and_forgotten_trainings_are_removed(config: PipelineConfig) -> None:
+    versions = Path(config.serving_model_dir)
+    recent, forgotten = (Path(config.training_work_root) / name for name in ("recent", "forgotten"))
+    for folder in (versions / "170" / "variables", versions / ".staging-0" / "171", recent, forgotten):
+        folder.mkdir(parents=True)
+    long_ago = time.time() - ABANDONED_TRAINING_S - 60
+    os.utime(forgotten, (long_ago, long_ago))
+    with recovering(config):
+        assert [path.name for path in versions.iterdir()] == ["170"]
+        assert list(Path(config.training_work_root).iterdir()) == [recent]
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        exclusive(str(tmp_path)),
+        pytest.raises(UserError, match=rf"another run \(process {os.getpid()}\) is using .*choose another --output"),
+        exclusive(str(tmp_path)),
+    ):
+        pass
+    with exclusive(str(tmp_path)):
+        pass
+
+
+def test_temporary_files_stay_in_the_output(tmp_path: Path) -> None:
+    import tempfile
+
+    left = tmp_path / ".tmp" / "of a killed run"
+    left.mkdir(parents=True)
+    before = tempfile.gettempdir(), os.environ.get("TMPDIR")
+    with scratch_folder(str(tmp_path)):
+        assert Path(tempfile.gettempdir()).parent == Path(os.environ["TMPDIR"]).parent == tmp_path / ".tmp"
+        assert not left.exists()
+    assert (tempfile.gettempdir(), os.environ.get("TMPDIR")) == before
