@@ -19,6 +19,7 @@ SPLITS: Final = (TRAIN_SPLIT, VALIDATION_SPLIT, TEST_SPLIT)
 # Custom properties of Examples artifacts; the JSON ones hold a list or an object as text.
 DATASET_NAME_PROPERTY: Final = "dataset_name"
 DATASET_VERSION_PROPERTY: Final = "dataset_version"
+DATASET_LICENSE_PROPERTY: Final = "dataset_license"  # only where TFDS knows it
 CLASS_NAMES_PROPERTY: Final = "class_names"  # JSON list of strings, in label order
 SPLIT_COUNTS_PROPERTY: Final = "split_counts"  # JSON {split: count}
 CLASS_COUNTS_PROPERTY: Final = "class_counts"  # JSON {split: {class name: count}}

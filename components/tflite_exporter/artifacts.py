@@ -21,7 +21,8 @@ ACCURACY_PROPERTY: Final = "accuracy"  # followed by _original, _float16, _int8
 class TFLiteModel(types.Artifact):
     """A classifier converted to TensorFlow Lite.
 
-    Input: float32 [1, H, W, 3], RGB in [0, 1]. Output: float32 [1, C], probabilities in the order of the labels.
+    Signature `serving_default`: from `image`, float32 [1, H, W, 3], RGB in [0, 1], to `probabilities`, float32 [1, C],
+    in the order of the labels.
 
     File structure, empty when the model was not blessed:
        - `{uri}/float16.tflite`: weights in float16, arithmetic in float32.

@@ -25,6 +25,7 @@ _FILE_PREFIX: Final = "data_tfrecord"
 _DATASET_PROPERTIES: Final = (
     constants.DATASET_NAME_PROPERTY,
     constants.DATASET_VERSION_PROPERTY,
+    constants.DATASET_LICENSE_PROPERTY,
     constants.CLASS_NAMES_PROPERTY,
     constants.SPLIT_COUNTS_PROPERTY,
     constants.CLASS_COUNTS_PROPERTY,

@@ -74,7 +74,8 @@ def data_license(records: RunRecords) -> str:
     example_gen = records.executions.get("TfdsExampleGen")
     if example_gen and example_gen.properties.get("photos"):
         return _OWN_PHOTOS_LICENSE
-    return _DATA_LICENSES.get(_property(records, constants.DATASET_NAME_PROPERTY), _OTHER_DATA_LICENSE)
+    dataset = _property(records, constants.DATASET_NAME_PROPERTY)
+    return _DATA_LICENSES.get(dataset) or _property(records, constants.DATASET_LICENSE_PROPERTY) or _OTHER_DATA_LICENSE
 
 
 def backbone_properties(records: RunRecords) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ def one_line_error(printed: str) -> str:
 
 @needs_mounts
 def test_full_disk(tmp_path: Path, photo_folder: Path, tiny_backbone: Path) -> None:
-    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=1100k", "tmpfs") as small:
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=800k", "tmpfs") as small:
         run = KillableRun(small / "output", photo_folder, tiny_backbone)
         status, printed = run.finish()
         assert status == 1

@@ -137,6 +137,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
         super().Do(input_dict, output_dict, _with_slices(exec_properties, self._builder))
         _describe_examples(examples, description, self._class_counts_path)
+        if known := self._builder.info.redistribution_info.license:
+            examples.set_string_custom_property(constants.DATASET_LICENSE_PROPERTY, known)
 
 
 def _source(exec_properties: dict[str, Any]) -> builders.DataSource:

@@ -102,6 +102,15 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
     assert examples.get_string_custom_property(constants.DATASET_VERSION_PROPERTY) == description.version
 
 
+def test_the_licence_is_recorded_where_tfds_knows_it(tmp_path: Path, photo_folder: Path):
+    assert not run(tmp_path, photos=str(photo_folder)).has_custom_property(constants.DATASET_LICENSE_PROPERTY)
+    (info_file,) = tmp_path.rglob("dataset_info.json")
+    info = json.loads(info_file.read_text())
+    info_file.write_text(json.dumps(info | {"redistributionInfo": {"license": "CC-BY-4.0"}}))
+    examples = run(tmp_path, photos=str(photo_folder))
+    assert examples.get_string_custom_property(constants.DATASET_LICENSE_PROPERTY) == "CC-BY-4.0"
+
+
 def test_splits_are_the_same_every_time(tmp_path: Path, photo_folder: Path):
     first = run(tmp_path / "first", photos=str(photo_folder))
     second = run(tmp_path / "second", photos=str(photo_folder))

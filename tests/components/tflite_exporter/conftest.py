@@ -19,7 +19,6 @@ from components.model.classifier import build_classifier, build_head
 from components.model.image_pipeline import ImagePipeline
 from components.model.preprocessing import preprocessing_fn
 from components.model.serving import ServingModel, export
-from components.util.examples_io import WriteExamples
 
 CLASS_NAMES = ["blue", "grün", "two\nlines"]
 _COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
@@ -48,19 +47,20 @@ def artifacts(
 
 
 def _write_photos(uri: str, encode_image: Callable[..., bytes]) -> None:
-    with beam.Pipeline() as pipeline:
-        for split, size in _SIZES.items():
-            records = []
+    for split, size in _SIZES.items():
+        path = Path(uri) / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+        path.parent.mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
             for index in range(size):
-                example = tf.train.Example()
                 photo = encode_image(_COLORS[index % 3], size=(20 + index, 40 - index), seed=index)
-                example.features.feature["image"].bytes_list.value.append(photo)
-                # One of the test photos has a wrong label.
-                example.features.feature["label"].int64_list.value.append((index + (size - index == 1)) % 3)
-                example.features.feature["id"].bytes_list.value.append(str(index).encode())
-                records.append((str(index).encode(), example.SerializeToString(deterministic=True)))
-            created = pipeline | f"Create[{split}]" >> beam.Create(records)
-            _ = created | f"Write[{split}]" >> WriteExamples(f"{uri}/Split-{split}", 1)
+                # The last photo's label is wrong.
+                label = (index + (index == size - 1)) % 3
+                values = {
+                    "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[photo])),
+                    "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+                    "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[str(index).encode()])),
+                }
+                writer.write(tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString())
 
 
 def _write_transform_graph(uri: str) -> None:
