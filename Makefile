@@ -26,10 +26,10 @@ test-kill: .venv/ready ## Kill the run inside every component, several moments e
 
 # atheris is no part of the lock: it is built for few platforms, and nothing but this target needs it.
 fuzz: .venv/ready ## Fuzz the image path, for the night (FUZZ_SECONDS=3600)
-	@$(UV) venv --quiet --clear --python $(PYTHON) build/fuzz
-	@$(UV) pip install --quiet --python build/fuzz/bin/python --only-binary :all: atheris==2.3.0
+	@$(UV) venv --quiet --clear --python $(PYTHON) build/fuzz/venv
+	@$(UV) pip install --quiet --python build/fuzz/venv/bin/python --only-binary :all: atheris==2.3.0
 	@$(PYTHON) tests/fuzz/make_corpus.py build/fuzz/corpus
-	PYTHONPATH=$(CURDIR):$(CURDIR)/.venv/lib/python3.10/site-packages build/fuzz/bin/python tests/fuzz/fuzz_images.py \
+	PYTHONPATH=$(CURDIR):$(CURDIR)/.venv/lib/python3.10/site-packages build/fuzz/venv/bin/python tests/fuzz/fuzz_images.py \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=4096 -artifact_prefix=build/fuzz/crash- build/fuzz/corpus
 
 # Strict: a package that the vulnerability service does not know, or a service that is not there, is no clean bill.
@@ -65,7 +65,8 @@ flink-jar: ## Get Flink's job server for --beam-runner flink (needs Java and Mav
 	@command -v mvn >/dev/null || { echo "error: no mvn found: install Maven (Debian: apt install maven) and try again" >&2; exit 1; }
 	@rm -rf build/flink build/flink.tmp
 	@mvn --quiet --batch-mode -Dstyle.color=never --strict-checksums -f pipeline/beam_runners/flink_job_server.xml \
-		-Dfolder="$(CURDIR)/build/flink.tmp" package
+		-Dfolder="$(CURDIR)/build/flink.tmp" package || \
+		{ echo "error: Maven could not get Flink's job server: see its messages above" >&2; exit 1; }
 	@(cd build/flink.tmp/lib && sha256sum --quiet --strict --check "$(CURDIR)/pipeline/beam_runners/flink_job_server.sha256") || \
 		{ rm -rf build/flink.tmp; echo "error: a jar of Flink's job server is not the one that was reviewed" >&2; exit 1; }
 	@mv build/flink.tmp build/flink

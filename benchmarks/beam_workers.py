@@ -37,7 +37,7 @@ def main(output: str, runners: tuple[str, ...], workers: tuple[int, ...], measur
     for runner in runners:
         for count in workers:
             results.append(_in_own_process(output, runner, count))
-            print(f"{runner}, {count} workers: {results[-1]['photos_per_second']:.1f} photos/s", flush=True)
+            print(f"{runner}, workers {count}: {results[-1]['photos_per_second']:.1f} photos/s", flush=True)
     for result in results:
         if result["features_sha256"] != results[0]["features_sha256"]:
             raise click.ClickException("the features differ between runners")
@@ -133,11 +133,11 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", label=label)
     axes.set_xticks(sorted({r["workers"] for r in results}))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.2 * max(r["photos_per_second"] for r in results))
     axes.set_xlabel("workers")
     axes.set_ylabel("photos per second")
     axes.set_title(f"Feature extraction of {results[0]['photos']:,} photos, start of workers included", fontsize=10)
-    axes.legend()
+    axes.legend(loc="lower right")
     figure.savefig(path)
 
 

@@ -88,6 +88,7 @@ class PipelineConfig:
         tuning_trials: How many sets of hyperparameters to try before the training; 0 takes them as they are.
         fine_tuning: How to train the backbone after the head; None leaves it frozen.
         blessing: Thresholds of the blessing.
+        export_tflite: Whether a blessed model is converted to TensorFlow Lite as well.
         beam_args: Beam pipeline options, passed to every Beam component.
         enable_cache: Whether TFX may answer a component from an earlier identical execution.
         max_quarantine_share: Share of unusable photos above which a run stops, in [0, 1].
@@ -105,6 +106,7 @@ class PipelineConfig:
     tuning_trials: int = 0
     fine_tuning: FineTuning | None = None
     blessing: BlessingConfig = dataclasses.field(default_factory=BlessingConfig)
+    export_tflite: bool = False
     beam_args: tuple[str, ...] = ()
     enable_cache: bool = True
     max_quarantine_share: float = 0.05

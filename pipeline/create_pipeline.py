@@ -73,6 +73,8 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         backbone=backbone.outputs["model"],
     )
     evaluation = _evaluate_and_push(config, features, training[-1].outputs["model"])
+    if config.export_tflite:
+        evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
     return tfx_pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.pipeline_root,
@@ -145,6 +147,21 @@ def _evaluate_and_push(
     )
     nodes: list[base_node.BaseNode] = [validation, test, pusher]
     return [baseline, *nodes] if baseline else nodes
+
+
+def _tflite_exporter(
+    examples: types.BaseChannel, transform_graph: types.BaseChannel, pusher: base_node.BaseNode
+) -> base_node.BaseNode:
+    """Returns the node that converts what is pushed; it comes last, so that a conversion that fails costs no push."""
+    # Imports the converter.
+    from components.tflite_exporter.component import TFLiteExporter
+
+    return TFLiteExporter(
+        model=pusher.inputs["model"],
+        examples=examples,
+        transform_graph=transform_graph,
+        model_blessing=pusher.inputs["model_blessing"],
+    )
 
 
 def _baseline(baseline: str, candidate: types.BaseChannel) -> base_node.BaseNode | None:

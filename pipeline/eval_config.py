@@ -38,8 +38,12 @@ def build_eval_config(blessing: BlessingConfig | None = None) -> tfma.EvalConfig
             tfma.MetricConfig(class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG),
         ]
     )
+    # Left out, TFMA loads the whole model once more to find the type out.
     model = tfma.ModelSpec(
-        signature_name=FEATURE_EXAMPLES_SIGNATURE, label_key=LABEL_KEY, prediction_key=_PREDICTION_KEY
+        signature_name=FEATURE_EXAMPLES_SIGNATURE,
+        label_key=LABEL_KEY,
+        prediction_key=_PREDICTION_KEY,
+        model_type=tfma.TF_GENERIC,
     )
     # An empty slicing spec is the whole split; the other one slices by true class.
     slices = [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_KEY])]

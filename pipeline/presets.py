@@ -70,6 +70,7 @@ class RunOptions:
     fine_tuning: FineTuning | None = None
     min_accuracy: float | None = None
     max_accuracy_drop: float | None = None
+    export_tflite: bool = False
     enable_cache: bool = True
     metadata: str = ""
     beam_runner: str = DIRECT
@@ -107,6 +108,7 @@ def build_config(options: RunOptions, backbone: BackboneConfig | None = None) ->
         tuning_trials=options.tuning_trials,
         fine_tuning=options.fine_tuning,
         blessing=blessing,
+        export_tflite=options.export_tflite,
         beam_args=runner_args,
         enable_cache=options.enable_cache,
         metadata=options.metadata,

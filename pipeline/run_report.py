@@ -34,6 +34,8 @@ def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSumma
     else:
         reasons = "; ".join(summary.not_blessed_reasons())
         out.print(f"Not blessed: {reasons}. Nothing was pushed.", style="yellow", markup=False)
+    for line in _tflite_lines(summary):
+        out.print(line, markup=False)
     out.print(f"Artifacts:       {config.pipeline_root}")
     out.print(f"ML Metadata:     {config.metadata_uri}")
     out.print(f"Time:            {seconds:.0f} s")
@@ -56,6 +58,19 @@ def _training_lines(summary: RunSummary) -> Iterator[str]:
         before, after = summary.fine_tuning["accuracy_before"], summary.fine_tuning["accuracy_after"]
         end = "" if summary.fine_tuning["kept"] else "; not kept: the model is the one before it"
         yield f"Fine-tuning: validation accuracy {before:.4f} before, {after:.4f} after{end}"
+
+
+def _tflite_lines(summary: RunSummary) -> Iterator[str]:
+    """Yields what became of the model on its way to TensorFlow Lite: a line per file, accuracies on the same photos."""
+    if summary.tflite:
+        original = summary.tflite["original"]["accuracy"]
+        for name in ("float16", "int8"):
+            found = summary.tflite[name]
+            yield (
+                f"TFLite {name + ':':9}accuracy {found['accuracy']:.4f} (original {original:.4f}) on "
+                f"{summary.tflite['test_photos']} test photos, {found['bytes'] / 1e6:.1f} MB: "
+                f"{summary.tflite['path']}/{name}.tflite"
+            )
 
 
 def _results_table(summary: RunSummary) -> Table:

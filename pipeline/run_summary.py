@@ -14,6 +14,7 @@ from pipeline.metadata import ArtifactRecord, ExecutionRecord, MetadataQueries
 _METRICS_FILE = "metrics.json"
 TUNER_ID = "Tuner"
 FINE_TUNING_ID = "Trainer.fine_tuning"
+TFLITE_EXPORTER_ID = "TFLiteExporter"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class RunSummary:
         pushed_path: The pushed version's folder; None when the model was not pushed.
         tuning: What a search found: `values`, `validation_accuracy` and `trials`; None without one.
         fine_tuning: `accuracy_before` and `accuracy_after` on validation, and whether it was `kept`; None without it.
+        tflite: `metrics.json` of the TFLite export (see `components.tflite_exporter.artifacts`) and its folder, `path`;
+            None without one.
     """
 
     run_id: str
@@ -41,6 +44,7 @@ class RunSummary:
     pushed_path: str | None
     tuning: dict[str, Any] | None = None
     fine_tuning: dict[str, Any] | None = None
+    tflite: dict[str, Any] | None = None
 
     def not_blessed_reasons(self) -> list[str]:
         """Returns one sentence per bound missed: which metric, which bound, what was measured."""
@@ -81,6 +85,7 @@ def summarize_run(queries: MetadataQueries, run_id: str) -> RunSummary:
         pushed_path=str(pushed.properties["pushed_destination"]) if pushed.properties.get("pushed") else None,
         tuning=_tuning(executions),
         fine_tuning=_fine_tuning(executions),
+        tflite=_tflite(executions),
     )
 
 
@@ -101,6 +106,16 @@ def _fine_tuning(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | Non
     run = Path(_output(executions, FINE_TUNING_ID, "model_run").uri)
     outcome: dict[str, Any] = json.loads((run / constants.FINE_TUNING_FILE).read_text())
     return outcome
+
+
+def _tflite(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | None:
+    if TFLITE_EXPORTER_ID not in executions:
+        return None
+    exported = _output(executions, TFLITE_EXPORTER_ID, "tflite_model")
+    if not exported.properties["exported"]:
+        return None
+    metrics: dict[str, Any] = json.loads((Path(exported.uri) / _METRICS_FILE).read_text())
+    return {"path": exported.uri, **metrics}
 
 
 def _output(executions: dict[str, ExecutionRecord], node_id: str, key: str) -> ArtifactRecord:

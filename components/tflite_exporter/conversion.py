@@ -6,6 +6,7 @@ Called by `components.tflite_exporter.executor`.
 import contextlib
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -79,9 +80,10 @@ def _convert(converter: Any, precision: str) -> bytes:
         with logged_stderr():
             return bytes(converter.convert())
     except (ConverterError, RuntimeError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        found = re.search(r"error: (.+)", str(error))
+        reason = found[1] if found else str(error).split("\n", maxsplit=1)[0]
         raise UserError(
-            f"this backbone cannot be converted to {precision} TFLite ({reason.strip()[:200]}); leave out "
+            f"this backbone cannot be converted to {precision} TFLite ({reason[:200]}); leave out "
             "--export-tflite, or choose another --backbone"
         ) from error
 

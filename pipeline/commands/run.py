@@ -80,6 +80,9 @@ def _parse_size(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option("--min-accuracy", type=float, help="Test accuracy needed for a blessing.  [default: the preset's]")
 @click.option("--max-accuracy-drop", type=float, help="Allowed drop below the latest blessed model.  [default: 0.02]")
+@click.option(
+    "--export-tflite", is_flag=True, help="Convert a blessed model to TFLite (float16 and int8), and measure both."
+)
 @click.option("--output", metavar="DIR", default="output", show_default=True, help="Everything is written below it.")
 @click.option(
     "--metadata",

@@ -1,4 +1,4 @@
-"""`local_runner.py tensorboard`: training curves of every run, side by side."""
+"""`local_runner.py tensorboard`: training curves, graph, sample predictions and features of every run, side by side."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ import click
 
 from pipeline.inspection.options import open_store
 from pipeline.inspection.store import RunStore
+from pipeline.run_summary import FINE_TUNING_ID
 
 _MODEL_RUN_TYPE = "ModelRun"
 
@@ -23,7 +24,11 @@ _MODEL_RUN_TYPE = "ModelRun"
 @click.option("--host", default="localhost", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0: any free port.")
 def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: str, port: int) -> None:
-    """Open TensorBoard on what the Trainer logged in RUN... (by default in all runs); Ctrl-C ends it."""
+    """Open TensorBoard on what the Trainer logged in RUN... (by default in all runs); Ctrl-C ends it.
+
+    Scalars: training curves. Graphs: the classifier. Images and Text: sample predictions. Projector: the features of
+    validation photos, with labels and thumbnails.
+    """
     from components.errors import UserError
 
     store = open_store(output, metadata)
@@ -47,16 +52,18 @@ def log_folders(store: RunStore, run_ids: list[str]) -> dict[str, Path]:
         run_ids: Full ids; empty means every run, and whatever is being trained now.
 
     Returns:
-        Existing folders by a name for each: the id of the run that trained, or `PIPELINE unfinished KEY`.
+        Existing folders by a name for each: the id of the run that trained, `RUN fine-tuning` for what came after, or
+        `PIPELINE unfinished KEY`.
     """
     folders: dict[str, Path] = {}
     for run_id in run_ids or store.pipeline_names:
-        for execution in store.executions(run_id).values():
+        for node_id, execution in store.executions(run_id).items():
+            name = f"{run_id} fine-tuning" if node_id == FINE_TUNING_ID else run_id
             for artifact in (a for group in execution.outputs.values() for a in group if a.type == _MODEL_RUN_TYPE):
                 folder = store.locate(artifact.uri)
                 # A run that was answered from the cache shows what the run that it took it from has shown.
                 if folder.is_dir() and folder not in folders.values():
-                    folders[run_id] = folder
+                    folders[name] = folder
     if not run_ids:
         for logs in sorted((store.output / "training").glob("*/*/logs")):
             folders[f"{logs.parent.parent.name} unfinished {logs.parent.name[:6]}"] = logs

@@ -1,7 +1,7 @@
 """Feeds mutated files to everything that reads photos nobody vouches for; `make fuzz` runs it, pytest does not.
 
 A crash of the process, an exception from `inspect`, or a photo that passes ImageValidator but not Transform's decoder
-is a finding; atheris writes the file that provokes it. Add it to `tests/reliability/test_fuzzed_images.py`.
+is a finding; atheris writes the file that provokes it. Add it to `test_photo_inspection.py`.
 """
 
 import sys

@@ -77,8 +77,13 @@ def _write_transform_graph(uri: str) -> None:
 def _train(found: dict[str, types.Artifact], backbone: str) -> None:
     output = tft.TFTransformOutput(found["transform_graph"].uri)
     classifier = build_classifier(backbone, (16, 16), build_head(12, len(CLASS_NAMES), hidden_units=8, seed=0))
-    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    classifier.compile(tf.keras.optimizers.Adam(0.05), loss)
-    train = ImagePipeline(output, batch_size=10).validation_batches([f"{found['examples'].uri}/Split-train/*"])
-    classifier.fit(train.cache(), epochs=30, verbose=0)
+    files = [f"{found['examples'].uri}/Split-train/*"]
+    ((photos, labels),) = ImagePipeline(output, batch_size=_SIZES["train"]).validation_batches(files)
+    features = classifier.get_layer("feature_extractor")(photos)
+    head, optimizer = classifier.get_layer("classification_layers"), tf.keras.optimizers.Adam(0.05)
+    for _ in range(60):
+        with tf.GradientTape() as tape:
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, head(features))
+        gradients = tape.gradient(loss, head.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, head.trainable_variables, strict=True))
     export(ServingModel(classifier, output, CLASS_NAMES, "d1"), f"{found['model'].uri}/Format-Serving")

@@ -19,6 +19,7 @@ from components.errors import UserError
 from components.model.image_pipeline import ImagePipeline
 from components.tflite_exporter.artifacts import TFLiteModel
 from components.tflite_exporter.component import TFLiteExporter
+from components.tflite_exporter.conversion import to_int8
 from components.tflite_exporter.executor import Executor
 from components.tflite_exporter.measurement import compare
 
@@ -184,12 +185,10 @@ def test_fewer_test_photos_and_the_same_files_again(
 
 
 def test_a_conversion_that_int8_cannot_do_is_a_user_error() -> None:
-    from components.tflite_exporter.conversion import to_int8
-
-    unsupported = tf.function(tf.math.lgamma)
-    concrete = unsupported.get_concrete_function(tf.TensorSpec([1, 2, 2, 3], tf.float32))
-    with pytest.raises(UserError, match=r"int8 TFLite .*--export-tflite"):
-        to_int8(concrete, lambda: [np.random.default_rng(0).uniform(1, 9, [1, 2, 2, 3]).astype(np.float32)])
+    unsupported = tf.function(tf.linalg.inv).get_concrete_function(tf.TensorSpec([1, 3, 3], tf.float32))
+    photo = np.random.default_rng(0).uniform(0, 1, [1, 3, 3]).astype(np.float32)
+    with pytest.raises(UserError, match=r"int8 TFLite \(.*MatrixInverse.*--export-tflite"):
+        to_int8(unsupported, lambda: [photo])
 
 
 @pytest.mark.parametrize("parameters", [{"calibration_photos": 99}, {"test_photos": 0}])
