@@ -85,7 +85,7 @@ def summarize_run(queries: MetadataQueries, run_id: str) -> RunSummary:
         pushed_path=str(pushed.properties["pushed_destination"]) if pushed.properties.get("pushed") else None,
         tuning=_tuning(executions),
         fine_tuning=_fine_tuning(executions),
-        tflite=_tflite(executions),
+        tflite=tflite_export(executions),
     )
 
 
@@ -108,7 +108,15 @@ def _fine_tuning(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | Non
     return outcome
 
 
-def _tflite(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | None:
+def tflite_export(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | None:
+    """Reads what the TFLite export measured.
+
+    Args:
+        executions: A run's executions by node id.
+
+    Returns:
+        See `RunSummary.tflite`; None as well when the model was not blessed, and so not converted.
+    """
     if TFLITE_EXPORTER_ID not in executions:
         return None
     exported = _output(executions, TFLITE_EXPORTER_ID, "tflite_model")

@@ -3,7 +3,7 @@
 Called by `components.tflite_exporter.executor`. The format (https://www.tensorflow.org/lite/models/convert/metadata):
 a buffer named TFLITE_METADATA holds a flatbuffer of `metadata_schema.fbs` (identifier M001), and the files that it
 names are a ZIP archive behind the model, which interpreters ignore. Written with the `flatbuffers` library that
-TensorFlow brings; the package that would do it, tflite-support, has no release for current Python versions.
+TensorFlow brings: tflite-support, made for this, is one more native package, and apps alone need it.
 """
 
 import io
@@ -44,7 +44,7 @@ def with_metadata(name: str, model: bytes, class_names: Sequence[str]) -> bytes:
         class_names: The classes in label order.
 
     Returns:
-        The model that other tools, such as MediaPipe's image classifier, use without further files.
+        The model, which TFLite Task Library's ImageClassifier uses without further files.
     """
     content = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     buffer = schema.BufferT()

@@ -48,6 +48,14 @@ def test_folders_are_named_by_run_and_include_unfinished_training(trained: Recor
     assert list(log_folders(open_store(str(trained.output), None), ["run-b"])) == ["run-b"]
 
 
+def test_fine_tuning_stands_beside_the_training_before_it(trained: RecordedRuns) -> None:
+    trained.node("run-b", "Trainer.fine_tuning", {}, {"model_run": ("ModelRun", {})})
+    folders = log_folders(open_store(str(trained.output), None), ["run-b"])
+    assert list(folders) == ["run-b", "run-b fine-tuning"]
+    assert folders["run-b"].parts[-3] == "Trainer"
+    assert folders["run-b fine-tuning"].parts[-3] == "Trainer.fine_tuning"
+
+
 def test_curves_of_every_run_are_served_until_it_is_ended(trained: RecordedRuns, unused_port: int) -> None:
     code = "import sys; from pipeline.cli import main; main(sys.argv[1:])"
     options = ["--output", str(trained.output), "--port", str(unused_port), "--host", "127.0.0.1"]
