@@ -97,7 +97,11 @@ class ServingModel(tf.Module):
     def _image_logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
         with tf.control_dependencies([_assert_image_files(image_bytes)]):
             transformed = self._preprocess({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
-        return self._classify(transformed[transformed_name(IMAGE_KEY)])
+        images = transformed[transformed_name(IMAGE_KEY)]
+        num_classes = self._class_names.shape[0]
+        # oneDNN's convolutions, as TensorFlow 2.16 calls them, give an empty batch the wrong shape.
+        is_empty = tf.equal(tf.shape(images)[0], 0)
+        return tf.cond(is_empty, lambda: tf.zeros([0, num_classes]), lambda: self._classify(images))
 
     def _describe(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))

@@ -85,3 +85,30 @@ def test_features_of_another_backbone_are_ignored(exported: Any, encode_image: C
 def test_a_file_that_is_no_image_is_refused(exported: Any) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)unknown image|unsupported|JPEG, PNG"):
         exported.signatures["serving_default"](image_bytes=tf.constant([b"<html></html>"]))
+
+
+class _ConvolutionalBackbone(tf.Module):
+    """A convolution and a depthwise one, whose oneDNN kernels mind an empty batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = tf.Variable(tf.ones([3, 3, 3, 8]) / 27)
+        self.depthwise = tf.Variable(tf.ones([3, 3, 8, 1]) / 9)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 16, 16, 3], tf.float32)])
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        maps = tf.nn.conv2d(images, self.kernel, 2, "SAME")
+        maps = tf.nn.depthwise_conv2d(maps, self.depthwise, [1, 1, 1, 1], "SAME")
+        return tf.reduce_mean(maps, axis=[1, 2])
+
+
+def test_an_empty_batch_passes_a_convolutional_backbone(tmp_path: Path, transform_graph: str) -> None:
+    tf.saved_model.save(_ConvolutionalBackbone(), str(tmp_path / "backbone"))
+    head = build_head(8, len(_CLASSES), hidden_units=4, seed=0)
+    classifier = build_classifier(str(tmp_path / "backbone"), (16, 16), head)
+    model = ServingModel(classifier, tft.TFTransformOutput(transform_graph), _CLASSES, _DIGEST)
+    export(model, str(tmp_path / "model"))
+    signature = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    outputs = signature(image_bytes=tf.constant([], tf.string))
+    assert outputs["probabilities"].shape == (0, 3)
+    assert outputs["label"].shape == outputs["score"].shape == (0,)
