@@ -5,10 +5,9 @@ Called by `pipeline.local` and by the Kubeflow runner.
 
 from tfx import types
 from tfx.components.example_validator.component import ExampleValidator
-from tfx.components.pusher.component import Pusher
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
-from tfx.dsl.components.base import base_node, executor_spec
+from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common import importer, resolver
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import pusher_pb2, transform_pb2
@@ -24,7 +23,7 @@ from components.example_gen.tfds_example_gen.component import TfdsExampleGen
 from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
-from components.pusher.executor import Executor as PusherExecutor
+from components.pusher.component import Pusher
 from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.eval_config import build_eval_config
 from pipeline.training_nodes import training_nodes
@@ -142,8 +141,6 @@ def _evaluate_and_push(
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_model_dir)
         ),
-        custom_config={"code_digest": code_digest("pusher")},
-        custom_executor_spec=executor_spec.ExecutorClassSpec(PusherExecutor),
     )
     nodes: list[base_node.BaseNode] = [validation, test, pusher]
     return [baseline, *nodes] if baseline else nodes

@@ -41,8 +41,8 @@ def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSumma
     out.print(f"Time:            {seconds:.0f} s")
 
 
-# A resolver asks ML Metadata, and the gate has no output to keep; both take no time.
-_NEVER_CACHED = {"latest_blessed_model_resolver", "AnomalyGate"}
+# It asks ML Metadata anew each time, which takes no time.
+_NEVER_CACHED = {"latest_blessed_model_resolver"}
 
 
 def _training_lines(summary: RunSummary) -> Iterator[str]:

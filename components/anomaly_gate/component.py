@@ -12,7 +12,7 @@ from components.anomaly_gate.executor import Executor
 
 
 class AnomalyGateSpec(component_spec.ComponentSpec):
-    """Inputs of AnomalyGate; it has no outputs, so it is never answered from the cache."""
+    """Inputs of AnomalyGate; it has no outputs."""
 
     PARAMETERS: dict[str, component_spec.ExecutionParameter] = {}
     INPUTS = {

@@ -1,6 +1,6 @@
 """Executor of Pusher that never shows a half-written version.
 
-Used by `pipeline.create_pipeline` as TFX Pusher's `custom_executor_spec`.
+Used by `components.pusher.component`.
 """
 
 import os
