@@ -111,7 +111,7 @@ def main(
     results_dir: Path,
 ) -> None:
     """Compares the reference recipe with this pipeline, prints a table and writes JSON."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     sizes = [int(size) for size in scaling_sizes.split(",") if size]
     model, image_size = prepare_model(backbone)
     with tempfile.TemporaryDirectory(prefix="flowers-bench-") as temporary:
