@@ -86,7 +86,7 @@ $(UV):
 .venv/ready: $(UV) requirements.txt pyproject.toml
 	@echo "Creating the environment (about 300 packages, 3 GB)"
 	@$(UV) venv --quiet --clear --no-python-downloads --python "$(or $(PYTHON310),3.10)" .venv 2>/dev/null || \
-		$(UV) venv --quiet --clear --python 3.10 .venv || \
+		$(UV) venv --quiet --clear --python 3.10 .venv 2>/dev/null || \
 		{ echo "error: no Python 3.10 found: install it (pyenv install 3.10) or set PYTHON310=/path/to/python3.10" >&2; exit 1; }
 	@$(UV) pip sync --quiet --compile-bytecode --python $(PYTHON) --require-hashes requirements.txt
 	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .

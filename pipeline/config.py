@@ -58,6 +58,22 @@ class BackboneConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ImageValidationConfig:
+    """What ImageValidator lets pass; see `components.image_validator.component`, which checks the values.
+
+    Attributes:
+        max_quarantine_share: Share of unusable photos above which a run stops, in [0, 1].
+        cross_split_duplicates: `drop_from_evaluation`, `move_to_train` or `keep`: the same picture in several splits.
+        near_duplicate_distance: Bits of a 64-bit perceptual hash in which two copies of a picture may differ, at most
+            10; 0 compares bytes, a negative number does not look for duplicates.
+    """
+
+    max_quarantine_share: float = 0.05
+    cross_split_duplicates: str = "drop_from_evaluation"
+    near_duplicate_distance: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
 class BlessingConfig:
     """What the test split has to show before a model is pushed.
 
@@ -91,7 +107,7 @@ class PipelineConfig:
         export_tflite: Whether a blessed model is converted to TensorFlow Lite as well.
         beam_args: Beam pipeline options, passed to every Beam component.
         enable_cache: Whether TFX may answer a component from an earlier identical execution.
-        max_quarantine_share: Share of unusable photos above which a run stops, in [0, 1].
+        image_validation: Which photos are left out, and when there are too many of them.
         baseline: What the change threshold compares with: `resolver` (the latest blessed model in ML Metadata),
             `none`, or the folder of a Model artifact.
         work_root: Local folder for what only a running step needs; empty keeps it in `output`.
@@ -109,7 +125,7 @@ class PipelineConfig:
     export_tflite: bool = False
     beam_args: tuple[str, ...] = ()
     enable_cache: bool = True
-    max_quarantine_share: float = 0.05
+    image_validation: ImageValidationConfig = dataclasses.field(default_factory=ImageValidationConfig)
     baseline: str = RESOLVER_BASELINE
     work_root: str = ""
     metadata: str = ""

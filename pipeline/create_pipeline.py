@@ -3,6 +3,8 @@
 Called by `pipeline.local` and by the Kubeflow runner.
 """
 
+import dataclasses
+
 from tfx import types
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -39,9 +41,7 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         A pipeline without a metadata connection; a local runner adds its own.
     """
     example_gen = _example_gen(config)
-    validator = ImageValidator(
-        examples=example_gen.outputs["examples"], max_quarantine_share=config.max_quarantine_share
-    )
+    validator = ImageValidator(examples=example_gen.outputs["examples"], **dataclasses.asdict(config.image_validation))
     examples = validator.outputs["valid_examples"]
     schema_gen = ImageSchemaGen(examples=examples)
     schema = schema_gen.outputs["schema"]

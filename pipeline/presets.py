@@ -13,7 +13,7 @@ from typing import Any
 from components.errors import UserError
 from components.model.hyperparameters import FineTuning, Hyperparameters
 from pipeline.beam_runners.options import DIRECT, beam_args
-from pipeline.config import BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
+from pipeline.config import BackboneConfig, BlessingConfig, DataConfig, ImageValidationConfig, PipelineConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +65,7 @@ class RunOptions:
     image_size: tuple[int, int] | None = None
     split_method: str = "count"
     num_photos: int = 1600
+    image_validation: ImageValidationConfig = dataclasses.field(default_factory=ImageValidationConfig)
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     tuning_trials: int = 0
     fine_tuning: FineTuning | None = None
@@ -104,6 +105,7 @@ def build_config(options: RunOptions, backbone: BackboneConfig | None = None) ->
         output=options.output,
         data=data,
         backbone=backbone or _backbone_config(options, preset),
+        image_validation=options.image_validation,
         hyperparameters=hyperparameters,
         tuning_trials=options.tuning_trials,
         fine_tuning=options.fine_tuning,

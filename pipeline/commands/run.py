@@ -1,6 +1,5 @@
 """`local_runner.py run`: the whole pipeline on this machine."""
 
-import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -11,10 +10,13 @@ import click
 from components.backbones.registry import BACKBONES
 from components.model.hyperparameters import FineTuning, Hyperparameters
 from pipeline.beam_runners.options import DIRECT, RUNNERS
+from pipeline.commands.run_options import collect_run_options
+from pipeline.config import ImageValidationConfig
 from pipeline.presets import PRESETS, RunOptions
 
 NOT_BLESSED_EXIT_STATUS = 3
 _RECIPE = Hyperparameters()
+_IMAGE_VALIDATION = ImageValidationConfig()
 _FINE_TUNING = FineTuning()
 _PRESET_HELP = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
 
@@ -40,6 +42,27 @@ def _parse_size(_context: click.Context, _parameter: click.Parameter, value: str
     default="count",
     show_default=True,
     help="count: exactly 50/25/25; hash: added photos move none of the others between splits.",
+)
+@click.option(
+    "--max-quarantine-share",
+    type=click.FloatRange(0, 1),
+    default=_IMAGE_VALIDATION.max_quarantine_share,
+    show_default=True,
+    help="Share of unusable photos above which the run stops.",
+)
+@click.option(
+    "--cross-split-duplicates",
+    type=click.Choice(["drop_from_evaluation", "move_to_train", "keep"]),
+    default=_IMAGE_VALIDATION.cross_split_duplicates,
+    show_default=True,
+    help="The same picture in several splits.",
+)
+@click.option(
+    "--near-duplicate-distance",
+    type=click.IntRange(max=10),
+    default=_IMAGE_VALIDATION.near_duplicate_distance,
+    show_default=True,
+    help="Bits in which perceptual hashes of one picture may differ; 0: equal bytes only; -1: do not look.",
 )
 @click.option(
     "--backbone",
@@ -113,16 +136,8 @@ def run(preset: str, output: str, no_cache: bool, verbose: bool, **options: Any)
     """
     from pipeline.logs import configure_logging
 
-    names = {field.name for field in dataclasses.fields(Hyperparameters)}
-    hyperparameters = {name: options.pop(name) for name in list(options) if name in names}
-    fine_tuning = {field.name: options.pop(f"fine_tune_{field.name}") for field in dataclasses.fields(FineTuning)}
-    run_options = RunOptions(
-        preset=preset,
-        output=_output_folder(output),
-        hyperparameters=hyperparameters,
-        fine_tuning=_fine_tuning(options.pop("fine_tune"), fine_tuning),
-        enable_cache=not no_cache,
-        **options,
+    run_options = collect_run_options(
+        _output_folder(output), {"preset": preset, "enable_cache": not no_cache, **options}
     )
     from pipeline.console import RunConsole
 
@@ -130,13 +145,6 @@ def run(preset: str, output: str, no_cache: bool, verbose: bool, **options: Any)
     log_file = Path(run_options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
     configure_logging(console, log_file, verbose)
     sys.exit(_run(run_options, console, log_file, verbose))
-
-
-def _fine_tuning(asked_for: bool, values: dict[str, Any]) -> FineTuning | None:
-    given = FineTuning(**values)
-    if not asked_for and given != _FINE_TUNING:
-        raise click.UsageError("--fine-tune-epochs, -learning-rate and -layers need --fine-tune")
-    return given if asked_for else None
 
 
 def _output_folder(output: str) -> str:

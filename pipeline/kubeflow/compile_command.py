@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from components.errors import UserError
-from components.model.hyperparameters import FineTuning, Hyperparameters
 from pipeline.commands.run import run as local_run
+from pipeline.commands.run_options import collect_run_options
 from pipeline.kubeflow.settings import ClusterSettings, Resources, default_resources
 
 # Meant for a run on this machine, or chosen anew below.
@@ -66,28 +66,13 @@ def compile_(package: str, image: str, pipeline_root: str, **options: Any) -> No
     )
     baseline = options.pop("baseline")
     settings = _cluster_settings(image, pipeline_root.rstrip("/"), options)
-    config = build_container_config(_run_options(pipeline_root, options), baseline, paths)
+    config = build_container_config(collect_run_options(pipeline_root, options), baseline, paths)
     if not settings.serving_model_dir:
         # TensorFlow's name for MinIO is s3://.
         root = settings.pipeline_root.replace("minio://", "s3://")
         settings = dataclasses.replace(settings, serving_model_dir=f"{root}/serving_model/{config.name}")
     compile_pipeline(config, settings, Path(package))
     click.echo(f"Wrote {package}: pipeline {config.name}, {settings.image}, root {settings.pipeline_root}")
-
-
-def _run_options(pipeline_root: str, options: dict[str, Any]) -> Any:
-    from pipeline.presets import RunOptions
-
-    names = {field.name for field in dataclasses.fields(Hyperparameters)}
-    hyperparameters = {name: options.pop(name) for name in list(options) if name in names}
-    fine_tuning = {field.name: options.pop(f"fine_tune_{field.name}") for field in dataclasses.fields(FineTuning)}
-    fine_tune = options.pop("fine_tune")
-    return RunOptions(
-        output=pipeline_root,
-        hyperparameters=hyperparameters,
-        fine_tuning=FineTuning(**fine_tuning) if fine_tune else None,
-        **options,
-    )
 
 
 def _cluster_settings(image: str, pipeline_root: str, options: dict[str, Any]) -> ClusterSettings:
