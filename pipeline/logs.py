@@ -61,7 +61,6 @@ def _quiet_absl() -> None:
     # absl installs a handler of its own on the root logger, which would print every record a second time.
     import absl.logging
 
-    logging.getLogger().removeHandler(absl.logging.get_absl_handler())
     absl.logging.get_absl_handler().setLevel(logging.FATAL)
     absl.logging.set_verbosity(absl.logging.INFO)
     logging.getLogger().removeHandler(absl.logging.get_absl_handler())
