@@ -10,6 +10,7 @@ from components.evaluator.metrics import ACCURACY, CONFUSION_MATRIX, LOSS
 from components.model.serving import FEATURE_EXAMPLES_SIGNATURE
 from pipeline.config import BlessingConfig
 
+_METRICS_MODULE = "components.evaluator.classification_metrics"
 _PREDICTION_KEY = "probabilities"
 # At threshold 0 the most probable class always counts as the prediction.
 _CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
@@ -27,13 +28,13 @@ def build_eval_config(blessing: BlessingConfig | None = None) -> tfma.EvalConfig
     Returns:
         A config for models that take feature examples and return `probabilities` [N, C].
     """
-    accuracy = tfma.MetricConfig(class_name="SparseCategoricalAccuracy", config=f'"name": "{ACCURACY}"')
+    accuracy = _classification_metric("Accuracy", ACCURACY)
     if blessing:
         accuracy.per_slice_thresholds.append(_overall_threshold(blessing))
     overall = tfma.MetricsSpec(
         metrics=[
             accuracy,
-            tfma.MetricConfig(class_name="SparseCategoricalCrossentropy", config=f'"name": "{LOSS}"'),
+            _classification_metric("CrossEntropy", LOSS),
             tfma.MetricConfig(class_name="ExampleCount"),
             tfma.MetricConfig(class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG),
         ]
@@ -48,6 +49,10 @@ def build_eval_config(blessing: BlessingConfig | None = None) -> tfma.EvalConfig
     # An empty slicing spec is the whole split; the other one slices by true class.
     slices = [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_KEY])]
     return tfma.EvalConfig(model_specs=[model], metrics_specs=[overall], slicing_specs=slices)
+
+
+def _classification_metric(class_name: str, name: str) -> tfma.MetricConfig:
+    return tfma.MetricConfig(class_name=class_name, module=_METRICS_MODULE, config=f'"name": "{name}"')
 
 
 def _overall_threshold(blessing: BlessingConfig) -> tfma.PerSliceMetricThreshold:

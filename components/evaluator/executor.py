@@ -4,15 +4,15 @@ import dataclasses
 import json
 from typing import Any
 
-import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx import types
 from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
+from tfx.types.standard_component_specs import MODULE_PATH_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from components.evaluator import metrics, predictions
+from components.evaluator import extraction, metrics, models, predictions
 from components.model.input_pipeline import read_serialized
 from components.util.examples_io import class_names_of
 
@@ -35,7 +35,7 @@ class Executor(evaluator_executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        super().Do(input_dict, output_dict, exec_properties)
+        super().Do(input_dict, output_dict, {**exec_properties, MODULE_PATH_KEY: extraction.__name__})
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
         model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
@@ -47,7 +47,7 @@ class Executor(evaluator_executor.Executor):
         signature_name = eval_config.model_specs[0].signature_name
         pattern = io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))
         dataset = read_serialized([pattern])
-        model = tf.saved_model.load(model_path)
+        model = models.load_model(model_path)
         sample = dataset.take(predictions.SAMPLE_SIZE).as_numpy_iterator()
         summary["serving_difference"] = predictions.serving_difference(model, signature_name, sample)
         with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
