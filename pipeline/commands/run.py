@@ -185,18 +185,20 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
 
 def _run_alone(options: RunOptions, console: Any) -> int:
     from pipeline.beam_runners.options import prepare
+    from pipeline.imports import uncollected_imports
     from pipeline.presets import build_config
 
-    # Before TFX is imported, which takes long: wrong input is told at once.
-    config = build_config(options)
-    prepare(config.beam_args, config.output)
-    console.configured(config)
-    import psutil
+    with uncollected_imports():
+        # Before TFX is imported, which takes long: wrong input is told at once.
+        config = build_config(options)
+        prepare(config.beam_args, config.output)
+        console.configured(config)
+        import psutil
 
-    from pipeline import local
-    from pipeline.recovery import recovering
-    from pipeline.report.write import write_report_after_run
-    from pipeline.run_report import print_outcome
+        from pipeline import local
+        from pipeline.recovery import recovering
+        from pipeline.report.write import write_report_after_run
+        from pipeline.run_report import print_outcome
 
     with recovering(config):
         run_id = local.run(config, console)
