@@ -63,8 +63,7 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
         graph_def = frozen.graph.as_graph_def()
         folded = fold_batch_normalization(graph_def)
-        wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph_def, name=""), [])
-        optimized: ForwardPass = wrapped.prune(frozen.inputs[0].name, frozen.outputs[0].name)
+        optimized = _as_function(graph_def, frozen)
         difference = _largest_difference(forward, optimized, image_size)
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         logger.debug("The backbone's graph is used as it is: %s", error)
@@ -74,6 +73,18 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         return forward_pass
     logger.debug("Folded %d batch normalisations of the backbone (difference %.2g)", folded, difference)
     return optimized
+
+
+def _as_function(graph_def: tf.compat.v1.GraphDef, frozen: Any) -> ForwardPass:
+    """Makes a function of a graph whose input and output are those of the frozen one."""
+    images, features = frozen.inputs[0], frozen.outputs[0].name
+
+    def forward(values: tf.Tensor) -> tf.Tensor:
+        return tf.graph_util.import_graph_def(graph_def, {images.name: values}, [features], name="")[0]
+
+    signature = [tf.TensorSpec(images.shape, images.dtype)]
+    function: ForwardPass = tf.function(forward, signature, autograph=False).get_concrete_function()
+    return function
 
 
 def _largest_difference(original: ForwardPass, other: ForwardPass, image_size: tuple[int, int]) -> float:

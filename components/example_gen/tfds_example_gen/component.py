@@ -97,7 +97,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             seed=seed,
             split_fractions=json.dumps(list(split_fractions)),
             split_method=split_method,
-            code_digest=code_digest("example_gen"),
+            code_digest=code_digest("example_gen", "util"),
             examples=types.Channel(type=standard_artifacts.Examples),
         )
         # QueryBasedExampleGen's own constructor knows no parameters but its spec's.

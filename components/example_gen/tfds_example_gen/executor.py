@@ -12,7 +12,8 @@ import apache_beam as beam
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tfx import types
-from tfx.components.example_gen import base_example_gen_executor
+from tfx.components.example_gen import base_example_gen_executor, write_split
+from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
@@ -23,6 +24,8 @@ from components.errors import UserError
 from components.example_gen import builders
 from components.example_gen.preparation import prepare_dataset
 from components.example_gen.splits import split_slices
+from components.example_gen.tfds_example_gen.class_counts import WriteClassCounts
+from components.util import examples_io
 
 logger = logging.getLogger(__name__)
 
@@ -80,41 +83,18 @@ class TfdsToExamples(beam.PTransform):
         )
 
 
-@beam.ptransform_fn
-def WriteClassCounts(splits: dict[str, beam.PCollection], path: str) -> beam.PCollection:
-    """Counts the labels of every split and writes one line of JSON: [[split, label, count], ...]."""
-    labels = [
-        examples | f"GetLabel[{split}]" >> beam.Map(_split_and_label, split) for split, examples in splits.items()
-    ]
-    return (
-        labels
-        | "FlattenSplits" >> beam.Flatten()
-        | "CountLabels" >> beam.combiners.Count.PerElement()
-        | "GatherCounts" >> beam.combiners.ToList()
-        | "ToJson" >> beam.Map(lambda counts: json.dumps(sorted([*key, count] for key, count in counts)))
-        | "WriteCounts" >> beam.io.WriteToText(path, shard_name_template="", num_shards=1)
-    )
-
-
-def _split_and_label(example: tf.train.Example, split: str) -> tuple[str, int]:
-    return split, example.features.feature[constants.LABEL_KEY].int64_list.value[0]
+def _with_id(example: tf.train.Example) -> examples_io.KeyedExample:
+    example_id = example.features.feature[constants.ID_KEY].bytes_list.value[0]
+    return example_id, example.SerializeToString(deterministic=True)
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Prepares the dataset, then lets the base class split and write its examples."""
+    """Prepares the dataset, lets the base class split its examples, and writes them."""
 
     _builder: tfds.core.DatasetBuilder
-    _class_counts_path: str
 
     def GetInputSourceToExamplePTransform(self) -> Any:
         return functools.partial(TfdsToExamples, self._builder)
-
-    def GenerateExamplesByBeam(
-        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
-    ) -> dict[str, beam.PCollection]:
-        splits = super().GenerateExamplesByBeam(pipeline, exec_properties)
-        splits | "WriteClassCounts" >> WriteClassCounts(self._class_counts_path)
-        return splits
 
     def Do(
         self,
@@ -134,11 +114,31 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             raise UserError("the photos or the dataset have changed since the run began: please run again")
         self._builder = prepare_dataset(builder)
         description = builders.describe_builder(builder)
-        self._class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
-        super().Do(input_dict, output_dict, _with_slices(exec_properties, self._builder))
-        _describe_examples(examples, description, self._class_counts_path)
+        examples.split_names = artifact_utils.encode_split_names(constants.SPLITS)
+        class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
+        self._write(examples, class_counts_path, exec_properties)
+        _describe_examples(examples, description, class_counts_path)
         if known := self._builder.info.redistribution_info.license:
             examples.set_string_custom_property(constants.DATASET_LICENSE_PROPERTY, known)
+
+    def _write(self, examples: types.Artifact, class_counts_path: str, exec_properties: dict[str, Any]) -> None:
+        """Writes every split with this project's sink: TFX's own compresses photos and reshuffles at random."""
+        fractions = dict(zip(constants.SPLITS, json.loads(exec_properties["split_fractions"]), strict=True))
+        total = self._builder.info.splits.total_num_examples
+        with self._make_beam_pipeline() as pipeline:
+            splits = self.GenerateExamplesByBeam(pipeline, _with_slices(exec_properties, self._builder))
+            for split, photos in splits.items():
+                num_shards = examples_io.shards_for(int(total * fractions[split]))
+                uri = artifact_utils.get_split_uri([examples], split)
+                _ = (
+                    photos
+                    | f"KeyById[{split}]" >> beam.Map(_with_id)
+                    | f"WriteSplit[{split}]" >> examples_io.WriteExamples(uri, num_shards)
+                )
+            splits | "WriteClassCounts" >> WriteClassCounts(class_counts_path)
+        examples_utils.set_payload_format(examples, exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY])
+        file_format = write_split.to_file_format_str(exec_properties[standard_component_specs.OUTPUT_FILE_FORMAT_KEY])
+        examples_utils.set_file_format(examples, file_format)
 
 
 def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
