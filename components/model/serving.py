@@ -94,6 +94,8 @@ class ServingModel(tf.Module):
         logits = tf.cond(same_backbone, logits_from_features, lambda: self._image_logits(parsed[IMAGE_KEY]))
         return self._describe(logits)
 
+    # A function of its own, so that the backbone is traced, saved and loaded once and not once per signature.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def _image_logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
         with tf.control_dependencies([_assert_image_files(image_bytes)]):
             transformed = self._preprocess({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
