@@ -61,6 +61,15 @@ def succeeded(node: str) -> Moment:
     return logged(rf"\[{re.escape(node)}\] Resolved inputs.*?Execution \d+ succeeded")
 
 
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yields the values of nested dicts and lists with the paths to them."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{path}/{key}", item)
+    else:
+        yield path, value
+
+
 @dataclasses.dataclass
 class StartedRun:
     """A process, and a way to read its log."""
@@ -147,7 +156,11 @@ class KillableRun:
         return {artifact.uri for artifact in mlmd.MetadataStore(sqlite_config(self.store)).get_artifacts()}
 
     def results(self) -> dict[str, object]:
-        """Returns what the latest run measured: the training history, and the metrics of both evaluations."""
+        """Returns what the latest run measured, a value per path: the training history and both evaluations' metrics.
+
+        Beam makes its batches by how long they take, and the last bits of a product depend on the batch: to be
+        compared with a tolerance.
+        """
         queries = self._queries()
         executions = queries.run_executions(list(queries.pipeline_names())[-1])
         files = {
@@ -155,10 +168,11 @@ class KillableRun:
             "validation": ("Evaluator.validation", "evaluation", "metrics.json"),
             "test": ("Evaluator.test", "evaluation", "metrics.json"),
         }
-        return {
+        contents = {
             name: json.loads((Path(executions[node].output(key).uri) / file).read_text())
             for name, (node, key, file) in files.items()
         }
+        return dict(_leaves("", contents))
 
     def versions(self) -> list[Path]:
         """Returns the folders that TF Serving would take for a version."""
