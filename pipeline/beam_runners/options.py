@@ -19,6 +19,9 @@ _NO_PACKAGE: Final = "--sdk_container_image=none"
 # `pip freeze` of this environment would be staged for each job; environments without pip say so on the terminal.
 _NO_FREEZE: Final = "--experiments=disable_logging_submission_environment"
 _FLINK_RUNNER: Final = "pipeline.beam_runners.flink_runner.FlinkRunner"
+# What Beam's DirectRunner comes down to: by that name Beam first looks on GitHub for Prism, a runner in Go, for every
+# pipeline, and runs on that instead where it can be had.
+_IN_PROCESS: Final = "--runner=FnApiRunner"
 _DATAFLOW: Final = "--runner=DataflowRunner"
 _MULTI_PROCESSING: Final = "--direct_running_mode=multi_processing"
 _DATAFLOW_NEEDS: Final = ("project", "region", "temp_location", "sdk_container_image")
@@ -96,12 +99,12 @@ def _direct(workers: int, given: Mapping[str, str]) -> list[str]:
     if workers > 1 and "direct_running_mode" not in given:
         raise UserError(f"--beam-runner direct has one worker, not {workers}: use --beam-runner multi_processing")
     scale = [f"--direct_num_workers={workers}"] if workers > 1 else []
-    return [*scale, _NO_PACKAGE] if given else []
+    return [_IN_PROCESS, *scale, _NO_PACKAGE]
 
 
 def _multi_processing(workers: int, _: Mapping[str, str]) -> list[str]:
     return [
-        "--runner=DirectRunner",
+        _IN_PROCESS,
         _MULTI_PROCESSING,
         f"--direct_num_workers={workers or _cpus()}",
         _NO_PACKAGE,

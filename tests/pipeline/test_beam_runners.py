@@ -54,8 +54,9 @@ def flink_rest() -> Iterator[str]:
         server.shutdown()
 
 
-def test_direct_needs_no_options() -> None:
-    assert beam_args("direct") == beam_args("DirectRunner", workers=1) == ()
+def test_direct_names_the_runner_that_asks_for_no_other() -> None:
+    args = ("--runner=FnApiRunner", "--sdk_container_image=none")
+    assert beam_args("direct") == beam_args("DirectRunner", workers=1) == args
 
 
 def test_multi_processing_starts_the_workers_asked_for() -> None:
