@@ -4,20 +4,25 @@ Called by `pipeline.cli` and by the end-to-end tests.
 """
 
 import datetime
+import functools
+import itertools
+import threading
 import time
 from typing import Protocol
 
 from tfx.orchestration import metadata
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.orchestration.portable import runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.config import PipelineConfig
 from pipeline.create_pipeline import create_pipeline
+from pipeline.executor_process import ExecutorProcess
 from pipeline.metadata import MetadataQueries
 from pipeline.metadata_uri import ConnectionConfig, connect, connection_config
 from pipeline.run_summary import RunSummary, summarize_run
+from pipeline.side_by_side import BackgroundNode, SharingLauncher
 
 _RUN_ID_PARAMETER = "pipeline-run-id"
 
@@ -33,60 +38,86 @@ class RunObserver(Protocol):
 
 
 class LocalDagRunner(tfx_runner.IrBasedRunner):
-    """TFX's LocalDagRunner with an observer.
+    """TFX's LocalDagRunner with an observer, and with independent components side by side.
 
-    TFX's own runner reports through log lines only, and gives no place between two components.
+    TFX's own runner reports through log lines only, gives no place between two components, and has one run at a time.
     """
 
-    def __init__(self, observer: RunObserver, connection: ConnectionConfig):
+    def __init__(self, observer: RunObserver, connection: ConnectionConfig, process: ExecutorProcess | None = None):
         """Constructs a runner.
 
         Args:
             observer: Told of every node's start and end.
             connection: Of ML Metadata. It may hold a password, so it is no part of the compiled pipeline.
+            process: Runs components beside this process; None runs one at a time.
         """
         self._observer = observer
         self._connection = connection
+        self._process = process
+        self._lock = threading.Lock()
         self.run_id = datetime.datetime.now().isoformat()
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
         """Runs a compiled pipeline's nodes in topological order.
+
+        A node that the next one does not depend on runs in the other process, if that one is idle.
 
         Args:
             pipeline: The compiled pipeline.
             run_options: Not supported.
 
         Raises:
-            Exception: Whatever a component's executor raised; what earlier nodes produced stays published.
+            Exception: Whatever a component's executor raised; what other nodes produced stays published.
         """
         if run_options:
             raise NotImplementedError("partial runs are not supported")
         runtime_parameter_utils.substitute_runtime_parameter(pipeline, {_RUN_ID_PARAMETER: self.run_id})
+        nodes = [node.pipeline_node for node in pipeline.nodes]
+        with BackgroundNode(self._process) as background:
+            for position, (node, following) in enumerate(itertools.zip_longest(nodes, nodes[1:]), start=1):
+                background.wait_for(node.upstream_nodes)
+                node_id = node.node_info.id
+                if following and node_id not in following.upstream_nodes and background.is_free():
+                    launch = functools.partial(self._launch, pipeline, node, position, in_process=True)
+                    background.start(node_id, launch)
+                else:
+                    self._launch(pipeline, node, position, in_process=False)
+
+    def _launch(
+        self,
+        pipeline: pipeline_pb2.Pipeline,
+        node: pipeline_pb2.PipelineNode,
+        position: int,
+        in_process: bool,
+    ) -> None:
+        node_id = node.node_info.id
+        self._observer.node_started(node_id, position, len(pipeline.nodes))
+        started = time.monotonic()
         deployment = runner_utils.extract_local_deployment_config(pipeline)
         connection = metadata.Metadata(self._connection)
-        for position, node in enumerate(pipeline.nodes, start=1):
-            node_id = node.pipeline_node.node_info.id
-            self._observer.node_started(node_id, position, len(pipeline.nodes))
-            started = time.monotonic()
-            info = launcher.Launcher(
-                pipeline_node=node.pipeline_node,
-                mlmd_connection=connection,
-                pipeline_info=pipeline.pipeline_info,
-                pipeline_runtime_spec=pipeline.runtime_spec,
-                executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
-                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
-            ).launch()
-            with connection as handle:
-                cached = info is not None and MetadataQueries(handle.store).is_cached(info.execution_id)
-            self._observer.node_finished(node_id, time.monotonic() - started, cached)
+        info = SharingLauncher(
+            self._lock,
+            self._process,
+            in_process,
+            pipeline_node=node,
+            mlmd_connection=connection,
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+        ).launch()
+        with self._lock, connection as handle:
+            cached = info is not None and MetadataQueries(handle.store).is_cached(info.execution_id)
+        self._observer.node_finished(node_id, time.monotonic() - started, cached)
 
 
-def run(config: PipelineConfig, observer: RunObserver) -> str:
+def run(config: PipelineConfig, observer: RunObserver, process: ExecutorProcess | None = None) -> str:
     """Runs the pipeline to its end.
 
     Args:
         config: The whole configuration; its output is a local folder.
-        observer: Told of every node's start and end.
+        observer: Told of every node's start and end, the end in the thread that ran it.
+        process: Runs components beside this process; None runs one at a time.
 
     Returns:
         The run's id in ML Metadata.
@@ -95,7 +126,7 @@ def run(config: PipelineConfig, observer: RunObserver) -> str:
         Exception: Whatever a component's executor raised.
     """
     pipeline: tfx_pipeline.Pipeline = create_pipeline(config)
-    runner = LocalDagRunner(observer, connection_config(config.metadata_uri))
+    runner = LocalDagRunner(observer, connection_config(config.metadata_uri), process)
     runner.run(pipeline)
     return runner.run_id
 

@@ -1,6 +1,6 @@
 """Who may write to the terminal: this project's loggers, and third parties only on request.
 
-Called by `pipeline.cli` before anything imports TensorFlow.
+Called by `pipeline.cli` and `pipeline.executor_process` before anything imports TensorFlow.
 """
 
 import logging
@@ -47,6 +47,19 @@ def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool)
         logging.getLogger(name).addHandler(own_handler)
     _quiet_absl()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0" if verbose else "3"
+
+
+def send_records(handler: logging.Handler) -> None:
+    """Routes all log records of a process to another one, which has its own routes for them.
+
+    Args:
+        handler: What sends a record.
+    """
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    warnings.filterwarnings("ignore")
+    _quiet_absl()
 
 
 def _open(log_file: Path) -> logging.FileHandler:

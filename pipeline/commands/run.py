@@ -184,7 +184,7 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
 
 
 def _run_alone(options: RunOptions, console: Any) -> int:
-    from pipeline.beam_runners.options import prepare
+    from pipeline.beam_runners.options import has_no_workers, prepare
     from pipeline.imports import uncollected_imports
     from pipeline.presets import build_config
 
@@ -196,12 +196,13 @@ def _run_alone(options: RunOptions, console: Any) -> int:
         import psutil
 
         from pipeline import local
+        from pipeline.executor_process import executor_process
         from pipeline.recovery import recovering
         from pipeline.report.write import write_report_after_run
         from pipeline.run_report import print_outcome
 
-    with recovering(config):
-        run_id = local.run(config, console)
+    with executor_process(enabled=has_no_workers(config.beam_args)) as process, recovering(config):
+        run_id = local.run(config, console, process)
     summary = local.summarize(config, run_id)
     print_outcome(console, config, summary, time.time() - psutil.Process().create_time())
     console.console.print(f"Report:          {write_report_after_run(config, run_id)}", markup=False)
