@@ -50,8 +50,8 @@ class Outcome:
         measurement: Wall time, CPU time and memory.
         passes_per_photo: Photos that went through the backbone, per photo of the set.
         test_accuracy: In [0, 1].
-        component_seconds: Wall time per component of the pipeline, some of which ran side by side; "start-up and report" is
-            before the first and after the last.
+        component_seconds: Wall time per component of the pipeline, some of which ran side by side; "start-up and
+            report" is what came before the first and after the last.
         cached: Components answered from the cache.
     """
 
