@@ -12,8 +12,10 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import MODULE_PATH_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from components.evaluator import extraction, metrics, models, predictions
+from components.evaluator import extraction, metrics, predictions
+from components.evaluator.feature_classifier import load_classifier, load_model
 from components.model.input_pipeline import read_serialized
+from components.model.serving import SERVING_SIGNATURE
 from components.util.examples_io import class_names_of
 
 METRICS_FILE = "metrics.json"
@@ -44,14 +46,14 @@ class Executor(evaluator_executor.Executor):
         proto_utils.json_to_proto(exec_properties["eval_config"], eval_config)
 
         summary = _summarize(evaluation.uri, class_names_of(examples), split, bool(input_dict.get("baseline_model")))
-        signature_name = eval_config.model_specs[0].signature_name
+        classify = load_classifier(model_path, eval_config.model_specs[0].signature_name)
         pattern = io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))
         dataset = read_serialized([pattern])
-        model = models.load_model(model_path)
+        serve = load_model(model_path).signatures[SERVING_SIGNATURE]
         sample = dataset.take(predictions.SAMPLE_SIZE).as_numpy_iterator()
-        summary["serving_difference"] = predictions.serving_difference(model, signature_name, sample)
+        summary["serving_difference"] = predictions.serving_difference(classify, serve, sample)
         with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
-            for prediction in predictions.predict(model.signatures[signature_name], dataset):
+            for prediction in predictions.predict(classify, dataset):
                 file.write(json.dumps(prediction) + "\n")
         io_utils.write_string_file(f"{evaluation.uri}/{METRICS_FILE}", json.dumps(summary, indent=2))
         evaluation.set_string_custom_property("split", split)

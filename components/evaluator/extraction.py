@@ -1,44 +1,22 @@
-"""How TFMA gets at models and predictions: every model is loaded once, and only what is measured is run.
+"""How TFMA gets from examples to predictions.
 
-A user module to TFX's Evaluator executor, which calls the two functions by their names; `components.evaluator.executor`
+A user module to TFX's Evaluator executor, which calls `custom_extractors` by its name; `components.evaluator.executor`
 names the module to it. TFX imports it anew every time, so it keeps no state.
 """
 
-import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import apache_beam as beam
 import tensorflow_model_analysis as tfma
 
-from components.evaluator.models import load_model
-
-
-def custom_eval_shared_model(
-    eval_saved_model_path: str, model_name: str, eval_config: tfma.EvalConfig, **_: Any
-) -> tfma.types.EvalSharedModel:
-    """Describes a model to TFMA as its `default_eval_shared_model` does, with `load_model` as what loads it.
-
-    Args:
-        eval_saved_model_path: The SavedModel's folder.
-        model_name: The model's name in `eval_config`.
-        eval_config: What is evaluated.
-        **_: What else TFX passes for older kinds of models.
-
-    Returns:
-        The model for TFMA's extractors; nothing is loaded yet.
-    """
-    shared_model = tfma.default_eval_shared_model(
-        eval_saved_model_path=eval_saved_model_path, model_name=model_name, eval_config=eval_config
-    )
-    loader = tfma.types.ModelLoader(
-        construct_fn=functools.partial(load_model, eval_saved_model_path), tags=shared_model.model_loader.tags
-    )
-    return shared_model._replace(model_loader=loader)
+from components.evaluator.feature_classifier import FeatureClassifier, load_classifier
 
 
 def custom_extractors(
     eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
-    """Returns TFMA's default extractors, without the one that looks for preprocessing functions in the model.
+    """Returns TFMA's default extractors, but that predictions come from a `FeatureClassifier`.
 
     Args:
         eval_shared_model: One model, or candidate and baseline.
@@ -49,11 +27,36 @@ def custom_extractors(
         Extractors for features, labels, weights, predictions and slice keys.
     """
     representations = tensor_adapter_config.tensor_representations if tensor_adapter_config else None
+    models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
+    spec = eval_config.model_specs[0]
+    predict = _PredictDoFn(
+        {model.model_name: model.model_path for model in models}, spec.signature_name, spec.prediction_key
+    )
     return [
         tfma.extractors.FeaturesExtractor(eval_config=eval_config, tensor_representations=representations),
         tfma.extractors.LabelsExtractor(eval_config=eval_config),
         tfma.extractors.ExampleWeightsExtractor(eval_config=eval_config),
-        tfma.extractors.PredictionsExtractor(eval_config=eval_config, eval_shared_model=eval_shared_model),
+        tfma.extractors.Extractor(stage_name="ExtractPredictions", ptransform=beam.ParDo(predict)),
         tfma.extractors.UnbatchExtractor(),
         tfma.extractors.SliceKeyExtractor(eval_config=eval_config, materialize=False),
     ]
+
+
+class _PredictDoFn(beam.DoFn):
+    """Adds predictions to batches of extracts, by model name if there are several models."""
+
+    def __init__(self, paths: Mapping[str, str], signature_name: str, prediction_key: str):
+        self._paths = dict(paths)
+        self._signature_name = signature_name
+        self._prediction_key = prediction_key
+
+    def setup(self) -> None:
+        self._classifiers: dict[str, FeatureClassifier] = {
+            name: load_classifier(path, self._signature_name) for name, path in self._paths.items()
+        }
+
+    def process(self, extracts: tfma.types.Extracts) -> Iterator[tfma.types.Extracts]:
+        examples = extracts[tfma.INPUT_KEY].flatten()
+        predictions = {name: {self._prediction_key: classify(examples)} for name, classify in self._classifiers.items()}
+        (first, *others) = predictions.values()
+        yield {**extracts, tfma.PREDICTIONS_KEY: predictions if others else first}

@@ -3,7 +3,7 @@
 Called by Evaluator's executor.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from components import constants
 from components.errors import UserError
-from components.model.serving import SERVING_SIGNATURE
 
 # Float32 through the same graph: features rounded once on disk, sums in another order.
 TOLERANCE = 1e-4
@@ -19,11 +18,11 @@ SAMPLE_SIZE = 32
 _BATCH_SIZE = 256
 
 
-def predict(signature: Callable[..., dict[str, tf.Tensor]], examples: tf.data.Dataset) -> Iterator[dict[str, Any]]:
+def predict(classify: Callable[[Sequence[bytes]], np.ndarray], examples: tf.data.Dataset) -> Iterator[dict[str, Any]]:
     """Classifies serialized examples.
 
     Args:
-        signature: A signature of the exported model that takes `examples`, string [N].
+        classify: From N serialized examples to probabilities [N, C].
         examples: Serialized tf.Examples with `id` and `label`.
 
     Yields:
@@ -35,7 +34,7 @@ def predict(signature: Callable[..., dict[str, tf.Tensor]], examples: tf.data.Da
     }
     for batch in examples.batch(_BATCH_SIZE):
         parsed = tf.io.parse_example(batch, spec)
-        probabilities = signature(examples=batch)["probabilities"].numpy()
+        probabilities = classify(batch.numpy())
         ids, labels = parsed[constants.ID_KEY].numpy(), parsed[constants.LABEL_KEY].numpy()
         for example_id, label, row in zip(ids, labels, probabilities, strict=True):
             yield {
@@ -45,12 +44,16 @@ def predict(signature: Callable[..., dict[str, tf.Tensor]], examples: tf.data.Da
             }
 
 
-def serving_difference(model: Any, signature_name: str, examples: Iterable[bytes]) -> float:
-    """Compares the evaluated signature with the one that is served, on photos.
+def serving_difference(
+    classify: Callable[[Sequence[bytes]], np.ndarray],
+    serve: Callable[..., dict[str, tf.Tensor]],
+    examples: Iterable[bytes],
+) -> float:
+    """Compares what is evaluated with what is served, on photos.
 
     Args:
-        model: A loaded SavedModel.
-        signature_name: The signature that was evaluated, from serialized examples.
+        classify: What was evaluated, from N serialized examples to probabilities [N, C].
+        serve: The exported model's signature from `image_bytes`, string [N].
         examples: Serialized examples that carry their photo.
 
     Returns:
@@ -64,9 +67,8 @@ def serving_difference(model: Any, signature_name: str, examples: Iterable[bytes
         return 0.0
     spec = {constants.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)}
     photos = tf.io.parse_example(batch, spec)[constants.IMAGE_KEY]
-    evaluated = model.signatures[signature_name](examples=tf.constant(batch))["probabilities"]
-    served = model.signatures[SERVING_SIGNATURE](image_bytes=photos)["probabilities"]
-    difference = float(np.max(np.abs(evaluated.numpy() - served.numpy())))
+    served = serve(image_bytes=photos)["probabilities"].numpy()
+    difference = float(np.max(np.abs(classify(batch) - served)))
     if difference > TOLERANCE:
         raise UserError(
             f"the served signature differs from the evaluated one by {difference:.2g} in probability on "

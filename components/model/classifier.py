@@ -6,6 +6,7 @@ Called by `components.model.trainer` and `fine_tuning`, and by the benchmarks.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_hub as hub
 
@@ -74,18 +75,18 @@ def build_classifier(
     )
 
 
-def rebuild_head(weights: Sequence[tf.Variable]) -> tf.keras.Sequential:
+def rebuild_head(weights: Sequence[np.ndarray]) -> tf.keras.Sequential:
     """Builds the classification layers of an exported classifier.
 
     Args:
-        weights: `head_weights` of the exported classifier.
+        weights: The values of the exported classifier's `head_weights`.
 
     Returns:
         Classification layers with these weights.
     """
     feature_size, hidden_units = weights[0].shape
     head = build_head(feature_size, weights[-1].shape[0], hidden_units, seed=0)
-    head.set_weights([weight.numpy() for weight in weights])
+    head.set_weights(weights)
     return head
 
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components.evaluator.feature_classifier import FeatureClassifier
 from components.model.classifier import build_classifier, build_head
 from components.model.serving import ServingModel, export
 
@@ -17,12 +18,17 @@ _DIGEST = "d1"
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory, transform_graph: str, tiny_backbone: Path) -> Any:
+def exported_path(tmp_path_factory: pytest.TempPathFactory, transform_graph: str, tiny_backbone: Path) -> str:
     head = build_head(12, len(_CLASSES), hidden_units=8, seed=0)
     classifier = build_classifier(str(tiny_backbone), (16, 16), head)
     path = str(tmp_path_factory.mktemp("model"))
     export(ServingModel(classifier, tft.TFTransformOutput(transform_graph), _CLASSES, _DIGEST), path)
-    return tf.saved_model.load(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(exported_path: str) -> Any:
+    return tf.saved_model.load(exported_path)
 
 
 def _raw_example(image: bytes, label: int) -> bytes:
@@ -80,6 +86,19 @@ def test_features_of_another_backbone_are_ignored(exported: Any, encode_image: C
     outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
     served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
     np.testing.assert_allclose(outputs["probabilities"], served["probabilities"], atol=1e-6)
+
+
+@pytest.mark.parametrize("digests", [(_DIGEST, _DIGEST), ("another", "another"), (_DIGEST, "another")])
+def test_evaluator_gets_what_the_signature_gives(
+    exported: Any, exported_path: str, encode_image: Callable[..., bytes], digests: tuple[str, str]
+) -> None:
+    """Evaluator reads the classification layers alone, and the whole model only for features of another backbone."""
+    photos = encode_image((210, 210, 20)), encode_image((20, 30, 220))
+    vectors = [0.5] * 12, [-1.0] * 12
+    examples = [_feature_example(*parts) for parts in zip(vectors, digests, photos, strict=True)]
+    evaluated = FeatureClassifier(exported_path, "serving_feature_examples")(examples)
+    signature = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
+    np.testing.assert_allclose(evaluated, signature["probabilities"], atol=1e-6)
 
 
 def test_a_file_that_is_no_image_is_refused(exported: Any) -> None:

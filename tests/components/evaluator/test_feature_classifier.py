@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.evaluator.models import load_model
+from components.evaluator.feature_classifier import load_model
 
 
 def _save(value: float, folder: Path) -> str:

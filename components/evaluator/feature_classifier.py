@@ -1,0 +1,78 @@
+"""An exported model as Evaluator uses it: on features, without its backbone wherever that made the features.
+
+Called by Evaluator's executor and, on Beam's workers, by `components.evaluator.extraction`.
+"""
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.constants import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY
+from components.model.classifier import rebuild_head
+
+_VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
+
+
+@functools.lru_cache(maxsize=2)
+def load_model(path: str) -> Any:
+    """Loads a SavedModel, or returns it if it is one of the two loaded last: a candidate and its baseline.
+
+    A model's folder is an artifact, which never changes.
+
+    Args:
+        path: The SavedModel's folder.
+
+    Returns:
+        The loaded model.
+    """
+    return tf.saved_model.load(path)
+
+
+class FeatureClassifier:
+    """Classifies feature examples with an exported model.
+
+    Features that the model's own backbone made go to its classification layers, which are read alone: loading a whole
+    model takes seconds. For others (a baseline with another backbone, a fine-tuned model) the model's signature is
+    called, which starts from the photo.
+    """
+
+    def __init__(self, path: str, signature_name: str):
+        """Reads the classification layers.
+
+        Args:
+            path: The SavedModel's folder, local or remote.
+            signature_name: Its signature that takes `examples`, string [N].
+        """
+        self._path = path
+        self._signature_name = signature_name
+        checkpoint = tf.train.load_checkpoint(f"{path}/{tf.saved_model.VARIABLES_DIRECTORY}/variables")
+        names = itertools.takewhile(
+            checkpoint.has_tensor, (f"head_weights/{index}/{_VALUE}" for index in itertools.count())
+        )
+        self._head = rebuild_head([checkpoint.get_tensor(name) for name in names])
+        digest = f"backbone_digest/{_VALUE}"
+        self._digest = checkpoint.get_tensor(digest) if checkpoint.has_tensor(digest) else b""
+
+    def __call__(self, examples: Sequence[bytes]) -> np.ndarray:
+        """Returns the probabilities, float32 [N, C], of N serialized feature examples."""
+        serialized = tf.constant(examples, tf.string)
+        spec = {
+            FEATURE_VECTOR_KEY: tf.io.RaggedFeature(tf.float32),
+            BACKBONE_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string),
+        }
+        parsed = tf.io.parse_example(serialized, spec)
+        if not self._digest or not np.all(parsed[BACKBONE_DIGEST_KEY].numpy() == self._digest):
+            signature = load_model(self._path).signatures[self._signature_name]
+            return signature(examples=serialized)["probabilities"].numpy()
+        features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, *self._head.input_shape[1:]])
+        return tf.nn.softmax(self._head(features, training=False)).numpy()
+
+
+@functools.lru_cache(maxsize=2)
+def load_classifier(path: str, signature_name: str) -> FeatureClassifier:
+    """Returns a `FeatureClassifier`, the same one as long as it is one of the two asked for last."""
+    return FeatureClassifier(path, signature_name)
