@@ -13,6 +13,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
 from tensorflow_transform.tf_metadata import dataset_metadata
+from tf_examples import feature_example, raw_example
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_bsl.public import tfxio
 
@@ -25,24 +26,6 @@ from components.model.serving import ServingModel, export
 CLASS_NAMES = ["blue", "green", "red"]
 COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
 SPLIT_SIZES = {"train": 30, "validation": 12}
-
-
-def raw_example(image: bytes, label: int, example_id: bytes = b"x") -> bytes:
-    example = tf.train.Example()
-    example.features.feature["image"].bytes_list.value.append(image)
-    example.features.feature["label"].int64_list.value.append(label)
-    example.features.feature["id"].bytes_list.value.append(example_id)
-    return example.SerializeToString(deterministic=True)
-
-
-def feature_example(vector: list[float], label: int, image: bytes, example_id: bytes) -> bytes:
-    example = tf.train.Example()
-    example.features.feature["image"].bytes_list.value.append(image)
-    example.features.feature["id"].bytes_list.value.append(example_id)
-    example.features.feature["feature_vector"].float_list.value.extend(vector)
-    example.features.feature["label"].int64_list.value.append(label)
-    example.features.feature["backbone_digest"].bytes_list.value.append(b"d1")
-    return example.SerializeToString(deterministic=True)
 
 
 def write_split(records: list[bytes], folder: Path) -> str:

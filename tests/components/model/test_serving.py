@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+from tf_examples import feature_example, raw_example
 
 from components.evaluator.feature_classifier import FeatureClassifier
 from components.model.classifier import build_classifier, build_head
@@ -31,22 +32,6 @@ def exported(exported_path: str) -> Any:
     return tf.saved_model.load(exported_path)
 
 
-def _raw_example(image: bytes, label: int) -> bytes:
-    example = tf.train.Example()
-    example.features.feature["image"].bytes_list.value.append(image)
-    example.features.feature["label"].int64_list.value.append(label)
-    example.features.feature["id"].bytes_list.value.append(b"x")
-    return example.SerializeToString()
-
-
-def _feature_example(vector: list[float], digest: str, image: bytes) -> bytes:
-    example = tf.train.Example()
-    example.features.feature["feature_vector"].float_list.value.extend(vector)
-    example.features.feature["backbone_digest"].bytes_list.value.append(digest.encode())
-    example.features.feature["image"].bytes_list.value.append(image)
-    return example.SerializeToString()
-
-
 def test_serving_default_describes_each_photo(exported: Any, encode_image: Callable[..., bytes]) -> None:
     photos = [encode_image((200, 40, 40), size=(60, 20)), encode_image((30, 30, 220), size=(10, 90))]
     outputs = exported.signatures["serving_default"](image_bytes=tf.constant(photos))
@@ -68,13 +53,13 @@ def test_any_batch_size_is_served(exported: Any, encode_image: Callable[..., byt
 def test_raw_examples_give_the_same_answer(exported: Any, encode_image: Callable[..., bytes]) -> None:
     photo = encode_image((20, 200, 90))
     served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
-    raw = exported.signatures["serving_tf_examples"](examples=tf.constant([_raw_example(photo, 1)]))
+    raw = exported.signatures["serving_tf_examples"](examples=tf.constant([raw_example(photo, 1)]))
     np.testing.assert_allclose(raw["probabilities"], served["probabilities"], atol=1e-6)
 
 
 def test_own_features_skip_the_photo(exported: Any) -> None:
     """With the backbone's own digest the photo is not even decoded."""
-    examples = [_feature_example([0.5] * 12, _DIGEST, b"not an image")]
+    examples = [feature_example([0.5] * 12, 0, b"not an image", digest=_DIGEST)]
     outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
     assert outputs["probabilities"].shape == (1, 3)
 
@@ -82,7 +67,7 @@ def test_own_features_skip_the_photo(exported: Any) -> None:
 def test_features_of_another_backbone_are_ignored(exported: Any, encode_image: Callable[..., bytes]) -> None:
     """Other digest, other length: the photo decides."""
     photo = encode_image((210, 210, 20))
-    examples = [_feature_example([9.0] * 5, "another", photo)]
+    examples = [feature_example([9.0] * 5, 0, photo, digest="another")]
     outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
     served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
     np.testing.assert_allclose(outputs["probabilities"], served["probabilities"], atol=1e-6)
@@ -95,7 +80,10 @@ def test_evaluator_gets_what_the_signature_gives(
     """Evaluator reads the classification layers alone, and the whole model only for features of another backbone."""
     photos = encode_image((210, 210, 20)), encode_image((20, 30, 220))
     vectors = [0.5] * 12, [-1.0] * 12
-    examples = [_feature_example(*parts) for parts in zip(vectors, digests, photos, strict=True)]
+    examples = [
+        feature_example(vector, 0, photo, digest=digest)
+        for vector, photo, digest in zip(vectors, photos, digests, strict=True)
+    ]
     evaluated = FeatureClassifier(exported_path, "serving_feature_examples")(examples)
     signature = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
     np.testing.assert_allclose(evaluated, signature["probabilities"], atol=1e-6)
