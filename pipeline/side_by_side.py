@@ -41,10 +41,11 @@ class SharingLauncher(launcher.Launcher):
             return super().launch()
 
     def _run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
+        # Under the lock, for two nodes may come here at once.
+        if self._process:
+            self._process.start()
         self._lock.release()
         try:
-            if self._process:
-                self._process.start()
             return super()._run_executor(execution_info)
         finally:
             self._lock.acquire()
