@@ -32,7 +32,8 @@ def draw_comparison(axes: Axes, results: dict[str, Any]) -> None:
     axes.set_xlim(0, max(seconds) * 1.3)
     axes.set_xlabel("wall seconds")
     cores = results["machine"]["cores"]
-    axes.set_title(f"{results['backbone']}: {results['photos']:,} photos, {results['epochs']} epochs, {cores} cores")
+    title = f"{results['backbone']}: {results['photos']:,} photos, {results['epochs']} epochs, {cores} cores"
+    axes.set_title(title, fontsize=10)
 
 
 def draw_scaling(axes: Axes, results: dict[str, Any]) -> None:
