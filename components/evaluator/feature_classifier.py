@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.constants import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY
-from components.model.classifier import rebuild_head
+from components.model.head import rebuild_head
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 

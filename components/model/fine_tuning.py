@@ -17,7 +17,8 @@ from components.constants import FINE_TUNING_FILE
 from components.errors import UserError
 from components.image_schema_gen.schema import class_names_of
 from components.model import devices
-from components.model.classifier import build_classifier, last_layers, rebuild_head
+from components.model.classifier import build_classifier, last_layers
+from components.model.head import rebuild_head
 from components.model.hyperparameters import FineTuning, Hyperparameters
 from components.model.image_pipeline import ImagePipeline
 from components.model.serving import ServingModel, export, image_size_of

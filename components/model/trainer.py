@@ -9,7 +9,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
 from components.image_schema_gen.schema import class_names_of
-from components.model.classifier import build_classifier, build_head
+from components.model.classifier import build_classifier
+from components.model.head import build_head
 from components.model.hyperparameters import Hyperparameters
 from components.model.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
 from components.model.serving import ServingModel, export, image_size_of

@@ -17,7 +17,7 @@ from tfx.components.tuner.component import TunerFnResult
 from tfx.utils import io_utils
 
 from components.image_schema_gen.schema import class_names_of
-from components.model.classifier import build_head
+from components.model.head import build_head
 from components.model.hyperparameters import Hyperparameters
 from components.model.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
 from components.model.training_loop import TrainingLoop, best_epoch

@@ -18,7 +18,8 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from components.errors import UserError
-from components.model.classifier import build_classifier, rebuild_head
+from components.model.classifier import build_classifier
+from components.model.head import rebuild_head
 
 _converter_log = logging.getLogger("tensorflow.lite")
 

@@ -19,7 +19,8 @@ from tfx_bsl.public import tfxio
 
 from components.backbones.saved_model import save_feature_vector
 from components.image_schema_gen.schema import build_schema
-from components.model.classifier import build_classifier, build_head
+from components.model.classifier import build_classifier
+from components.model.head import build_head
 from components.model.preprocessing import preprocessing_fn
 from components.model.serving import ServingModel, export
 

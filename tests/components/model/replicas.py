@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.model import devices, fine_tuning
-from components.model.classifier import build_head
+from components.model.head import build_head
 from components.model.hyperparameters import Hyperparameters
 from components.model.training_loop import TrainingLoop
 

@@ -11,7 +11,8 @@ import tensorflow_transform as tft
 from tf_examples import feature_example, raw_example
 
 from components.evaluator.feature_classifier import FeatureClassifier
-from components.model.classifier import build_classifier, build_head
+from components.model.classifier import build_classifier
+from components.model.head import build_head
 from components.model.serving import ServingModel, export
 
 _CLASSES = ["blue", "green", "red"]

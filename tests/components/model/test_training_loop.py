@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
 from components.errors import UserError
-from components.model.classifier import build_head
+from components.model.head import build_head
 from components.model.hyperparameters import Hyperparameters
 from components.model.input_pipeline import epoch_batches
 from components.model.training_loop import EpochResult, TrainingLoop

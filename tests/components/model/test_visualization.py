@@ -15,7 +15,8 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard import default, program
 
-from components.model.classifier import build_classifier, build_head
+from components.model.classifier import build_classifier
+from components.model.head import build_head
 from components.model.visualization import NUM_SAMPLES, write_visualizations
 
 _CLASSES = ["blue|\tsky", "grün\n", "red"]

@@ -15,7 +15,8 @@ from tfx.types import standard_artifacts
 
 from components import constants
 from components.image_schema_gen.schema import build_schema
-from components.model.classifier import build_classifier, build_head
+from components.model.classifier import build_classifier
+from components.model.head import build_head
 from components.model.image_pipeline import ImagePipeline
 from components.model.preprocessing import preprocessing_fn
 from components.model.serving import ServingModel, export

@@ -11,7 +11,8 @@ import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public import tfxio
 
 from components.image_schema_gen.schema import build_schema
-from components.model.classifier import build_classifier, build_head
+from components.model.classifier import build_classifier
+from components.model.head import build_head
 from components.model.preprocessing import preprocessing_fn
 from components.model.serving import ServingModel, export
 
