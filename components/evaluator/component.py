@@ -25,4 +25,4 @@ class Evaluator(component.Evaluator):
         """
         super().__init__(**arguments)
         # TFX's own way of adding a parameter to a spec (see its udf_utils): an edit here must evaluate again.
-        self.spec.exec_properties["code_digest"] = code_digest("evaluator", "util")
+        self.spec.exec_properties["code_digest"] = code_digest("evaluator", "util", "model/head.py", "model/input_pipeline.py")
