@@ -11,6 +11,8 @@ from tfx.dsl.components.base import executor_spec
 from components.code_digest import code_digest
 from components.evaluator.executor import Executor
 
+_CODE = ("evaluator", "util", "model/head.py", "model/input_pipeline.py")
+
 
 class Evaluator(component.Evaluator):
     """TFX's Evaluator; its evaluation artifact also holds `metrics.json` and `predictions.jsonl`."""
@@ -25,4 +27,4 @@ class Evaluator(component.Evaluator):
         """
         super().__init__(**arguments)
         # TFX's own way of adding a parameter to a spec (see its udf_utils): an edit here must evaluate again.
-        self.spec.exec_properties["code_digest"] = code_digest("evaluator", "util", "model/head.py", "model/input_pipeline.py")
+        self.spec.exec_properties["code_digest"] = code_digest(*_CODE)

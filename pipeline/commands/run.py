@@ -1,5 +1,6 @@
 """`local_runner.py run`: the whole pipeline on this machine."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -142,7 +143,7 @@ def run(preset: str, output: str, no_cache: bool, verbose: bool, **options: Any)
     from pipeline.console import RunConsole
 
     console = RunConsole()
-    log_file = Path(run_options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
+    log_file = Path(run_options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     configure_logging(console, log_file, verbose)
     sys.exit(_run(run_options, console, log_file, verbose))
 
