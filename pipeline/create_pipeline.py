@@ -142,6 +142,8 @@ def _evaluate_and_push(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_model_dir)
         ),
     )
+    # Runners may run both evaluations at once; neither's failure may come after the push.
+    pusher.add_upstream_node(validation)
     nodes: list[base_node.BaseNode] = [validation, test, pusher]
     return [baseline, *nodes] if baseline else nodes
 

@@ -1,6 +1,6 @@
 """Imports without garbage collection.
 
-Called by the commands that import TensorFlow and TFX.
+Called by `pipeline.commands.run` and `pipeline.executor_process`, which import TensorFlow and TFX.
 """
 
 import gc

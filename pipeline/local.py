@@ -14,7 +14,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import runtime_parameter_utils, tfx_runner
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 
 from pipeline.config import PipelineConfig
 from pipeline.create_pipeline import create_pipeline
@@ -72,20 +72,22 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
         if run_options:
             raise NotImplementedError("partial runs are not supported")
         runtime_parameter_utils.substitute_runtime_parameter(pipeline, {_RUN_ID_PARAMETER: self.run_id})
+        deployment = runner_utils.extract_local_deployment_config(pipeline)
         nodes = [node.pipeline_node for node in pipeline.nodes]
         with BackgroundNode(self._process) as background:
             for position, (node, following) in enumerate(itertools.zip_longest(nodes, nodes[1:]), start=1):
                 background.wait_for(node.upstream_nodes)
                 node_id = node.node_info.id
                 if following and node_id not in following.upstream_nodes and background.is_free():
-                    launch = functools.partial(self._launch, pipeline, node, position, in_process=True)
+                    launch = functools.partial(self._launch, pipeline, deployment, node, position, in_process=True)
                     background.start(node_id, launch)
                 else:
-                    self._launch(pipeline, node, position, in_process=False)
+                    self._launch(pipeline, deployment, node, position, in_process=False)
 
     def _launch(
         self,
         pipeline: pipeline_pb2.Pipeline,
+        deployment: local_deployment_config_pb2.LocalDeploymentConfig,
         node: pipeline_pb2.PipelineNode,
         position: int,
         in_process: bool,
@@ -93,7 +95,6 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
         node_id = node.node_info.id
         self._observer.node_started(node_id, position, len(pipeline.nodes))
         started = time.monotonic()
-        deployment = runner_utils.extract_local_deployment_config(pipeline)
         connection = metadata.Metadata(self._connection)
         info = SharingLauncher(
             self._lock,

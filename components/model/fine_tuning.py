@@ -71,10 +71,7 @@ def run_fn(fn_args: FnArgs) -> None:
     with strategy.scope():
         base = tf.saved_model.load(fn_args.base_model)
         classifier = build_classifier(
-            base.backbone,
-            image_size_of(transform_output),
-            rebuild_head([weight.numpy() for weight in base.head_weights]),
-            True,
+            base.backbone, image_size_of(transform_output), rebuild_head(base.head_weights), True
         )
         variables = _variables_to_train(base.backbone, fine_tuning.layers)
     logger.info(

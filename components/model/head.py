@@ -34,16 +34,16 @@ def build_head(feature_size: int, num_classes: int, hidden_units: int, seed: int
     )
 
 
-def rebuild_head(weights: Sequence[np.ndarray]) -> tf.keras.Sequential:
+def rebuild_head(weights: Sequence[np.ndarray | tf.Variable]) -> tf.keras.Sequential:
     """Builds the classification layers of an exported classifier.
 
     Args:
-        weights: The values of the exported classifier's `head_weights`.
+        weights: `head_weights` of the exported classifier, or their values.
 
     Returns:
         Classification layers with these weights.
     """
     feature_size, hidden_units = weights[0].shape
     head = build_head(feature_size, weights[-1].shape[0], hidden_units, seed=0)
-    head.set_weights(weights)
+    head.set_weights([np.asarray(weight) for weight in weights])
     return head

@@ -48,11 +48,10 @@ class ServingModel(tf.Module):
         self._feature_size = head.input_shape[-1]
         self._preprocess = transform.__call__
         self._class_names = tf.constant(list(class_names), name="class_names")
-        self._backbone_digest = tf.constant(backbone_digest)
         # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
         self.backbone = classifier.get_layer("feature_extractor").resolved_object
         self.head_weights = list(head.weights)
-        # Evaluator reads it, with the weights, from the variables' file alone.
+        # A variable, because Evaluator reads it, with the weights, from the variables' file alone.
         self.backbone_digest = tf.Variable(backbone_digest, trainable=False, name="backbone_digest")
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
@@ -92,7 +91,7 @@ class ServingModel(tf.Module):
             features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, self._feature_size])
             return self._classify_features(features)
 
-        same_backbone = tf.reduce_all(parsed[BACKBONE_DIGEST_KEY] == self._backbone_digest)
+        same_backbone = tf.reduce_all(parsed[BACKBONE_DIGEST_KEY] == self.backbone_digest)
         logits = tf.cond(same_backbone, logits_from_features, lambda: self._image_logits(parsed[IMAGE_KEY]))
         return self._describe(logits)
 

@@ -37,9 +37,7 @@ def freeze(model: Any, image_size: tuple[int, int]) -> Any:
     Returns:
         A concrete function from `image`, float32 [1, H, W, 3] in [0, 1], to `probabilities`, float32 [1, C].
     """
-    classifier = build_classifier(
-        model.backbone, image_size, rebuild_head([weight.numpy() for weight in model.head_weights])
-    )
+    classifier = build_classifier(model.backbone, image_size, rebuild_head(model.head_weights))
     spec = tf.TensorSpec([1, *image_size, 3], tf.float32, name="image")
     classify = tf.function(lambda image: tf.nn.softmax(classifier(image, training=False)), autograph=False)
     frozen = convert_variables_to_constants_v2(classify.get_concrete_function(spec))
