@@ -1,6 +1,6 @@
 """Runs the flowers pipeline on this machine: `python local_runner.py --help`."""
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import click
 
-from components.constants import SPLIT_COUNTS_PROPERTY
+from components.common.contracts import SPLIT_COUNTS_PROPERTY
 
 _RESULTS: Final = Path(__file__).parent / "results"
 _RUNNERS: Final = {"multi_processing": "DirectRunner, multi-processing", "flink": "Flink, worker processes"}
@@ -66,8 +66,8 @@ def measure_one(output: Path, runner: str, workers: int) -> dict[str, Any]:
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
     from components.feature_extractor.executor import Executor
+    from pipeline.beam_runners.beam_args import beam_args, prepare
     from pipeline.beam_runners.flink import worker_process_args
-    from pipeline.beam_runners.options import beam_args, prepare
 
     extra = [*worker_process_args(), f"--sdk_worker_parallelism={workers}"] if runner == "flink" else []
     args = list(beam_args(runner, workers, extra))

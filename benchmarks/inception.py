@@ -1,12 +1,9 @@
-"""Inception V3's architecture with random weights, for timing where the pretrained module cannot be downloaded.
-
-Called by `benchmarks.run`.
-"""
+"""Inception V3's architecture with random weights, for timing where the pretrained module cannot be downloaded."""
 
 from pathlib import Path
 from typing import Final
 
-from components.backbones.saved_model import save_feature_vector
+from components.modeling.backbones.saved_model import save_feature_vector
 
 import tensorflow as tf  # isort: skip
 

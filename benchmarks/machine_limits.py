@@ -16,7 +16,7 @@ import click
 from components.example_gen.builders import DataSource, make_builder
 from components.example_gen.preparation import prepare_dataset
 from components.feature_extractor.inference_graph import ForwardPass, load_forward_pass, optimize_forward_pass
-from components.model.preprocessing import decode_image
+from components.transform.preprocessing import decode_image
 
 import tensorflow as tf  # isort: skip
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # isort: skip

@@ -1,7 +1,4 @@
-"""Runs a command and measures it with everything it starts.
-
-Called by `benchmarks.run`, `benchmarks.scaling` and `benchmarks.subjects`.
-"""
+"""Runs a command and measures it with everything it starts."""
 
 import dataclasses
 import os

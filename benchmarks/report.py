@@ -1,7 +1,4 @@
-"""Tables of benchmark results on the terminal.
-
-Called by `benchmarks.run`.
-"""
+"""Tables of benchmark results on the terminal."""
 
 from typing import Any, Final
 

@@ -17,9 +17,9 @@ from benchmarks import report
 from benchmarks.measure import run_measured
 from benchmarks.scaling import run_scaling
 from benchmarks.subjects import Subject, output_folder, run_pipeline, run_recipe
-from components.backbones.loading import prepare_backbone
 from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, make_builder
 from components.example_gen.preparation import prepare_dataset
+from components.modeling.backbones.loading import prepare_backbone
 
 RANDOM_INCEPTION: Final = "inception_v3_architecture"
 _CACHE: Final = Path("build/benchmarks")

@@ -1,7 +1,4 @@
-"""How time per photo and memory grow with the number of photos.
-
-Called by `benchmarks.run`.
-"""
+"""How time per photo and memory grow with the number of photos."""
 
 import dataclasses
 import shutil

@@ -1,7 +1,4 @@
-"""What is compared: the reference recipe and the pipeline, each as a command with a measured outcome.
-
-Called by `benchmarks.run` and `benchmarks.scaling`.
-"""
+"""What is compared: the reference recipe and the pipeline, each as a command with a measured outcome."""
 
 import dataclasses
 import json
@@ -13,7 +10,7 @@ import ml_metadata as mlmd
 
 from benchmarks.measure import Measurement, run_measured
 from components.example_gen.builders import DataSource
-from pipeline.metadata import ExecutionRecord, MetadataQueries, sqlite_config
+from pipeline.history.records import ExecutionRecord, MetadataQueries, sqlite_config
 
 # Photos that each of the two Evaluators also sends through the served signature.
 _SERVING_CHECK_PHOTOS: Final = 32

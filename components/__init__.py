@@ -1,8 +1,4 @@
-"""How each pipeline step works: one folder per TFX component.
-
-Imported first by every process that touches TensorFlow (the runners through `pipeline`, Beam workers through their
-DoFns, containers through `run_fn`), so this is the one place that chooses Keras 2 and quiets TensorFlow's C++ logs.
-"""
+"""How each pipeline step works: one folder per TFX component."""
 
 import os
 

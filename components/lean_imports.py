@@ -1,7 +1,6 @@
 """Puts off importing what a run has no use for, until something does use it.
 
-Called by `components`, before anything imports TensorFlow, Beam or TFX. Those import every client, metric and notebook
-widget they could ever need, which is a third of a run's start-up.
+Those import every client, metric and notebook widget they could ever need, which is a third of a run's start-up.
 """
 
 import importlib.abc

@@ -6,8 +6,8 @@ Values only: nothing here imports TensorFlow or TFX, so commands that merely pri
 import dataclasses
 from pathlib import Path
 
-from components.errors import UserError
-from components.model.hyperparameters import FineTuning, Hyperparameters
+from components.common.errors import UserError
+from components.modeling.hyperparameters import FineTuning, Hyperparameters
 
 RESOLVER_BASELINE = "resolver"
 NO_BASELINE = "none"
@@ -111,7 +111,7 @@ class PipelineConfig:
         baseline: What the change threshold compares with: `resolver` (the latest blessed model in ML Metadata),
             `none`, or the folder of a Model artifact.
         work_root: Local folder for what only a running step needs; empty keeps it in `output`.
-        metadata: Where ML Metadata is (see `pipeline.metadata_uri`); empty is a SQLite file in `output`.
+        metadata: Where ML Metadata is (see `pipeline.history.connection`); empty is a SQLite file in `output`.
     """
 
     name: str

@@ -1,7 +1,4 @@
-"""Named sets of defaults, and the way from a user's choices to a `PipelineConfig`.
-
-Called by `pipeline.cli`.
-"""
+"""Named sets of defaults, and the way from a user's choices to a `PipelineConfig`."""
 
 import dataclasses
 import hashlib
@@ -10,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from components.errors import UserError
-from components.model.hyperparameters import FineTuning, Hyperparameters
-from pipeline.beam_runners.options import DIRECT, beam_args
+from components.common.errors import UserError
+from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from pipeline.beam_runners.beam_args import DIRECT, beam_args
 from pipeline.config import BackboneConfig, BlessingConfig, DataConfig, ImageValidationConfig, PipelineConfig
 
 
@@ -147,7 +144,7 @@ def _pipeline_name(dataset: str, class_names: tuple[str, ...], own_photos: bool)
 
 
 def _backbone_config(options: RunOptions, preset: Preset) -> BackboneConfig:
-    from components.backbones.loading import prepare_backbone
+    from components.modeling.backbones.loading import prepare_backbone
 
     name = options.backbone or preset.backbone
     if Path(name).expanduser().is_dir():

@@ -1,7 +1,4 @@
-"""The part of the graph from features to a trained model: Tuner, Trainer and the Trainer that fine-tunes.
-
-Called by `pipeline.create_pipeline`.
-"""
+"""The part of the graph from features to a trained model: Tuner, Trainer and the Trainer that fine-tunes."""
 
 from typing import Any
 
@@ -10,13 +7,9 @@ from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base import base_component
 from tfx.proto import trainer_pb2
 
-from components.code_digest import code_digest
-from components.constants import TRAIN_SPLIT, VALIDATION_SPLIT
+from components.common.contracts import TRAIN_SPLIT, VALIDATION_SPLIT
 from pipeline.config import PipelineConfig
-from pipeline.run_summary import FINE_TUNING_ID
-
-# Everything that `run_fn` and `tuner_fn` run: an edit of any of it must train again.
-_CODE = ("model", "image_schema_gen/schema.py", "constants.py")
+from pipeline.history.summary import FINE_TUNING_ID
 
 
 def training_nodes(
@@ -49,7 +42,7 @@ def training_nodes(
         from components.tuner.component import Tuner
 
         tuner = Tuner(
-            tuner_fn="components.model.tuner.tuner_fn",
+            tuner_fn="components.tuner.search.tuner_fn",
             examples=features,
             custom_config=_custom_config(config, trials=config.tuning_trials),
             **common,
@@ -57,7 +50,7 @@ def training_nodes(
         hyperparameters = tuner.outputs["best_hyperparameters"]
         nodes.append(tuner)
     trainer = Trainer(
-        run_fn="components.model.trainer.run_fn",
+        run_fn="components.trainer.run_fn.run_fn",
         examples=features,
         base_model=backbone,
         hyperparameters=hyperparameters,
@@ -67,7 +60,7 @@ def training_nodes(
     nodes.append(trainer)
     if config.fine_tuning:
         fine_tuner = Trainer(
-            run_fn="components.model.fine_tuning.run_fn",
+            run_fn="components.trainer.fine_tuning.run_fn",
             examples=examples,
             base_model=trainer.outputs["model"],
             custom_config=_custom_config(config, fine_tuning=config.fine_tuning.to_dict()),
@@ -88,6 +81,5 @@ def _custom_config(config: PipelineConfig, **own: Any) -> dict[str, Any]:
     return {
         "hyperparameters": config.hyperparameters.to_dict(),
         "work_root": config.training_work_root,
-        "code_digest": code_digest(*_CODE),
         **own,
     }

@@ -1,7 +1,7 @@
 """AnomalyGate, which stops a run when ExampleValidator found anomalies.
 
-Used by `pipeline.create_pipeline` upstream of everything that computes on photos. ExampleValidator itself only records
-anomalies; failing in a step of its own keeps that record in ML Metadata for the user to read.
+ExampleValidator itself only records anomalies; failing in a step of its own keeps that record in ML Metadata for the
+user to read.
 """
 
 from tfx import types

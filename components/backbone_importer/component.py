@@ -1,7 +1,4 @@
-"""The BackboneImporter component.
-
-Called by `pipeline.create_pipeline`.
-"""
+"""The BackboneImporter component."""
 
 import json
 from typing import Any, ClassVar
@@ -10,7 +7,6 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from components.backbone_importer import executor
-from components.code_digest import code_digest
 
 
 class BackboneImporterSpec(component_spec.ComponentSpec):
@@ -20,7 +16,6 @@ class BackboneImporterSpec(component_spec.ComponentSpec):
         executor.BACKBONE_KEY: component_spec.ExecutionParameter(type=str),
         executor.IMAGE_SIZE_KEY: component_spec.ExecutionParameter(type=str),
         executor.DIGEST_KEY: component_spec.ExecutionParameter(type=str),
-        executor.CODE_DIGEST_KEY: component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, Any]] = {}
     OUTPUTS = {executor.MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model)}
@@ -51,7 +46,6 @@ class BackboneImporter(base_component.BaseComponent):
                 backbone=backbone,
                 image_size=json.dumps(list(image_size) if image_size else None),
                 digest=digest,
-                code_digest=code_digest("backbone_importer", "backbones"),
                 model=channel_utils.as_channel([standard_artifacts.Model()]),
             )
         )

@@ -1,7 +1,4 @@
-"""Executor of BackboneImporter.
-
-Called by TFX.
-"""
+"""Executor of BackboneImporter."""
 
 import json
 from typing import Any, Final
@@ -11,20 +8,19 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils
 
-from components.backbones.loading import prepare_backbone
-from components.backbones.registry import find_backbone, resolve_handle
-from components.constants import (
+from components.common.contracts import (
     BACKBONE_DIGEST_PROPERTY,
     BACKBONE_HANDLE_PROPERTY,
     FEATURE_SIZE_PROPERTY,
     IMAGE_SIZE_PROPERTY,
 )
-from components.errors import UserError
+from components.common.errors import UserError
+from components.modeling.backbones.loading import prepare_backbone
+from components.modeling.backbones.registry import find_backbone, resolve_handle
 
 BACKBONE_KEY: Final = "backbone"
 IMAGE_SIZE_KEY: Final = "image_size"
 DIGEST_KEY: Final = "digest"
-CODE_DIGEST_KEY: Final = "code_digest"
 MODEL_KEY: Final = standard_component_specs.MODEL_KEY
 
 BACKBONE_LICENSE_PROPERTY: Final = "backbone_license"  # SPDX identifier

@@ -1,6 +1,6 @@
 """Which earlier model a new one is compared with.
 
-Named by `pipeline.create_pipeline` as the strategy of its Resolver.
+Named by `pipeline.graph` as the strategy of its Resolver.
 """
 
 import ml_metadata as mlmd

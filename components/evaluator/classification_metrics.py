@@ -1,6 +1,6 @@
 """Accuracy and cross-entropy as TFMA metrics on integer labels, computed with NumPy in float64.
 
-Named by `pipeline.eval_config` as a module of TFMA metrics. TFMA wraps the Keras metrics of these names, which costs
+Named by `pipeline.blessing` as a module of TFMA metrics. TFMA wraps the Keras metrics of these names, which costs
 seconds of tracing in every evaluation, and sums in float32, in batches that differ from run to run.
 """
 

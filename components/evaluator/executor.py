@@ -12,11 +12,11 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import MODULE_PATH_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
+from components.common.examples_io import class_names_of
 from components.evaluator import extraction, metrics, predictions
 from components.evaluator.feature_classifier import load_classifier, load_model
-from components.model.input_pipeline import read_serialized
-from components.model.serving import SERVING_SIGNATURE
-from components.util.examples_io import class_names_of
+from components.modeling.input_pipeline import read_serialized
+from components.modeling.serving import SERVING_SIGNATURE
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.jsonl"

@@ -1,7 +1,4 @@
-"""An exported model as Evaluator uses it: on features, without its backbone wherever that made the features.
-
-Called by Evaluator's executor and, on Beam's workers, by `components.evaluator.extraction`.
-"""
+"""An exported model as Evaluator uses it: on features, without its backbone wherever that made the features."""
 
 import functools
 import itertools
@@ -11,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.constants import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY
-from components.model.head import rebuild_head
+from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY
+from components.modeling.head import rebuild_head
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 

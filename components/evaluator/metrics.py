@@ -1,7 +1,4 @@
-"""TFMA's results as plain data, for `metrics.json` and the end of a run.
-
-Called by Evaluator's executor.
-"""
+"""TFMA's results as plain data, for `metrics.json` and the end of a run."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +6,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from components.constants import LABEL_KEY
+from components.common.contracts import LABEL_KEY
 
 ACCURACY = "accuracy"
 LOSS = "loss"

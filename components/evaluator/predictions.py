@@ -1,7 +1,4 @@
-"""Per-photo predictions of an evaluated model, and the check that its signatures agree.
-
-Called by Evaluator's executor.
-"""
+"""Per-photo predictions of an evaluated model, and the check that its signatures agree."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -9,8 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components import constants
-from components.errors import UserError
+from components.common import contracts
+from components.common.errors import UserError
 
 # Float32 through the same graph: features rounded once on disk, sums in another order.
 TOLERANCE = 1e-4
@@ -29,13 +26,13 @@ def predict(classify: Callable[[Sequence[bytes]], np.ndarray], examples: tf.data
         Per example `id`, `label` (int) and `probabilities` (C floats).
     """
     spec = {
-        constants.ID_KEY: tf.io.FixedLenFeature([], tf.string),
-        constants.LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
+        contracts.ID_KEY: tf.io.FixedLenFeature([], tf.string),
+        contracts.LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
     }
     for batch in examples.batch(_BATCH_SIZE):
         parsed = tf.io.parse_example(batch, spec)
         probabilities = classify(batch.numpy())
-        ids, labels = parsed[constants.ID_KEY].numpy(), parsed[constants.LABEL_KEY].numpy()
+        ids, labels = parsed[contracts.ID_KEY].numpy(), parsed[contracts.LABEL_KEY].numpy()
         for example_id, label, row in zip(ids, labels, probabilities, strict=True):
             yield {
                 "id": example_id.decode(errors="backslashreplace"),
@@ -65,8 +62,8 @@ def serving_difference(
     batch = list(examples)
     if not batch:
         return 0.0
-    spec = {constants.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)}
-    photos = tf.io.parse_example(batch, spec)[constants.IMAGE_KEY]
+    spec = {contracts.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)}
+    photos = tf.io.parse_example(batch, spec)[contracts.IMAGE_KEY]
     served = serve(image_bytes=photos)["probabilities"].numpy()
     difference = float(np.max(np.abs(classify(batch) - served)))
     if difference > TOLERANCE:

@@ -1,7 +1,6 @@
 """Safe extraction of photo archives that anybody may have made.
 
-Called by `components.example_gen.sources.scan_photos`. Imports neither TensorFlow nor Beam: a command-line tool checks
-its arguments with this before anything heavy is loaded.
+Imports neither TensorFlow nor Beam: a command-line tool checks its arguments with this before anything heavy is loaded.
 """
 
 import functools
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from components.errors import UserError
+from components.common.errors import UserError
 
 MAX_ENTRIES: Final = 100_000
 MAX_EXPANDED_BYTES: Final = 20 * 2**30

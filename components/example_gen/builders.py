@@ -1,7 +1,6 @@
 """TFDS builders for every data source, and what is known of them before they are prepared.
 
-Called by the pipeline (`describe_source`, to know the classes and the version before anything runs) and by the
-TfdsExampleGen executor. Imports no TensorFlow, so that this is quick.
+Imports no TensorFlow, so that this is quick.
 """
 
 import difflib
@@ -11,8 +10,8 @@ from typing import Final
 
 import tensorflow_datasets as tfds
 
-from components.constants import ID_KEY
-from components.errors import UserError
+from components.common.contracts import ID_KEY
+from components.common.errors import UserError
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
 from components.example_gen.sources import FINGERPRINT_DIGITS, MIN_CLASSES, scan_photos
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (

@@ -1,7 +1,4 @@
-"""Preparation of TFDS datasets that come from the network: retries, progress, and messages a user can act on.
-
-Called by `components.example_gen.preparation`.
-"""
+"""Preparation of TFDS datasets that come from the network: retries, progress, and messages a user can act on."""
 
 import contextlib
 import logging
@@ -18,8 +15,8 @@ from tensorflow_datasets.core.download import downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
 
-from components.errors import UserError
-from components.progress import report_progress
+from components.common.errors import UserError
+from components.common.progress import report_progress
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,4 @@
-"""A lock between processes, for caches that several runs may fill at once.
-
-Called by `components.example_gen.sources` and `components.example_gen.preparation`.
-"""
+"""A lock between processes, for caches that several runs may fill at once."""
 
 import contextlib
 import fcntl

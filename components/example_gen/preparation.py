@@ -1,7 +1,4 @@
-"""Prepared TFDS datasets, made once and kept.
-
-Called by the TfdsExampleGen executor.
-"""
+"""Prepared TFDS datasets, made once and kept."""
 
 import contextlib
 import logging
@@ -13,7 +10,7 @@ from typing import Final
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen.downloads import download_and_prepare
 from components.example_gen.locks import exclusive_lock
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder

@@ -1,7 +1,6 @@
 """A user's own photos: class-named folders, given as a folder or an archive.
 
-Called by the command line and the pipeline (to check `--photos` and fingerprint it) and by `builders`. Imports
-neither TensorFlow nor TFDS, so that bad input is reported at once.
+Imports neither TensorFlow nor TFDS, so that bad input is reported at once.
 """
 
 import hashlib
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen.archives import extract_archive
 from components.example_gen.locks import exclusive_lock
 

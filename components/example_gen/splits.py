@@ -1,15 +1,14 @@
 """Which examples belong to train, validation and test, as TFDS slices or as hash buckets.
 
-Called by `TfdsExampleGen` (hash buckets, when the pipeline is made) and its executor (slices, when the dataset is
-known). Pure functions: no TFDS, no Beam.
+Pure functions: no TFDS, no Beam.
 """
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
-from components.constants import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
-from components.errors import UserError
+from components.common.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.common.errors import UserError
 
 SPLIT_METHODS: Final = ("count", "hash")
 DEFAULT_SPLIT_FRACTIONS: Final = (0.5, 0.25, 0.25)

@@ -1,16 +1,14 @@
 """FeatureExtractor, which turns photos into feature vectors with a frozen backbone.
 
-Used by `pipeline.create_pipeline` between Transform and Trainer. A frozen backbone is a pure function of the photo:
-running it once, as a Beam component, replaces running it in every epoch, and its output is an artifact that every later
-run which only changes the head reuses from the cache.
+A frozen backbone is a pure function of the photo: running it once, as a Beam component, replaces running it in every
+epoch, and its output is an artifact that every later run which only changes the head reuses from the cache.
 """
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.code_digest import code_digest
-from components.errors import UserError
+from components.common.errors import UserError
 from components.feature_extractor.executor import Executor
 
 
@@ -19,7 +17,6 @@ class FeatureExtractorSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         "batch_size": component_spec.ExecutionParameter(type=int),
-        "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -62,6 +59,5 @@ class FeatureExtractor(base_beam_component.BaseBeamComponent):
                 backbone=backbone,
                 features=types.Channel(type=standard_artifacts.Examples),
                 batch_size=batch_size,
-                code_digest=code_digest("feature_extractor", "util"),
             )
         )

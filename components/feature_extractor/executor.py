@@ -15,9 +15,8 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import constants
-from components.feature_extractor.extractor import ExtractionConfig, Extractor, process_name
-from components.util.examples_io import (
+from components.common import contracts
+from components.common.examples_io import (
     KeyedExample,
     ReadExamples,
     WriteExamples,
@@ -25,6 +24,7 @@ from components.util.examples_io import (
     shards_for,
     splits_of,
 )
+from components.feature_extractor.extractor import ExtractionConfig, Extractor, process_name
 
 # Custom property of the feature Examples: how many photos went through the backbone to make them.
 BACKBONE_PASSES_PROPERTY: Final = "backbone_passes"
@@ -55,7 +55,7 @@ class ExtractFeaturesFn(beam.DoFn):
     def process(self, element: Sequence[bytes]) -> Iterator[KeyedExample]:
         for raw, features in self._extractor.extract(element):
             self._passes.inc(len(features))
-            ids, labels, images = (raw[key] for key in (constants.ID_KEY, constants.LABEL_KEY, constants.IMAGE_KEY))
+            ids, labels, images = (raw[key] for key in (contracts.ID_KEY, contracts.LABEL_KEY, contracts.IMAGE_KEY))
             for example_id, label, image, vector in zip(ids, labels, images, features, strict=True):
                 example = self._feature_example(example_id, label, image, vector)
                 yield example_id, example.SerializeToString(deterministic=True)
@@ -63,12 +63,12 @@ class ExtractFeaturesFn(beam.DoFn):
     def _feature_example(self, example_id: bytes, label: int, image: bytes, vector: np.ndarray) -> tf.train.Example:
         example = tf.train.Example()
         feature = example.features.feature
-        feature[constants.FEATURE_VECTOR_KEY].float_list.value.extend(vector)
-        feature[constants.LABEL_KEY].int64_list.value.append(int(label))
-        feature[constants.ID_KEY].bytes_list.value.append(example_id)
-        feature[constants.BACKBONE_DIGEST_KEY].bytes_list.value.append(self._config.backbone_digest.encode())
+        feature[contracts.FEATURE_VECTOR_KEY].float_list.value.extend(vector)
+        feature[contracts.LABEL_KEY].int64_list.value.append(int(label))
+        feature[contracts.ID_KEY].bytes_list.value.append(example_id)
+        feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value.append(self._config.backbone_digest.encode())
         if self._keep_image:
-            feature[constants.IMAGE_KEY].bytes_list.value.append(image)
+            feature[contracts.IMAGE_KEY].bytes_list.value.append(image)
         return example
 
 
@@ -84,10 +84,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         backbone = artifact_utils.get_single_instance(input_dict["backbone"])
         features = artifact_utils.get_single_instance(output_dict["features"])
-        counts = json.loads(examples.get_string_custom_property(constants.SPLIT_COUNTS_PROPERTY))
+        counts = json.loads(examples.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY))
         config = ExtractionConfig(
             backbone_path=path_utils.serving_model_path(backbone.uri),
-            backbone_digest=backbone.get_string_custom_property(constants.BACKBONE_DIGEST_PROPERTY),
+            backbone_digest=backbone.get_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY),
             transform_graph_path=artifact_utils.get_single_uri(input_dict["transform_graph"]),
             batch_size=exec_properties["batch_size"],
             total=sum(counts.values()),
@@ -97,7 +97,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         shared = Shared()
         with self._make_beam_pipeline() as pipeline:
             for split in splits_of(examples):
-                extract = ExtractFeaturesFn(config, keep_image=split != constants.TRAIN_SPLIT, shared=shared)
+                extract = ExtractFeaturesFn(config, keep_image=split != contracts.TRAIN_SPLIT, shared=shared)
                 batch_size = config.batch_size * _BATCHES_PER_ELEMENT
                 _ = (
                     pipeline
@@ -108,7 +108,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     >> WriteExamples(artifact_utils.get_split_uri([features], split), shards_for(counts[split]))
                 )
         copy_dataset_properties(examples, features)
-        for name in (constants.BACKBONE_HANDLE_PROPERTY, constants.BACKBONE_DIGEST_PROPERTY):
+        for name in (contracts.BACKBONE_HANDLE_PROPERTY, contracts.BACKBONE_DIGEST_PROPERTY):
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))
         features.set_int_custom_property(BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
 

@@ -1,7 +1,4 @@
-"""Photos to feature vectors within one worker process.
-
-Called by `components.feature_extractor.executor`.
-"""
+"""Photos to feature vectors within one worker process."""
 
 import dataclasses
 import os
@@ -15,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import constants
+from components.common import contracts
+from components.common.progress import report_progress
 from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass
-from components.progress import report_progress
 
 # Rewriting the graph takes about two seconds per process and saves nothing (Inception V3) to 30%
 # (EfficientNet-Lite0) of the forward passes: fewer photos than this take longer with it.
@@ -66,7 +63,7 @@ class Extractor:
         # Traced once, and not by AutoGraph, which would translate the source of Keras first: seconds for nothing.
         signature = [tf.TensorSpec([None], tf.string)]
         self._preprocess = tf.function(self._parse_and_transform, signature, autograph=False).get_concrete_function()
-        height, width, _ = output.transformed_feature_spec()[constants.transformed_name(constants.IMAGE_KEY)].shape
+        height, width, _ = output.transformed_feature_spec()[contracts.transformed_name(contracts.IMAGE_KEY)].shape
         self._forward = load_forward_pass(config.backbone_path, (height, width))
         if config.total >= OPTIMIZE_FROM:
             self._forward = optimize_forward_pass(self._forward, (height, width))
@@ -101,7 +98,7 @@ class Extractor:
 
     def _parse_and_transform(self, serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         raw = tf.io.parse_example(serialized, self._raw_spec)
-        return raw, self._transform(dict(raw))[constants.transformed_name(constants.IMAGE_KEY)]
+        return raw, self._transform(dict(raw))[contracts.transformed_name(contracts.IMAGE_KEY)]
 
     def _features(self, images: tf.Tensor) -> np.ndarray:
         if len(images) > 1:

@@ -1,7 +1,4 @@
-"""A backbone's forward pass as one function, rewritten for inference where that pays.
-
-Called by `components.feature_extractor.extractor` and by the benchmarks.
-"""
+"""A backbone's forward pass as one function, rewritten for inference where that pays."""
 
 import logging
 from collections import Counter

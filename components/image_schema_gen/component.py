@@ -1,21 +1,20 @@
 """ImageSchemaGen, which writes the schema of raw examples from what ExampleGen knows of the dataset.
 
-Used by `pipeline.create_pipeline` where another pipeline would use SchemaGen. An inferred schema would accept whatever
-the data holds; the contract of raw examples is known beforehand, only the classes differ between datasets.
+An inferred schema would accept whatever the data holds; the contract of raw examples is known beforehand, only the
+classes differ between datasets.
 """
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.code_digest import code_digest
 from components.image_schema_gen.executor import Executor
 
 
 class ImageSchemaGenSpec(component_spec.ComponentSpec):
     """Inputs, outputs and parameters of ImageSchemaGen."""
 
-    PARAMETERS = {"code_digest": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS: dict[str, component_spec.ExecutionParameter] = {}
     INPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {"schema": component_spec.ChannelParameter(type=standard_artifacts.Schema)}
 
@@ -36,6 +35,5 @@ class ImageSchemaGen(base_component.BaseComponent):
             ImageSchemaGenSpec(
                 examples=examples,
                 schema=types.Channel(type=standard_artifacts.Schema),
-                code_digest=code_digest("image_schema_gen"),
             )
         )

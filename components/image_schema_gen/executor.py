@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.constants import CLASS_NAMES_PROPERTY
+from components.common.contracts import CLASS_NAMES_PROPERTY
 from components.image_schema_gen.schema import build_schema
 
 

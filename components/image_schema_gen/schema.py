@@ -1,14 +1,11 @@
-"""The schema of raw examples, as a tensorflow_metadata proto.
-
-Called by ImageSchemaGen's executor; `class_names` is also read back from the schema by the Trainer's `run_fn`.
-"""
+"""The schema of raw examples, as a tensorflow_metadata proto."""
 
 from collections.abc import Sequence
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
 
 _CLASS_NAMES_DOMAIN = "class_names"
 

@@ -1,7 +1,4 @@
-"""The artifact type that lists what ImageValidator left out.
-
-Used by `component.py`, and by whoever reports on a run.
-"""
+"""The artifact type that lists what ImageValidator left out."""
 
 from typing import Final
 

@@ -1,7 +1,6 @@
 """ImageValidator, which lets no unusable photo and no leak between splits go further.
 
-Used by `pipeline.create_pipeline` between TfdsExampleGen and everything else. TFDV, which runs afterwards, sees bytes
-where this component sees photos.
+TFDV, which runs afterwards, sees bytes where this component sees photos.
 """
 
 from typing import Final
@@ -11,8 +10,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.code_digest import code_digest
-from components.errors import UserError
+from components.common.errors import UserError
 from components.image_validator.artifacts import Quarantine
 from components.image_validator.executor import Executor
 from components.image_validator.verdicts import CrossSplitDuplicates
@@ -32,7 +30,6 @@ class ImageValidatorSpec(component_spec.ComponentSpec):
         "near_duplicate_distance": component_spec.ExecutionParameter(type=int),
         "max_pixels": component_spec.ExecutionParameter(type=int),
         "max_bytes": component_spec.ExecutionParameter(type=int),
-        "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {
@@ -100,6 +97,5 @@ class ImageValidator(base_beam_component.BaseBeamComponent):
                 near_duplicate_distance=near_duplicate_distance,
                 max_pixels=max_pixels,
                 max_bytes=max_bytes,
-                code_digest=code_digest("image_validator", "util"),
             )
         )

@@ -1,13 +1,10 @@
-"""Counts what happened to each photo, and makes the summary of the counts.
-
-Called by `transforms.ValidatePhotos`: the counts are summed by Beam, so that they never need all photos in one place.
-"""
+"""Counts what happened to each photo, and makes the summary of the counts."""
 
 import collections
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from components.constants import TRAIN_SPLIT
+from components.common.contracts import TRAIN_SPLIT
 from components.image_validator.photo import Action, Photo, PhotoKey, Verdict, printable_id
 from components.image_validator.summary import Summary
 

@@ -1,7 +1,7 @@
 """Finds photos that are the same picture, byte for byte or nearly so.
 
-Called by `transforms.ValidatePhotos`. Near-duplicates are pairs whose perceptual hashes differ in few bits; comparing
-all pairs would grow with the square of the data set, so only photos that share a band of the hash are compared.
+Near-duplicates are pairs whose perceptual hashes differ in few bits; comparing all pairs would grow with the square of
+the data set, so only photos that share a band of the hash are compared.
 """
 
 import itertools

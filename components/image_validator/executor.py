@@ -9,14 +9,13 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import constants
+from components.common import contracts, examples_io
 from components.image_validator.artifacts import SUMMARY_FILE
 from components.image_validator.inspection import Limits
 from components.image_validator.split_io import Split
 from components.image_validator.summary import Summary, check_usable
 from components.image_validator.transforms import Options, ValidatePhotos
 from components.image_validator.verdicts import CrossSplitDuplicates
-from components.util import examples_io
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +47,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with fileio.open(f"{quarantine.uri}/{SUMMARY_FILE}") as file:
             summary = Summary.from_json(file.read())
         check_usable(summary, exec_properties["max_quarantine_share"])
-        target.set_string_custom_property(constants.SPLIT_COUNTS_PROPERTY, json.dumps(summary.split_counts))
-        target.set_string_custom_property(constants.CLASS_COUNTS_PROPERTY, json.dumps(summary.class_counts))
+        target.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(summary.split_counts))
+        target.set_string_custom_property(contracts.CLASS_COUNTS_PROPERTY, json.dumps(summary.class_counts))
         logger.info("%s", summary.describe())
 
 
 def _splits(source: types.Artifact, target: types.Artifact) -> list[Split]:
-    counts = source.get_string_custom_property(constants.SPLIT_COUNTS_PROPERTY)
+    counts = source.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY)
     num_photos = json.loads(counts) if counts else {}
     return [
         Split(

@@ -1,7 +1,4 @@
-"""Tells what a file really is from its first bytes, whatever its name says.
-
-Called by `inspection.inspect`.
-"""
+"""Tells what a file really is from its first bytes, whatever its name says."""
 
 import dataclasses
 from typing import Final

@@ -1,8 +1,8 @@
 """What can be said of one photo by looking at its file alone.
 
-Called by `split_io.InspectPhotoFn` for every example. Decoding is TensorFlow's, because that is what Transform and
-the served model use: a photo that only another library can read is of no use here. Pillow reads the header first, so
-that a decompression bomb is never decoded, and explains what TensorFlow could not read.
+Decoding is TensorFlow's, because that is what Transform and the served model use: a photo that only another library can
+read is of no use here. Pillow reads the header first, so that a decompression bomb is never decoded, and explains what
+TensorFlow could not read.
 """
 
 import dataclasses

@@ -1,7 +1,4 @@
-"""Writes what the Quarantine artifact holds: the listing and the summary.
-
-Called by `transforms.ValidatePhotos`, once, when all verdicts are known.
-"""
+"""Writes what the Quarantine artifact holds: the listing and the summary."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

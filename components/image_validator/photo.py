@@ -1,6 +1,6 @@
 """The records that ImageValidator's steps pass to each other.
 
-Used by every module of this folder. They hold no pixels and no file contents, so that grouping stays cheap.
+They hold no pixels and no file contents, so that grouping stays cheap.
 """
 
 import dataclasses

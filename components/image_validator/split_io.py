@@ -1,7 +1,4 @@
-"""Between serialized examples in splits and the records of `photo`.
-
-Called by `transforms.ValidatePhotos`.
-"""
+"""Between serialized examples in splits and the records of `photo`."""
 
 import dataclasses
 import hashlib
@@ -13,12 +10,12 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
-from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.examples_io import KeyedExample, ReadExamples, WriteExamples, shards_for
+from components.common.progress import report_progress
 from components.image_validator.counting import output_split
 from components.image_validator.inspection import Limits, inspect
 from components.image_validator.photo import Photo, PhotoKey, Verdict
-from components.progress import report_progress
-from components.util.examples_io import KeyedExample, ReadExamples, WriteExamples, shards_for
 
 SplitExample = tuple[str, bytes]  # (split, serialized tf.Example)
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.image_validator.photo import Reason
 
 _PHRASES: Final[Mapping[str, str]] = {

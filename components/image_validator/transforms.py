@@ -1,7 +1,7 @@
 """The Beam pipeline of ImageValidator: look at every photo, judge, write what may stay.
 
-Called by `executor.Executor`. Examples are read twice, once to look and once to write, so that no runner has to hold
-the photos while the verdicts are found.
+Examples are read twice, once to look and once to write, so that no runner has to hold the photos while the verdicts are
+found.
 """
 
 import dataclasses

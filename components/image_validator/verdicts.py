@@ -1,13 +1,10 @@
-"""What happens to photos that are unusable, contradictory or in two splits at once.
-
-Called by `transforms.ValidatePhotos`; pure functions of the photos and the configuration.
-"""
+"""What happens to photos that are unusable, contradictory or in two splits at once."""
 
 import enum
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from components.constants import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.image_validator.photo import Action, Photo, Reason, Verdict, printable_id
 
 # Where a picture stays when it is in several splits: training loses nothing, and the test split, which decides on a

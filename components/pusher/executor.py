@@ -1,7 +1,4 @@
-"""Executor of Pusher that never shows a half-written version.
-
-Used by `components.pusher.component`.
-"""
+"""Executor of Pusher that never shows a half-written version."""
 
 import os
 import time
@@ -14,7 +11,7 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
-from components.backbones.digest import content_digest
+from components.modeling.backbones.digest import content_digest
 
 _STAGING_PREFIX = ".staging-"
 
@@ -67,7 +64,7 @@ def _latest_version(base: str) -> int:
 
 
 def remove_stale_staging(base: str) -> None:
-    """Removes the copies that killed pushes left in a serving folder; `pipeline.recovery` does so before every run."""
+    """Removes the copies that killed pushes left in a serving folder."""
     for name in _children(base):
         if name.startswith(_STAGING_PREFIX):
             fileio.rmtree(_path(base, name))

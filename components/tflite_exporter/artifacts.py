@@ -1,7 +1,4 @@
-"""The artifact type that holds the converted models.
-
-Used by `component.py`, and by whoever reports on a run.
-"""
+"""The artifact type that holds the converted models."""
 
 from typing import Final
 

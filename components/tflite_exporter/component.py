@@ -1,14 +1,10 @@
-"""TFLiteExporter, which converts the classifier to TensorFlow Lite and measures what that costs.
-
-Used by `pipeline.create_pipeline` after Evaluator, if it is asked for.
-"""
+"""TFLiteExporter, which converts the classifier to TensorFlow Lite and measures what that costs."""
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.code_digest import code_digest
-from components.errors import UserError
+from components.common.errors import UserError
 from components.tflite_exporter.artifacts import TFLiteModel
 from components.tflite_exporter.executor import Executor
 
@@ -22,7 +18,6 @@ class TFLiteExporterSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "calibration_photos": component_spec.ExecutionParameter(type=int),
         "test_photos": component_spec.ExecutionParameter(type=int),
-        "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -77,6 +72,5 @@ class TFLiteExporter(base_component.BaseComponent):
                 tflite_model=types.Channel(type=TFLiteModel),
                 calibration_photos=calibration_photos,
                 test_photos=test_photos,
-                code_digest=code_digest("tflite_exporter", "model"),
             )
         )

@@ -1,7 +1,4 @@
-"""From the exported classifier to TensorFlow Lite flatbuffers.
-
-Called by `components.tflite_exporter.executor`.
-"""
+"""From the exported classifier to TensorFlow Lite flatbuffers."""
 
 import contextlib
 import logging
@@ -17,9 +14,9 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from components.errors import UserError
-from components.model.classifier import build_classifier
-from components.model.head import rebuild_head
+from components.common.errors import UserError
+from components.modeling.classifier import build_classifier
+from components.modeling.head import rebuild_head
 
 _converter_log = logging.getLogger("tensorflow.lite")
 

@@ -15,14 +15,14 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.constants import TEST_SPLIT, TRAIN_SPLIT
-from components.model.image_pipeline import ImagePipeline
-from components.model.input_pipeline import read_serialized
-from components.model.serving import RAW_EXAMPLES_SIGNATURE, image_size_of
-from components.progress import report_progress
+from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT
+from components.common.examples_io import class_names_of
+from components.common.progress import report_progress
+from components.modeling.image_pipeline import ImagePipeline
+from components.modeling.input_pipeline import read_serialized
+from components.modeling.serving import RAW_EXAMPLES_SIGNATURE, image_size_of
 from components.tflite_exporter import artifacts, conversion, measurement
 from components.tflite_exporter.metadata import labels_text, with_metadata
-from components.util.examples_io import class_names_of
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,4 @@
-"""How much a conversion costs: converted models and the original on the same photos.
-
-Called by `components.tflite_exporter.executor`.
-"""
+"""How much a conversion costs: converted models and the original on the same photos."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.constants import LABEL_KEY
+from components.common.contracts import LABEL_KEY
 from components.tflite_exporter.artifacts import ORIGINAL
 from components.tflite_exporter.conversion import logged_stderr
 

@@ -1,9 +1,9 @@
 """TFLite Metadata: what a model's input and output mean, and its labels, inside the model file.
 
-Called by `components.tflite_exporter.executor`. The format (https://www.tensorflow.org/lite/models/convert/metadata):
-a buffer named TFLITE_METADATA holds a flatbuffer of `metadata_schema.fbs` (identifier M001), and the files that it
-names are a ZIP archive behind the model, which interpreters ignore. Written with the `flatbuffers` library that
-TensorFlow brings: tflite-support, made for this, is one more native package, and apps alone need it.
+The format (https://www.tensorflow.org/lite/models/convert/metadata): a buffer named TFLITE_METADATA holds a flatbuffer
+of `metadata_schema.fbs` (identifier M001), and the files that it names are a ZIP archive behind the model, which
+interpreters ignore. Written with the `flatbuffers` library that TensorFlow brings: tflite-support, made for this, is
+one more native package, and apps alone need it.
 """
 
 import io

@@ -1,7 +1,4 @@
-"""TFX's Tuner with an executor that also puts the best values into ML Metadata.
-
-Used by `pipeline.create_pipeline` with `--tune`.
-"""
+"""TFX's Tuner with an executor that also puts the best values into ML Metadata."""
 
 from tfx.components.tuner import component
 from tfx.dsl.components.base import executor_spec

@@ -1,7 +1,4 @@
-"""What Beam's Flink runner needs: Java, the job server, the cluster, and worker processes.
-
-Called by `pipeline.beam_runners.options`.
-"""
+"""What Beam's Flink runner needs: Java, the job server, the cluster, and worker processes."""
 
 import http.client
 import json
@@ -13,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from components.errors import UserError
+from components.common.errors import UserError
 
 EMBEDDED: Final = "[local]"
 DEFAULT_MASTER: Final = "localhost:8081"

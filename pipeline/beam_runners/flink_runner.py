@@ -1,6 +1,6 @@
 """Beam's Flink runner, with one job server for all pipelines of a process.
 
-Named by the `--runner` option that `pipeline.beam_runners.options` builds. Beam's own class starts a Java process for
+Named by the `--runner` option that `pipeline.beam_runners.beam_args` builds. Beam's own class starts a Java process for
 every pipeline and keeps all of them until the program exits: seven of them in a run of this project.
 """
 

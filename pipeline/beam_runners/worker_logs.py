@@ -1,6 +1,6 @@
 """Log records of Beam's worker processes, shown as if they had been written here.
 
-Called by `pipeline.beam_runners.options` for DirectRunner's multi-processing mode: Beam sends its workers' records to
+For DirectRunner's multi-processing mode: Beam sends its workers' records to
 this process, and logs each as one line of text about a protocol buffer.
 """
 
@@ -16,7 +16,7 @@ from google.protobuf import text_format
 _BEAM_LOGGER: Final = "apache_beam.runners.portability.local_job_service"
 _ROOT: Final = Path(__file__).parents[2]
 _OWN_PACKAGES: Final = ("components", "pipeline")
-# What `components.progress` writes; its structure does not travel.
+# What `components.common.progress` writes; its structure does not travel.
 _PROGRESS: Final = re.compile(r"(?P<description>.+): (?P<completed>\d+)(?:/\d+)? (?P<unit>\w+)")
 
 
@@ -54,7 +54,7 @@ def _own_logger_name(log_location: str) -> str | None:
 
 
 def _progress(logger_name: str, message: str) -> dict[str, object]:
-    match = _PROGRESS.fullmatch(message) if logger_name == "components.progress" else None
+    match = _PROGRESS.fullmatch(message) if logger_name == "components.common.progress" else None
     if not match:
         return {}
     # Each worker counts for itself: a share of the total would be that of one worker.

@@ -1,7 +1,4 @@
-"""The connection to a Kubeflow Pipelines API server, with errors that say what to do.
-
-Called by `pipeline.kubeflow.submit` and `pipeline.kubeflow.follow`.
-"""
+"""The connection to a Kubeflow Pipelines API server, with errors that say what to do."""
 
 import contextlib
 import dataclasses
@@ -14,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from components.errors import UserError
+from components.common.errors import UserError
 
 TOKEN_VARIABLE = "FLOWERS_KFP_TOKEN"  # noqa: S105
 COOKIE_VARIABLE = "FLOWERS_KFP_COOKIE"

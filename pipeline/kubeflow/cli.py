@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.kubeflow.compile_command import compile_
 
 

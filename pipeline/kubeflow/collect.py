@@ -1,7 +1,6 @@
 """Makes a local ML Metadata store from a copy of a pipeline root, so that the inspection commands work on it.
 
 The execution records beside the outputs are all that is read: no cluster, no API server, no metadata service.
-Called by `pipeline.kubeflow.commands`.
 """
 
 import dataclasses
@@ -12,9 +11,9 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import UserError
+from components.common.errors import UserError
+from pipeline.history.records import sqlite_config
 from pipeline.kubeflow.execution_record import RECORD_FILE, RECORD_KEY, ArtifactEntry, ExecutionEntry
-from pipeline.metadata import sqlite_config
 
 # Below the pipeline root KFP keeps PIPELINE/RUN/TASK/SALT/ARTIFACT.
 _LEVELS_BELOW_RUN = 3

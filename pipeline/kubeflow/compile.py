@@ -3,7 +3,6 @@
 TFX's KubeflowV2DagRunner does the translation. What it leaves out is added to its result: defaults of the run-time
 parameters, the default pipeline root, retries, node selectors and volumes (in KFP's Kubernetes platform spec), and one
 more output per component, the execution record that `pipeline.kubeflow.collect` reads.
-Called by `pipeline.kubeflow.commands`.
 """
 
 import dataclasses
@@ -14,9 +13,9 @@ import yaml
 from tfx.dsl.components.base import base_component
 from tfx.orchestration import pipeline as tfx_pipeline
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.config import RESOLVER_BASELINE, PipelineConfig
-from pipeline.create_pipeline import create_pipeline
+from pipeline.graph import create_pipeline
 from pipeline.kubeflow import resources
 from pipeline.kubeflow.execution_record import RECORD_KEY
 from pipeline.kubeflow.names import kubernetes_name, rename_for_kubernetes

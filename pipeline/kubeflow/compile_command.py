@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from components.errors import UserError
-from pipeline.commands.run import run as local_run
-from pipeline.commands.run_options import collect_run_options
+from components.common.errors import UserError
+from pipeline.cli.commands.run import run as local_run
+from pipeline.cli.run_options import collect_run_options
 from pipeline.kubeflow.settings import ClusterSettings, Resources, default_resources
 
 # Meant for a run on this machine, or chosen anew below.

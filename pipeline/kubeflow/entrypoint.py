@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.kubeflow import executor_input as kfp_io
 from pipeline.kubeflow.execution_record import RECORD_KEY, ArtifactEntry, ExecutionEntry
 from pipeline.kubeflow.runtime_parameters import apply_overrides

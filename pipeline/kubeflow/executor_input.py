@@ -3,7 +3,7 @@
 Open-source KFP differs from the service that TFX wrote its entrypoint for in three ways. Input artifacts arrive without
 their type. The launcher has copied them into the container (`minio://bucket/key` to `/minio/bucket/key`) and uploads
 outputs from there, but states remote URIs that TensorFlow could only read with a plugin. And nobody makes the output
-folders. Called by `pipeline.kubeflow.entrypoint`.
+folders.
 """
 
 import dataclasses

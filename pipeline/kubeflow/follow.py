@@ -1,7 +1,4 @@
-"""Follows a run on Kubeflow with a table of its tasks.
-
-Called by `pipeline.kubeflow.commands`.
-"""
+"""Follows a run on Kubeflow with a table of its tasks."""
 
 import datetime
 import time

@@ -1,7 +1,7 @@
 """Names that Kubernetes allows, for a pipeline whose components have TFX's.
 
 Argo makes pods and templates out of task and component names: `Evaluator.test` and `TfdsExampleGen` pass KFP's compiler
-and are refused by the cluster. Called by `pipeline.kubeflow.compile` and `pipeline.kubeflow.submit`.
+and are refused by the cluster.
 """
 
 import re

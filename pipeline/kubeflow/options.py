@@ -1,14 +1,11 @@
-"""From a user's choices to the configuration that is compiled, without a look at the network or the cluster.
-
-Called by `pipeline.kubeflow.commands`.
-"""
+"""From a user's choices to the configuration that is compiled, without a look at the network or the cluster."""
 
 import dataclasses
 import tempfile
 from pathlib import Path
 
-from components.backbones.registry import BACKBONES, find_backbone
-from components.errors import UserError
+from components.common.errors import UserError
+from components.modeling.backbones.registry import BACKBONES, find_backbone
 from pipeline.config import BackboneConfig, PipelineConfig
 from pipeline.kubeflow.names import kubernetes_name
 from pipeline.presets import PRESETS, RunOptions, build_config

@@ -1,14 +1,13 @@
 """Resources, retries, caching, environment, node selectors and volumes in a compiled pipeline.
 
 KFP keeps the first four in the pipeline spec and the others in its Kubernetes platform spec.
-Called by `pipeline.kubeflow.compile`.
 """
 
 from typing import Any
 
 from google.protobuf import json_format
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.kubeflow.names import kubernetes_name
 from pipeline.kubeflow.settings import EVERY_COMPONENT, ClusterSettings, Resources
 

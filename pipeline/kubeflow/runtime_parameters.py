@@ -3,7 +3,6 @@
 Whole execution parameters become inputs of their task, as TFX's RuntimeParameter would make them. Values inside a JSON
 parameter (epochs within the Trainer's `custom_config`) have no place in TFX's spec: they arrive as further inputs of
 the task, and `pipeline.kubeflow.entrypoint` sets them in the JSON before TFX sees it.
-Called by `pipeline.kubeflow.compile`, `pipeline.kubeflow.entrypoint` and `pipeline.kubeflow.submit`.
 """
 
 import dataclasses

@@ -6,7 +6,7 @@ Values only: built by `pipeline.kubeflow.commands`, read by `pipeline.kubeflow.c
 import dataclasses
 import re
 
-from components.errors import UserError
+from components.common.errors import UserError
 
 EVERY_COMPONENT = "*"
 GPU_RESOURCE = "nvidia.com/gpu"

@@ -1,7 +1,4 @@
-"""Uploads a compiled pipeline and starts a run of it.
-
-Called by `pipeline.kubeflow.commands`.
-"""
+"""Uploads a compiled pipeline and starts a run of it."""
 
 import dataclasses
 import json
@@ -12,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from components.backbones.registry import find_backbone
-from components.errors import UserError
+from components.common.errors import UserError
+from components.modeling.backbones.registry import find_backbone
 from pipeline.kubeflow.api import Connection
 from pipeline.kubeflow.settings import ROOT_SCHEMES
 

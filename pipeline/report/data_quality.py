@@ -1,7 +1,4 @@
-"""What ImageValidator left out, and what TFDV says about the rest.
-
-Called by `pipeline.report.page`.
-"""
+"""What ImageValidator left out, and what TFDV says about the rest."""
 
 import dataclasses
 import re
@@ -12,8 +9,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
+from pipeline.history.run_files import RunRecords
 from pipeline.report.photos import PhotoKey, split_folder
-from pipeline.report.records import RunRecords
 
 # The names that components.image_validator.artifacts declares; importing it would import TFX.
 LISTING_FILE = "quarantine.jsonl"

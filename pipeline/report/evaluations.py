@@ -1,14 +1,11 @@
-"""What an Evaluator measured on one split, with confidence intervals.
-
-Called by `pipeline.report.page` and `pipeline.report.model_card`.
-"""
+"""What an Evaluator measured on one split, with confidence intervals."""
 
 import dataclasses
 from typing import Any
 
-from components.constants import TEST_SPLIT, VALIDATION_SPLIT
+from components.common.contracts import TEST_SPLIT, VALIDATION_SPLIT
+from pipeline.history.run_files import RunRecords
 from pipeline.report import scores
-from pipeline.report.records import RunRecords
 from pipeline.report.scores import CalibrationBin, Prediction, Share
 
 # The names that components.evaluator.executor writes; importing it would import TensorFlow.

@@ -1,15 +1,12 @@
-"""What a run came to, in a sentence and a few figures.
-
-Called by `pipeline.report.page` and `pipeline.report.model_card`.
-"""
+"""What a run came to, in a sentence and a few figures."""
 
 import dataclasses
 from collections.abc import Sequence
 
-from pipeline.inspection import runs
-from pipeline.inspection.blessing import Check, explain
-from pipeline.inspection.store import RunStore
-from pipeline.report.records import RunRecords, failure_message
+from pipeline.history import runs
+from pipeline.history.explanation import Check, explain
+from pipeline.history.run_files import RunRecords, failure_message
+from pipeline.history.store import RunStore
 from pipeline.report.text import percent
 
 

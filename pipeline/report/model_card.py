@@ -1,7 +1,6 @@
 """The model card, in the fields of the Model Card Toolkit's JSON schema v0.0.2.
 
-Called by `pipeline.report.page` and `pipeline.report.write`. After Mitchell et al., "Model cards for model reporting"
-(FAT* 2019).
+After Mitchell et al., "Model cards for model reporting" (FAT* 2019).
 """
 
 import datetime
@@ -9,10 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from components import constants
+from components.common import contracts
+from pipeline.history.run_files import RunRecords
 from pipeline.report.evaluations import Evaluation
 from pipeline.report.headline import Headline
-from pipeline.report.records import RunRecords
 from pipeline.report.scores import Share
 from pipeline.report.text import printable
 
@@ -74,8 +73,8 @@ def data_license(records: RunRecords) -> str:
     example_gen = records.executions.get("TfdsExampleGen")
     if example_gen and example_gen.properties.get("photos"):
         return _OWN_PHOTOS_LICENSE
-    dataset = _property(records, constants.DATASET_NAME_PROPERTY)
-    return _DATA_LICENSES.get(dataset) or _property(records, constants.DATASET_LICENSE_PROPERTY) or _OTHER_DATA_LICENSE
+    dataset = _property(records, contracts.DATASET_NAME_PROPERTY)
+    return _DATA_LICENSES.get(dataset) or _property(records, contracts.DATASET_LICENSE_PROPERTY) or _OTHER_DATA_LICENSE
 
 
 def backbone_properties(records: RunRecords) -> Mapping[str, Any]:
@@ -111,10 +110,10 @@ def _architecture(records: RunRecords) -> str:
     if not backbone:
         return _UNKNOWN
     return (
-        f"{backbone.get(constants.BACKBONE_HANDLE_PROPERTY)} "
-        f"({backbone.get(constants.IMAGE_SIZE_PROPERTY)} pixels to {backbone.get(constants.FEATURE_SIZE_PROPERTY)} "
+        f"{backbone.get(contracts.BACKBONE_HANDLE_PROPERTY)} "
+        f"({backbone.get(contracts.IMAGE_SIZE_PROPERTY)} pixels to {backbone.get(contracts.FEATURE_SIZE_PROPERTY)} "
         f"features; weights: {backbone.get(_BACKBONE_SOURCE_PROPERTY)}; content digest "
-        f"{backbone.get(constants.BACKBONE_DIGEST_PROPERTY)}), then a dense head and a softmax over the classes"
+        f"{backbone.get(contracts.BACKBONE_DIGEST_PROPERTY)}), then a dense head and a softmax over the classes"
     )
 
 
@@ -122,8 +121,8 @@ def _dataset(records: RunRecords) -> dict[str, Any]:
     totals = {split: sum(counts.values()) for split, counts in records.class_counts.items()}
     sizes = ", ".join(f"{totals[split]:,} {split}" for split in records.splits)
     return {
-        "name": f"{_property(records, constants.DATASET_NAME_PROPERTY)} "
-        f"{_property(records, constants.DATASET_VERSION_PROPERTY)}".strip(),
+        "name": f"{_property(records, contracts.DATASET_NAME_PROPERTY)} "
+        f"{_property(records, contracts.DATASET_VERSION_PROPERTY)}".strip(),
         "description": f"Photos used: {sizes or 'none yet'}. Training fits the head, validation chooses the epoch, "
         f"test decides on the blessing. Licence: {data_license(records)}.",
     }

@@ -1,7 +1,4 @@
-"""Puts the page together: collects what a run left, draws the charts, fills the templates.
-
-Called by `pipeline.report.write`.
-"""
+"""Puts the page together: collects what a run left, draws the charts, fills the templates."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,14 +7,17 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from pipeline.inspection.store import RunStore
-from pipeline.report import charts, data_quality, lineage, parameters, photos, text
+from pipeline.history.run_files import RunRecords, load_run
+from pipeline.history.store import RunStore
+from pipeline.report import data_quality, photos, text
+from pipeline.report import provenance as parameters
 from pipeline.report.data_quality import Anomaly, FeatureStatistics, Validation
+from pipeline.report.drawing import charts
+from pipeline.report.drawing import lineage_graph as lineage
 from pipeline.report.evaluations import Evaluation, load_evaluations
 from pipeline.report.headline import Headline, make_headline
 from pipeline.report.model_card import make_model_card
 from pipeline.report.photos import Album, PhotoKey
-from pipeline.report.records import RunRecords, load_run
 
 _TEMPLATE = "report.html.j2"
 _MAX_SAMPLES = 150  # pictures in the grid; about 5 kB each

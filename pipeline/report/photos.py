@@ -1,6 +1,6 @@
 """Photos of an Examples artifact as small pictures inside the page.
 
-Called by `pipeline.report.page`. Reads the gzip TFRecords itself: TensorFlow would take longer than the whole report.
+Reads the gzip TFRecords itself: TensorFlow would take longer than the whole report.
 """
 
 import base64
@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 from tfx_bsl.coders.example_coder import ExampleToNumpyDict
 
-from components import constants
+from components.common import contracts
 
 _THUMBNAIL_PIXELS = 120
 _JPEG_QUALITY = 72
@@ -106,11 +106,11 @@ def _read_split(folder: Path) -> Iterator[tuple[str, int, bytes]]:
     for path in sorted(folder.glob("*.gz")):
         for record in _read_records(path):
             features = ExampleToNumpyDict(record)
-            image = features[constants.IMAGE_KEY]
+            image = features[contracts.IMAGE_KEY]
             if image is None or not len(image):
                 continue
-            photo_id = bytes(features[constants.ID_KEY][0]).decode("utf-8", "backslashreplace")
-            yield photo_id, int(features[constants.LABEL_KEY][0]), bytes(image[0])
+            photo_id = bytes(features[contracts.ID_KEY][0]).decode("utf-8", "backslashreplace")
+            yield photo_id, int(features[contracts.LABEL_KEY][0]), bytes(image[0])
             read += len(record)
             if read > _MAX_BYTES_PER_SPLIT:
                 return

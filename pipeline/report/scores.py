@@ -1,13 +1,13 @@
 """Statistics on classifications: intervals of shares, calibration, and the most confident mistakes.
 
-Called by `pipeline.report.evaluations` and by `pipeline.report.charts`. Plain Python: a few thousand predictions.
+Plain Python: a few thousand predictions.
 """
 
 import dataclasses
 import math
 from collections.abc import Sequence
 
-from pipeline.inspection.intervals import wilson
+from pipeline.history.intervals import wilson
 
 NUM_BINS = 10
 

@@ -1,7 +1,4 @@
-"""How values are written in the page; strings from data are made printable here, and escaped by jinja2.
-
-Called by `pipeline.report.page` as filters of its templates, and by `pipeline.report.charts`.
-"""
+"""How values are written in the page; strings from data are made printable here, and escaped by jinja2."""
 
 import datetime
 import re

@@ -1,7 +1,4 @@
-"""Writes the report of a run: the page and, beside it, the model card as JSON.
-
-Called by `pipeline.commands.report` and at the end of `pipeline.commands.run`.
-"""
+"""Writes the report of a run: the page and, beside it, the model card as JSON."""
 
 import dataclasses
 import json
@@ -9,12 +6,12 @@ import logging
 import re
 from pathlib import Path
 
-from components.errors import UserError
+from components.common.errors import UserError
+from pipeline.cli.store_options import open_store
 from pipeline.config import PipelineConfig
-from pipeline.inspection.options import open_store
-from pipeline.inspection.store import RunStore
+from pipeline.history.run_files import RunRecords
+from pipeline.history.store import RunStore
 from pipeline.report.page import collect_page, render_page
-from pipeline.report.records import RunRecords
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ def _run(code: str) -> str:
 
 
 def test_a_run_does_not_import_what_it_does_not_use() -> None:
-    loaded = _run(f"import sys, pipeline.local; print([name for name in {_HEAVY} if name in sys.modules])")
+    loaded = _run(f"import sys, pipeline.local_run.runner; print([name for name in {_HEAVY} if name in sys.modules])")
     assert loaded.splitlines()[-1] == "[]"
 
 
@@ -49,7 +49,7 @@ def test_tfx_components_is_complete_when_asked_for() -> None:
 def test_a_run_imports_every_deferred_module_and_executes_none() -> None:
     code = f"""
 import inspect, sys
-import pipeline.local
+import pipeline.local_run.runner
 inspect.getmodule(lambda: None)  # looks at every module
 for name in {sorted(DEFERRED)}:
     print(vars(sys.modules[name])["__getattr__"].__module__)
@@ -60,7 +60,7 @@ for name in {sorted(DEFERRED)}:
 def test_a_deferred_module_is_the_real_one_once_used() -> None:
     code = f"""
 import importlib, inspect, pathlib, pkgutil
-import pipeline.local
+import pipeline.local_run.runner
 for name in {sorted(DEFERRED)}:
     module = importlib.import_module(name)
     assert not hasattr(module, "surely_not_there"), name
@@ -76,7 +76,7 @@ print("checked")
 
 
 def test_what_needs_a_deferred_module_gets_it() -> None:
-    code = "import pipeline.local\n"
+    code = "import pipeline.local_run.runner\n"
     for statements, expression, _ in _USES:
         code += f"{statements}\nprint({expression})\n"
     assert _run(code).split() == [result for _, _, result in _USES]
@@ -89,7 +89,7 @@ def test_an_import_for_its_side_effects_has_them() -> None:
 
 def test_threads_wait_for_a_module_that_another_one_executes() -> None:
     code = """
-import pipeline.local, scipy.stats
+import pipeline.local_run.runner, scipy.stats
 from concurrent.futures import ThreadPoolExecutor
 with ThreadPoolExecutor(8) as threads:
     print(len({id(norm) for norm in threads.map(lambda _: scipy.stats.norm, range(8))}))
@@ -112,7 +112,7 @@ except ModuleNotFoundError as error:
 def test_help_imports_neither_tensorflow_nor_tfx() -> None:
     code = """
 import sys
-from pipeline.cli import main
+from pipeline.cli.main import main
 try:
     main(["--help"])
 except SystemExit:

@@ -14,12 +14,12 @@ from flink_cluster import flink_cluster, jobs_of, task_managers_of
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import constants
-from components.errors import UserError
+from components.common import contracts
+from components.common.errors import UserError
 from components.feature_extractor.executor import BACKBONE_PASSES_PROPERTY, Executor
-from pipeline import local
-from pipeline.beam_runners.options import beam_args, prepare
-from pipeline.failures import user_error_message
+from pipeline.beam_runners.beam_args import beam_args, prepare
+from pipeline.local_run import runner as local
+from pipeline.local_run.failures import user_error_message
 from pipeline.presets import RunOptions, build_config
 
 _JOB_SERVER = Path(__file__).parents[2] / "build" / "flink" / "job-server.jar"
@@ -131,11 +131,11 @@ def _extract_features(run: _Run, target: Path, args: list[str]) -> standard_arti
     photos, features = standard_artifacts.Examples(), standard_artifacts.Examples()
     graph, backbone = standard_artifacts.TransformGraph(), standard_artifacts.Model()
     photos.uri, features.uri = run.folder("ImageValidator/valid_examples/*"), str(target)
-    photos.split_names = artifact_utils.encode_split_names(list(constants.SPLITS))
-    photos.set_string_custom_property(constants.SPLIT_COUNTS_PROPERTY, '{"train": 36, "validation": 18, "test": 18}')
+    photos.split_names = artifact_utils.encode_split_names(list(contracts.SPLITS))
+    photos.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, '{"train": 36, "validation": 18, "test": 18}')
     graph.uri, backbone.uri = run.folder("Transform/transform_graph/*"), run.folder("BackboneImporter/model/*")
     digest = _backbone_digest(run)
-    backbone.set_string_custom_property(constants.BACKBONE_DIGEST_PROPERTY, digest)
+    backbone.set_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY, digest)
     Executor(BaseBeamExecutor.Context(beam_pipeline_args=args, unique_id="1", tmp_dir=os.fspath(target.parent))).Do(
         {"examples": [photos], "transform_graph": [graph], "backbone": [backbone]},
         {"features": [features]},
@@ -150,4 +150,4 @@ def _backbone_digest(run: _Run) -> str:
     (path,) = run.root.glob("FeatureExtractor/features/*/Split-test/*.gz")
     record = next(tf.data.TFRecordDataset(str(path), compression_type="GZIP").as_numpy_iterator())
     example = tf.train.Example.FromString(record)
-    return example.features.feature[constants.BACKBONE_DIGEST_KEY].bytes_list.value[0].decode()
+    return example.features.feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value[0].decode()

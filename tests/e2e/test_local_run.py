@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import local
 from pipeline.config import PipelineConfig
-from pipeline.metadata import MetadataQueries
-from pipeline.metadata_uri import connect, connection_config
+from pipeline.history.connection import connect, connection_config
+from pipeline.history.records import MetadataQueries
+from pipeline.local_run import runner as local
 from pipeline.presets import RunOptions, build_config
 
 _NODES = {

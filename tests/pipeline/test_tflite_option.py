@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.model.hyperparameters import FineTuning
+from components.modeling.hyperparameters import FineTuning
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
-from pipeline.console import RunConsole
-from pipeline.create_pipeline import create_pipeline
-from pipeline.metadata import ArtifactRecord, ExecutionRecord
-from pipeline.run_report import print_outcome
-from pipeline.run_summary import RunSummary, tflite_export
+from pipeline.graph import create_pipeline
+from pipeline.history.records import ArtifactRecord, ExecutionRecord
+from pipeline.history.summary import RunSummary, tflite_export
+from pipeline.local_run.console import RunConsole
+from pipeline.local_run.outcome import print_outcome
 
 _CONFIG = PipelineConfig(
     name="flowers",

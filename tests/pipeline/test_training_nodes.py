@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from components.errors import UserError
-from components.model.hyperparameters import FineTuning
-from pipeline.cli import cli
+from components.common.errors import UserError
+from components.modeling.hyperparameters import FineTuning
+from pipeline.cli.main import cli
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
-from pipeline.create_pipeline import create_pipeline
+from pipeline.graph import create_pipeline
 from pipeline.presets import RunOptions, build_config
 
 _CONFIG = PipelineConfig(

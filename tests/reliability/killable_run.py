@@ -18,7 +18,7 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipeline.metadata import MetadataQueries, sqlite_config
+from pipeline.history.records import MetadataQueries, sqlite_config
 
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.002

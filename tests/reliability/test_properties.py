@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS
-from components.errors import UserError
+from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS
+from components.common.errors import UserError
+from components.common.examples_io import WriteExamples
 from components.example_gen.builders import FeatureKeys
-from components.example_gen.tfds_example_gen.component import TfdsExampleGen
-from components.example_gen.tfds_example_gen.executor import Executor, ToExampleFn
-from components.model.input_pipeline import read_serialized
-from components.util.examples_io import WriteExamples
-from pipeline.cli import cli, main
+from components.example_gen.component import TfdsExampleGen
+from components.example_gen.executor import Executor, ToExampleFn
+from components.modeling.input_pipeline import read_serialized
+from pipeline.cli.main import cli, main
 
 # What a photo's file may hold and be called: anything.
 PHOTOS = st.lists(st.tuples(st.binary(), st.integers(-1, 2**63 - 1), st.binary(min_size=1)), max_size=20)

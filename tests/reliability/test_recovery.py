@@ -9,12 +9,12 @@ import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
-from pipeline.locking import exclusive
-from pipeline.metadata import sqlite_config
-from pipeline.recovery import ABANDONED_TRAINING_S, recovering
-from pipeline.scratch import scratch_folder
+from pipeline.history.records import sqlite_config
+from pipeline.local_run.lock import exclusive
+from pipeline.local_run.recovery import ABANDONED_TRAINING_S, recovering
+from pipeline.local_run.scratch import scratch_folder
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from killable_run import KillableRun, resolving
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen.builders import DataSource, make_builder
 from components.example_gen.preparation import prepare_dataset
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
-from pipeline.recovery import recovering
+from pipeline.local_run.recovery import recovering
 
 
 def _can_mount() -> bool:
@@ -85,8 +85,8 @@ def test_a_read_only_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 @needs_mounts
 def test_a_backbone_that_finds_no_room_in_the_cache(tmp_path: Path) -> None:
     code = (
-        "from components.errors import UserError\n"
-        "from components.backbones.loading import load_backbone\n"
+        "from components.common.errors import UserError\n"
+        "from components.modeling.backbones.loading import load_backbone\n"
         "try: load_backbone('efficientnet_lite0')\n"
         "except UserError as error: print('error:', error)"
     )

@@ -1,4 +1,4 @@
-"""TFDS builder of a user's own photos. Called by `components.example_gen.builders`."""
+"""TFDS builder of a user's own photos."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from components.constants import ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.progress import report_progress
 from components.example_gen.sources import FINGERPRINT_DIGITS, PhotoSet, photo_class
-from components.progress import report_progress
 
 _REPORTS = 20
 

@@ -1,7 +1,4 @@
-"""What a camera does to a scene: light, lens, sensor and JPEG.
-
-Called by `photo`.
-"""
+"""What a camera does to a scene: light, lens, sensor and JPEG."""
 
 import functools
 import io

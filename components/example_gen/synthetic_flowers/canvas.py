@@ -1,7 +1,7 @@
 """Drawing surface: shapes in a flower's own coordinates, painted with Pillow.
 
-Called by `composites`, `cups`, `scenery` and `photo`. A shape's coordinates have the flower's centre at (0, 0), its
-radius at 1 and y pointing down; a `Pose` says where that lies in the photo.
+A shape's coordinates have the flower's centre at (0, 0), its radius at 1 and y pointing down; a `Pose` says where that
+lies in the photo.
 """
 
 import dataclasses

@@ -1,7 +1,4 @@
-"""Flower heads of the daisy family: dandelion, daisy and sunflower.
-
-Called by `photo`.
-"""
+"""Flower heads of the daisy family: dandelion, daisy and sunflower."""
 
 import numpy as np
 

@@ -1,7 +1,4 @@
-"""Flower heads with broad petals: tulip and rose.
-
-Called by `photo`.
-"""
+"""Flower heads with broad petals: tulip and rose."""
 
 from typing import NamedTuple
 

@@ -1,6 +1,6 @@
 """Grass, leaves and stems.
 
-Called by `scenery` and `photo`. Everything here is in pixels.
+Everything here is in pixels.
 """
 
 import dataclasses

@@ -1,7 +1,4 @@
-"""Colours, as arrays of red, green and blue from 0 to 255, and chance.
-
-Called by all drawing modules.
-"""
+"""Colours, as arrays of red, green and blue from 0 to 255, and chance."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,4 @@
-"""One synthetic photo: chooses a species, composes a scene and photographs it.
-
-Called by `synthetic_flowers_dataset_builder`.
-"""
+"""One synthetic photo: chooses a species, composes a scene and photographs it."""
 
 from collections.abc import Callable
 from typing import Final

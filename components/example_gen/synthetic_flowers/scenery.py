@@ -1,6 +1,6 @@
 """What surrounds the flowers: backgrounds and things in front.
 
-Called by `photo`. Nothing here depends on the species.
+Nothing here depends on the species.
 """
 
 import numpy as np

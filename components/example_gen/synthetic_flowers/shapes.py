@@ -1,7 +1,4 @@
-"""Outlines of petals and leaves.
-
-Called by `composites`, `cups` and `scenery`.
-"""
+"""Outlines of petals and leaves."""
 
 import dataclasses
 import functools

@@ -1,8 +1,4 @@
-"""The TFDS builder of `synthetic_flowers`.
-
-Called by TfdsExampleGen; importing this module registers the data set, so that `tfds.builder("synthetic_flowers")`
-and `tfds.builder("synthetic_flowers/n400_seed7")` find it.
-"""
+"""The TFDS builder of `synthetic_flowers`."""
 
 import re
 from collections.abc import Iterator
@@ -10,9 +6,9 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from components.errors import UserError
+from components.common.errors import UserError
+from components.common.progress import report_progress
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
-from components.progress import report_progress
 
 _CONFIG_NAME = re.compile(r"n(\d+)_seed(\d+)")
 _REPORTS = 20

@@ -12,7 +12,7 @@ from tfx.dsl.components.base import base_beam_executor, base_executor
 from tfx.types import Artifact, artifact_utils, standard_artifacts
 
 from components.anomaly_gate import executor as anomaly_gate
-from components.errors import UserError
+from components.common.errors import UserError
 from components.image_schema_gen import executor as image_schema_gen
 
 _CLASSES = ["daisy", "rose"]

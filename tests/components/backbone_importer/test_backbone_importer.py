@@ -7,9 +7,9 @@ from tfx.utils import path_utils
 
 from components.backbone_importer.component import BackboneImporter
 from components.backbone_importer.executor import Executor
-from components.backbones.digest import content_digest
-from components.backbones.saved_model import save_feature_vector
-from components.errors import UserError
+from components.common.errors import UserError
+from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.saved_model import save_feature_vector
 
 import tensorflow as tf  # isort: skip
 import tensorflow_hub as hub  # isort: skip

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.api import model_eval_lib
 
-from pipeline.eval_config import build_eval_config
+from pipeline.blessing import build_eval_config
 
 PROBABILITIES = np.array(
     [[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.4, 0.4, 0.2]], np.float32

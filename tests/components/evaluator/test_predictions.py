@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.evaluator.predictions import predict, serving_difference
 
 

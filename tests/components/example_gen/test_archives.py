@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen import archives
 from components.example_gen.archives import extract_archive
 

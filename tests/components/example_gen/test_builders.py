@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen.builders import (
     DataSource,
     describe_source,

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.datasets.tf_flowers import tf_flowers_dataset_builder
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen import builders, downloads
 from components.example_gen.builders import DataSource, make_builder
 from components.example_gen.preparation import prepare_dataset

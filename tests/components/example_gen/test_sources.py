@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen import sources
 from components.example_gen.sources import scan_photos
 

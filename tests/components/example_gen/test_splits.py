@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.constants import SPLITS
-from components.errors import UserError
+from components.common.contracts import SPLITS
+from components.common.errors import UserError
 from components.example_gen.splits import HASH_BUCKETS, hash_buckets, split_slices
 
 DEFAULT = (0.5, 0.25, 0.25)

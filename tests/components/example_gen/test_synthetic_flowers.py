@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
     SyntheticFlowers,
@@ -139,7 +139,7 @@ def test_number_and_seed_are_in_the_path(tmp_path):
 
 
 def test_photo_by_photo_progress_is_reported(tmp_path, caplog):
-    with caplog.at_level("INFO", logger="components.progress"):
+    with caplog.at_level("INFO", logger="components.common.progress"):
         SyntheticFlowers(data_dir=tmp_path, config="n5_seed0").download_and_prepare()
     completed = [record.progress["completed"] for record in caplog.records if hasattr(record, "progress")]
     assert completed == [1, 2, 3, 4, 5]

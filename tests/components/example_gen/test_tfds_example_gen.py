@@ -12,23 +12,23 @@ from apache_beam.testing.util import assert_that, equal_to
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import constants
-from components.errors import UserError
+from components.common import contracts
+from components.common.errors import UserError
 from components.example_gen.builders import DataSource, describe_source, make_builder
+from components.example_gen.component import TfdsExampleGen
+from components.example_gen.executor import Executor, TfdsToExamples
 from components.example_gen.preparation import prepare_dataset
-from components.example_gen.tfds_example_gen.component import TfdsExampleGen
-from components.example_gen.tfds_example_gen.executor import Executor, TfdsToExamples
 
 Photos = dict[str, tuple[bytes, int]]
 
 
 def parse(serialized: bytes) -> tuple[str, bytes, int]:
     feature = tf.train.Example.FromString(serialized).features.feature
-    assert set(feature) == {constants.IMAGE_KEY, constants.LABEL_KEY, constants.ID_KEY}
+    assert set(feature) == {contracts.IMAGE_KEY, contracts.LABEL_KEY, contracts.ID_KEY}
     (image,), (label,), (key,) = (
-        feature[constants.IMAGE_KEY].bytes_list.value,
-        feature[constants.LABEL_KEY].int64_list.value,
-        feature[constants.ID_KEY].bytes_list.value,
+        feature[contracts.IMAGE_KEY].bytes_list.value,
+        feature[contracts.LABEL_KEY].int64_list.value,
+        feature[contracts.ID_KEY].bytes_list.value,
     )
     return key.decode(), image, label
 
@@ -59,9 +59,9 @@ def properties(examples: standard_artifacts.Examples) -> dict[str, object]:
     return {
         name: json.loads(examples.get_string_custom_property(name))
         for name in (
-            constants.CLASS_NAMES_PROPERTY,
-            constants.SPLIT_COUNTS_PROPERTY,
-            constants.CLASS_COUNTS_PROPERTY,
+            contracts.CLASS_NAMES_PROPERTY,
+            contracts.SPLIT_COUNTS_PROPERTY,
+            contracts.CLASS_COUNTS_PROPERTY,
         )
     }
 
@@ -87,7 +87,7 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
     description = describe_source(DataSource(photos=str(photo_folder), data_dir=str(tmp_path)))
     examples = run(tmp_path, photos=str(photo_folder), fingerprint=description.fingerprint)
     splits = read(examples)
-    assert list(splits) == list(constants.SPLITS)
+    assert list(splits) == list(contracts.SPLITS)
     assert [len(photos) for photos in splits.values()] == [30, 15, 15]
     assert {key: photo for photos in splits.values() for key, photo in photos.items()} == stored(photo_folder)
 
@@ -98,17 +98,17 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
         "split_counts": {"train": 30, "validation": 15, "test": 15},
         "class_counts": {split: {name: counts[split][name] for name in names} for split in splits},
     }
-    assert examples.get_string_custom_property(constants.DATASET_NAME_PROPERTY) == "my photos"
-    assert examples.get_string_custom_property(constants.DATASET_VERSION_PROPERTY) == description.version
+    assert examples.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "my photos"
+    assert examples.get_string_custom_property(contracts.DATASET_VERSION_PROPERTY) == description.version
 
 
 def test_the_licence_is_recorded_where_tfds_knows_it(tmp_path: Path, photo_folder: Path):
-    assert not run(tmp_path, photos=str(photo_folder)).has_custom_property(constants.DATASET_LICENSE_PROPERTY)
+    assert not run(tmp_path, photos=str(photo_folder)).has_custom_property(contracts.DATASET_LICENSE_PROPERTY)
     (info_file,) = tmp_path.rglob("dataset_info.json")
     info = json.loads(info_file.read_text())
     info_file.write_text(json.dumps(info | {"redistributionInfo": {"license": "CC-BY-4.0"}}))
     examples = run(tmp_path, photos=str(photo_folder))
-    assert examples.get_string_custom_property(constants.DATASET_LICENSE_PROPERTY) == "CC-BY-4.0"
+    assert examples.get_string_custom_property(contracts.DATASET_LICENSE_PROPERTY) == "CC-BY-4.0"
 
 
 def test_splits_are_the_same_every_time(tmp_path: Path, photo_folder: Path):
@@ -128,7 +128,7 @@ def test_hash_splits_stay_when_photos_are_added(tmp_path: Path, photo_folder: Pa
     after_examples = run(tmp_path / "after", **arguments)
     after = read(after_examples)
     assert {key for photos in after.values() for key in photos} == set(stored(photo_folder))
-    for split in constants.SPLITS:
+    for split in contracts.SPLITS:
         assert before[split].items() <= after[split].items()
         assert len(before[split]) > 5
     assert properties(after_examples)["split_counts"] == {split: len(after[split]) for split in after}
@@ -150,7 +150,7 @@ def test_synthetic_flowers_are_split_like_tf_flowers(tmp_path: Path):
     assert [len(photos) for photos in splits.values()] == [6, 3, 3]
     assert len({key for photos in splits.values() for key in photos}) == 12
     assert all(image.startswith(b"\xff\xd8") for photos in splits.values() for image, _ in photos.values())
-    assert examples.get_string_custom_property(constants.DATASET_NAME_PROPERTY) == "synthetic_flowers"
+    assert examples.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "synthetic_flowers"
 
 
 def test_photos_that_changed_since_the_run_began_are_refused(tmp_path: Path, photo_folder: Path):

@@ -12,11 +12,11 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx.types import standard_artifacts
 
-from components import constants
-from components.backbones.saved_model import save_feature_vector
+from components.common import contracts
+from components.common.examples_io import WriteExamples
 from components.image_schema_gen.schema import build_schema
-from components.model.preprocessing import preprocessing_fn
-from components.util.examples_io import WriteExamples
+from components.modeling.backbones.saved_model import save_feature_vector
+from components.transform.preprocessing import preprocessing_fn
 
 SIZES = {"train": 11, "validation": 5, "test": 4}
 IMAGE_SIZE = (16, 16)
@@ -83,8 +83,8 @@ def raw_examples(
     artifact = standard_artifacts.Examples()
     artifact.uri = str(tmp_path_factory.mktemp("raw"))
     artifact.split_names = json.dumps(list(SIZES))
-    artifact.set_string_custom_property(constants.SPLIT_COUNTS_PROPERTY, json.dumps(SIZES))
-    artifact.set_string_custom_property(constants.DATASET_NAME_PROPERTY, "tiny")
+    artifact.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(SIZES))
+    artifact.set_string_custom_property(contracts.DATASET_NAME_PROPERTY, "tiny")
     with beam.Pipeline() as pipeline:
         for split, size in SIZES.items():
             ids = [f"{split}/{index}".encode() for index in range(size)]

@@ -13,12 +13,12 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components import constants
-from components.errors import UserError
+from components.common import contracts
+from components.common.errors import UserError
 from components.feature_extractor import extractor
 from components.feature_extractor.component import FeatureExtractor
 from components.feature_extractor.executor import BACKBONE_PASSES_PROPERTY, Executor
-from components.model.preprocessing import decode_image
+from components.transform.preprocessing import decode_image
 
 SIZES = {"train": 11, "validation": 5, "test": 4}
 Extract = Callable[..., standard_artifacts.Examples]
@@ -35,8 +35,8 @@ def extract(
         backbone.uri = str(tmp_path / name / "backbone")
         Path(backbone.uri).mkdir(parents=True)
         save_convnet(passes_file).rename(f"{backbone.uri}/Format-Serving")
-        backbone.set_string_custom_property(constants.BACKBONE_HANDLE_PROPERTY, "tiny handle")
-        backbone.set_string_custom_property(constants.BACKBONE_DIGEST_PROPERTY, "d1")
+        backbone.set_string_custom_property(contracts.BACKBONE_HANDLE_PROPERTY, "tiny handle")
+        backbone.set_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY, "d1")
         features = standard_artifacts.Examples()
         features.uri = str(tmp_path / name / "features")
         context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=beam_args, unique_id="1")
@@ -95,9 +95,9 @@ def test_only_examples_for_evaluation_carry_the_photo(extract: Extract, raw_exam
 
 def test_the_artifact_tells_where_the_features_come_from(extract: Extract) -> None:
     features = extract("features")
-    assert features.get_string_custom_property(constants.BACKBONE_HANDLE_PROPERTY) == "tiny handle"
-    assert features.get_string_custom_property(constants.BACKBONE_DIGEST_PROPERTY) == "d1"
-    assert features.get_string_custom_property(constants.DATASET_NAME_PROPERTY) == "tiny"
+    assert features.get_string_custom_property(contracts.BACKBONE_HANDLE_PROPERTY) == "tiny handle"
+    assert features.get_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY) == "d1"
+    assert features.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "tiny"
 
 
 @pytest.mark.parametrize("optimize_from", [1, 10**9])

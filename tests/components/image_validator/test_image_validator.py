@@ -14,12 +14,11 @@ from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import constants
-from components.errors import UserError
+from components.common import contracts, examples_io
+from components.common.errors import UserError
 from components.image_validator.artifacts import Quarantine
 from components.image_validator.component import ImageValidator
 from components.image_validator.executor import Executor
-from components.util import examples_io
 
 MANY_WORKERS = ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]
 CLASS_NAMES = ["daisy", "roses"]
@@ -59,19 +58,19 @@ def make_examples(folder: Path, splits: dict[str, Photos]) -> standard_artifacts
     artifact = standard_artifacts.Examples()
     artifact.uri = str(folder)
     artifact.split_names = artifact_utils.encode_split_names(list(splits))
-    artifact.set_string_custom_property(constants.DATASET_NAME_PROPERTY, "test photos")
-    artifact.set_string_custom_property(constants.CLASS_NAMES_PROPERTY, json.dumps(CLASS_NAMES))
+    artifact.set_string_custom_property(contracts.DATASET_NAME_PROPERTY, "test photos")
+    artifact.set_string_custom_property(contracts.CLASS_NAMES_PROPERTY, json.dumps(CLASS_NAMES))
     counts = {split: len(photos) for split, photos in splits.items()}
-    artifact.set_string_custom_property(constants.SPLIT_COUNTS_PROPERTY, json.dumps(counts))
+    artifact.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(counts))
     for split, photos in splits.items():
         path = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
         path.parent.mkdir(parents=True)
         with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
             for photo_id, label, image in photos:
                 features = {
-                    constants.IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-                    constants.LABEL_KEY: tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-                    constants.ID_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[photo_id.encode()])),
+                    contracts.IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+                    contracts.LABEL_KEY: tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+                    contracts.ID_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[photo_id.encode()])),
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=features))
                 writer.write(example.SerializeToString(deterministic=True))
@@ -184,12 +183,12 @@ def test_summary_counts_everything(result: Result) -> None:
 def test_artifact_carries_the_data_set_with_new_counts(result: Result) -> None:
     properties = {
         name: result.examples.get_string_custom_property(name)
-        for name in (constants.DATASET_NAME_PROPERTY, constants.CLASS_NAMES_PROPERTY)
+        for name in (contracts.DATASET_NAME_PROPERTY, contracts.CLASS_NAMES_PROPERTY)
     }
 
     assert properties == {"dataset_name": "test photos", "class_names": json.dumps(CLASS_NAMES)}
     assert examples_io.splits_of(result.examples) == list(SPLITS)
-    for name in (constants.SPLIT_COUNTS_PROPERTY, constants.CLASS_COUNTS_PROPERTY):
+    for name in (contracts.SPLIT_COUNTS_PROPERTY, contracts.CLASS_COUNTS_PROPERTY):
         assert json.loads(result.examples.get_string_custom_property(name)) == result.summary[name]
 
 
@@ -277,7 +276,7 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
 
 def test_run_in_a_pipeline_records_both_artifacts(tmp_path: Path) -> None:
     source = make_examples(tmp_path / "in", {"train": GOOD, "test": [("t", 0, jpeg(51))]})
-    properties = {constants.CLASS_NAMES_PROPERTY: source.get_string_custom_property(constants.CLASS_NAMES_PROPERTY)}
+    properties = {contracts.CLASS_NAMES_PROPERTY: source.get_string_custom_property(contracts.CLASS_NAMES_PROPERTY)}
     photos = importer.Importer(
         source.uri,
         standard_artifacts.Examples,

@@ -13,13 +13,13 @@ from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components import constants
+from components.common import contracts
 from components.image_schema_gen.schema import build_schema
-from components.model.classifier import build_classifier
-from components.model.head import build_head
-from components.model.image_pipeline import ImagePipeline
-from components.model.preprocessing import preprocessing_fn
-from components.model.serving import ServingModel, export
+from components.modeling.classifier import build_classifier
+from components.modeling.head import build_head
+from components.modeling.image_pipeline import ImagePipeline
+from components.modeling.serving import ServingModel, export
+from components.transform.preprocessing import preprocessing_fn
 
 CLASS_NAMES = ["blue", "grün", "two\nlines"]
 _COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
@@ -40,7 +40,7 @@ def artifacts(
     for key, artifact in found.items():
         artifact.uri = str(root / key)
     found["examples"].split_names = json.dumps(list(_SIZES))
-    found["examples"].set_string_custom_property(constants.CLASS_NAMES_PROPERTY, json.dumps(CLASS_NAMES))
+    found["examples"].set_string_custom_property(contracts.CLASS_NAMES_PROPERTY, json.dumps(CLASS_NAMES))
     _write_photos(found["examples"].uri, encode_image)
     _write_transform_graph(found["transform_graph"].uri)
     _train(found, str(tiny_backbone))

@@ -13,7 +13,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from components.image_schema_gen.schema import build_schema
-from components.model.hyperparameters import Hyperparameters
+from components.modeling.hyperparameters import Hyperparameters
 from components.tuner.executor import Executor
 
 
@@ -55,7 +55,7 @@ def test_the_best_values_are_in_the_metadata(tmp_path: Path, features: types.Art
         {"examples": [features], "schema": [schema]},
         {"best_hyperparameters": [best], "tuner_results": [results]},
         {
-            "tuner_fn": "components.model.tuner.tuner_fn",
+            "tuner_fn": "components.tuner.search.tuner_fn",
             "train_args": proto_utils.proto_to_json(trainer_pb2.TrainArgs(splits=["train"])),
             "eval_args": proto_utils.proto_to_json(trainer_pb2.EvalArgs(splits=["validation"])),
             "custom_config": json_utils.dumps(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.model.hyperparameters import Hyperparameters
+from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import NO_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
 from pipeline.kubeflow.settings import ClusterSettings, Resources
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import ml_metadata as mlmd
 import pytest
 
-from components.errors import UserError
+from components.common.errors import UserError
+from pipeline.history.records import MetadataQueries, sqlite_config
 from pipeline.kubeflow.collect import collect
 from pipeline.kubeflow.execution_record import ArtifactEntry, ExecutionEntry
-from pipeline.metadata import MetadataQueries, sqlite_config
 
 ROOT = "minio://mlpipeline/flowers"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.config import RESOLVER_BASELINE
 from pipeline.kubeflow.compile import build_spec
 from pipeline.kubeflow.settings import ClusterSettings, Resources
@@ -183,7 +183,7 @@ def test_resources_are_read_from_text() -> None:
 def test_fine_tuning_and_tuning_compile(container_config: Any, settings: ClusterSettings) -> None:
     import dataclasses
 
-    from components.model.hyperparameters import FineTuning
+    from components.modeling.hyperparameters import FineTuning
 
     spec, _ = build_spec(dataclasses.replace(container_config, tuning_trials=2, fine_tuning=FineTuning()), settings)
 

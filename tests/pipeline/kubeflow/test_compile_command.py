@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.kubeflow.cli import cli
 
 REQUIRED = ("--image", "registry.example.org/flowers:1", "--pipeline-root", "minio://mlpipeline/flowers/")

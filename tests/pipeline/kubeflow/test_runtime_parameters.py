@@ -25,7 +25,7 @@ def test_thresholds_reach_tfma() -> None:
     import tensorflow_model_analysis as tfma
     from tfx.utils import proto_utils
 
-    from pipeline.eval_config import build_eval_config
+    from pipeline.blessing import build_eval_config
 
     text = proto_utils.proto_to_json(build_eval_config(BlessingConfig()))
     properties = apply_overrides(

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from kfp_launcher import RUN_ID, FakeKfp, TaskFailedError
 
-from components.model.hyperparameters import Hyperparameters
-from pipeline import local
+from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import NO_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
+from pipeline.history.records import MetadataQueries
+from pipeline.history.summary import RunSummary, summarize_run
 from pipeline.kubeflow.collect import collect
 from pipeline.kubeflow.compile import build_spec
 from pipeline.kubeflow.settings import ClusterSettings
-from pipeline.metadata import MetadataQueries
-from pipeline.run_summary import RunSummary, summarize_run
+from pipeline.local_run import runner as local
 
 ROOT = "minio://mlpipeline/flowers"
 
@@ -102,7 +102,7 @@ def test_a_failing_component_says_why_in_one_line(tmp_path: Path, config: Pipeli
 def _summary(database: Path, run_id: str) -> RunSummary:
     import ml_metadata as mlmd
 
-    from pipeline.metadata import sqlite_config
+    from pipeline.history.records import sqlite_config
 
     return summarize_run(MetadataQueries(mlmd.MetadataStore(sqlite_config(database))), run_id)
 

@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner, Result
 from fake_api_server import FakeApiServer, running_server
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.kubeflow.cli import cli
 from pipeline.kubeflow.submit import parse_parameters, read_spec
 

@@ -8,11 +8,11 @@ import re
 import pytest
 from made_run import MadeRun
 
-from pipeline.inspection.options import open_store
-from pipeline.report.layering import Edge, Node
-from pipeline.report.layout import Layout, lay_out
-from pipeline.report.lineage import EARLIER_RUN, build_graph
-from pipeline.report.records import load_run
+from pipeline.cli.store_options import open_store
+from pipeline.history.run_files import load_run
+from pipeline.report.drawing.layering import Edge, Node
+from pipeline.report.drawing.layout import Layout, lay_out
+from pipeline.report.drawing.lineage_graph import EARLIER_RUN, build_graph
 
 
 def _graph(seed: int) -> tuple[list[Node], list[Edge]]:

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 from made_run import MadeRun
 
-from components.errors import UserError
-from pipeline.commands.report import report as report_command
-from pipeline.inspection.options import open_store
+from components.common.errors import UserError
+from pipeline.cli.commands.report import report as report_command
+from pipeline.cli.store_options import open_store
 from pipeline.report.write import write_report
 
 NASTY_NAMES = [

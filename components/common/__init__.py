@@ -1,0 +1,1 @@
+"""What every component may use: contracts, errors, progress, examples on disk, the digest of code."""

@@ -1,0 +1,132 @@
+"""Content digests of this project's code, for cache keys.
+
+TFX's cache key holds the name of a function or executor, never its code. A digest over what the code imports of this
+project, and over the versions of the libraries that it imports, makes up for that: neither an edit nor an upgrade is
+answered from a stale cache.
+"""
+
+import ast
+import contextlib
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_OWN_PACKAGE: Final = "components"
+
+
+def code_digest(*modules: str) -> str:
+    """Digests the code that modules run.
+
+    Args:
+        *modules: Dotted names of modules, or of what they hold. Of this project's modules everything that they import
+            is followed, wherever in a file the import stands; of a library's module only its own imports count.
+
+    Returns:
+        The first 16 hexadecimal digits of a SHA-256 over paths and contents of this project's files, the versions of
+        the libraries that they import, and Python's.
+
+    Raises:
+        ModuleNotFoundError: There is no module of that name.
+    """
+    files, libraries = code_closure(modules)
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(_ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+    for version in _versions(libraries):
+        digest.update(version.encode() + b"\0")
+    digest.update(f"{sys.version_info.major}.{sys.version_info.minor}".encode())
+    return digest.hexdigest()[:16]
+
+
+def code_closure(modules: Iterable[str]) -> tuple[list[Path], set[str]]:
+    """Follows imports.
+
+    Args:
+        modules: Dotted names to begin with.
+
+    Returns:
+        This project's files that are reached, sorted, and the top-level names of the libraries that they import.
+
+    Raises:
+        ModuleNotFoundError: There is no module of one of the names.
+    """
+    files: set[Path] = set()
+    libraries: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name.partition(".")[0] != _OWN_PACKAGE:
+            libraries.add(name.partition(".")[0])
+            libraries.update(found.partition(".")[0] for found in _imports(_library_file(name)) if not _is_own(found))
+            continue
+        for file in _own_files(name):
+            if file not in files:
+                files.add(file)
+                for found in _imports(file):
+                    if _is_own(found):
+                        waiting.append(found)
+                    else:
+                        libraries.add(found.partition(".")[0])
+    return sorted(files), libraries
+
+
+def _is_own(name: str) -> bool:
+    return name.partition(".")[0] == _OWN_PACKAGE
+
+
+def _own_files(name: str) -> Iterator[Path]:
+    """Yields the file of a module, or of that which holds a name, and those of the packages around it."""
+    path = _ROOT.joinpath(*name.split("."))
+    while not (path.with_suffix(".py").is_file() or path.is_dir()):
+        path = path.parent
+    if path == _ROOT / _OWN_PACKAGE and name != _OWN_PACKAGE:
+        raise ModuleNotFoundError(f"no module {name} in {_ROOT}")
+    if path.with_suffix(".py").is_file():
+        yield path.with_suffix(".py")
+    # Python runs the packages around a module before it.
+    for folder in (path, *path.parents):
+        if folder == _ROOT:
+            return
+        if (folder / "__init__.py").is_file():
+            yield folder / "__init__.py"
+
+
+def _library_file(name: str) -> Path | None:
+    # What is loaded already is not looked up: that would import the packages around it.
+    origin = sys.modules[name].__file__ if name in sys.modules else importlib.import_module(name).__file__
+    return Path(origin) if origin else None
+
+
+@functools.cache
+def _imports(file: Path | None) -> frozenset[str]:
+    """Returns the dotted names of what a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_bytes())) if file else ():
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # A name may be a submodule.
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
+
+
+def _versions(libraries: set[str]) -> list[str]:
+    """Returns `distribution==version` of what offers the libraries; of what is built in, Python's version tells."""
+    versions = set()
+    for library in libraries - sys.stdlib_module_names:
+        # Not every distribution lists its packages; those that do not are mostly named like their package.
+        for name in _distributions().get(library, [library]):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                versions.add(f"{name}=={importlib.metadata.version(name)}")
+    return sorted(versions)
+
+
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())

@@ -1,0 +1,43 @@
+"""Feature keys, split names and artifact properties that components share."""
+
+from typing import Final
+
+IMAGE_KEY: Final = "image"
+LABEL_KEY: Final = "label"
+ID_KEY: Final = "id"
+FEATURE_VECTOR_KEY: Final = "feature_vector"
+BACKBONE_DIGEST_KEY: Final = "backbone_digest"
+
+TRAIN_SPLIT: Final = "train"
+VALIDATION_SPLIT: Final = "validation"
+TEST_SPLIT: Final = "test"
+SPLITS: Final = (TRAIN_SPLIT, VALIDATION_SPLIT, TEST_SPLIT)
+
+# Custom properties of Examples artifacts; the JSON ones hold a list or an object as text.
+DATASET_NAME_PROPERTY: Final = "dataset_name"
+DATASET_VERSION_PROPERTY: Final = "dataset_version"
+DATASET_LICENSE_PROPERTY: Final = "dataset_license"  # only where TFDS knows it
+CLASS_NAMES_PROPERTY: Final = "class_names"  # JSON list of strings, in label order
+SPLIT_COUNTS_PROPERTY: Final = "split_counts"  # JSON {split: count}
+CLASS_COUNTS_PROPERTY: Final = "class_counts"  # JSON {split: {class name: count}}
+
+# Custom properties of backbone Model artifacts and of the feature Examples made with one.
+BACKBONE_HANDLE_PROPERTY: Final = "backbone_handle"
+BACKBONE_DIGEST_PROPERTY: Final = "backbone_digest"
+IMAGE_SIZE_PROPERTY: Final = "image_size"  # JSON [height, width] in pixels
+FEATURE_SIZE_PROPERTY: Final = "feature_size"  # int
+
+# Custom properties of the HyperParameters artifact of a search.
+TUNED_VALUES_PROPERTY: Final = "tuned_values"  # JSON {name: value}
+VALIDATION_ACCURACY_PROPERTY: Final = "validation_accuracy"  # the best trial's, in [0, 1]
+TRIALS_PROPERTY: Final = "trials"  # int
+
+# Execution parameter of every component: the digest of the code that it runs.
+CODE_DIGEST_PARAMETER: Final = "code_digest"
+
+FINE_TUNING_FILE: Final = "fine_tuning.json"  # in the ModelRun of the Trainer that fine-tunes
+
+
+def transformed_name(key: str) -> str:
+    """Returns the name of a raw feature after Transform, TFX's `_xf` convention."""
+    return f"{key}_xf"

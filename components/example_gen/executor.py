@@ -1,0 +1,186 @@
+"""Executor of TfdsExampleGen, run by TFX."""
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tfx import types
+from tfx.components.example_gen import base_example_gen_executor, write_split
+from tfx.components.util import examples_utils
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import proto_utils
+
+from components.common import contracts, examples_io
+from components.common.errors import UserError
+from components.example_gen import builders
+from components.example_gen.class_counts import WriteClassCounts
+from components.example_gen.preparation import prepare_dataset
+from components.example_gen.splits import split_slices
+
+logger = logging.getLogger(__name__)
+
+CLASS_COUNTS_FILE = "class_counts.json"
+
+
+class ToExampleFn(beam.DoFn):
+    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`."""
+
+    def __init__(self, keys: builders.FeatureKeys):
+        self._keys = keys
+
+    def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
+        features = {
+            contracts.IMAGE_KEY: _bytes_feature(element[self._keys.image].numpy()),
+            contracts.LABEL_KEY: tf.train.Feature(
+                int64_list=tf.train.Int64List(value=[element[self._keys.label].numpy()])
+            ),
+            contracts.ID_KEY: _bytes_feature(element[self._keys.id or "tfds_id"].numpy()),
+        }
+        yield tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _bytes_feature(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+class TfdsToExamples(beam.PTransform):
+    """Reads a slice of a prepared TFDS dataset as tf.Examples, images undecoded."""
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, exec_properties: dict[str, Any], split_pattern: str):
+        """Creates the transform.
+
+        Args:
+            builder: Builder of a prepared dataset.
+            exec_properties: Not used; the argument is part of the base executor's contract.
+            split_pattern: A TFDS slice such as "train[:1835]".
+        """
+        super().__init__()
+        del exec_properties
+        self._builder, self._split_pattern = builder, split_pattern
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        keys = builders.find_feature_keys(self._builder)
+        return (
+            pipeline
+            | "ReadFromTFDS"
+            >> tfds.beam.ReadFromTFDS(
+                self._builder,
+                split=self._split_pattern,
+                decoders={keys.image: tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
+            )
+            | "ToExample" >> beam.ParDo(ToExampleFn(keys))
+        )
+
+
+def _with_id(example: tf.train.Example) -> examples_io.KeyedExample:
+    example_id = example.features.feature[contracts.ID_KEY].bytes_list.value[0]
+    return example_id, example.SerializeToString(deterministic=True)
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Prepares the dataset, lets the base class split its examples, and writes them."""
+
+    _builder: tfds.core.DatasetBuilder
+
+    def GetInputSourceToExamplePTransform(self) -> Any:
+        return functools.partial(TfdsToExamples, self._builder)
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the examples and what is known of them.
+
+        Raises:
+            UserError: The source cannot be had, has no photos, is not for image classification, or has changed.
+        """
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        builder = builders.make_builder(_source(exec_properties))
+        fingerprint = exec_properties["fingerprint"]
+        if fingerprint not in ("", builders.describe_builder(builder).fingerprint):
+            raise UserError("the photos or the dataset have changed since the run began: please run again")
+        self._builder = prepare_dataset(builder)
+        description = builders.describe_builder(builder)
+        examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)
+        class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
+        self._write(examples, class_counts_path, exec_properties)
+        _describe_examples(examples, description, class_counts_path)
+        if known := self._builder.info.redistribution_info.license:
+            examples.set_string_custom_property(contracts.DATASET_LICENSE_PROPERTY, known)
+
+    def _write(self, examples: types.Artifact, class_counts_path: str, exec_properties: dict[str, Any]) -> None:
+        """Writes every split with this project's sink: TFX's own compresses photos and reshuffles at random."""
+        fractions = dict(zip(contracts.SPLITS, json.loads(exec_properties["split_fractions"]), strict=True))
+        total = self._builder.info.splits.total_num_examples
+        with self._make_beam_pipeline() as pipeline:
+            splits = self.GenerateExamplesByBeam(pipeline, _with_slices(exec_properties, self._builder))
+            for split, photos in splits.items():
+                num_shards = examples_io.shards_for(int(total * fractions[split]))
+                uri = artifact_utils.get_split_uri([examples], split)
+                _ = (
+                    photos
+                    | f"KeyById[{split}]" >> beam.Map(_with_id)
+                    | f"WriteSplit[{split}]" >> examples_io.WriteExamples(uri, num_shards)
+                )
+            splits | "WriteClassCounts" >> WriteClassCounts(class_counts_path)
+        examples_utils.set_payload_format(examples, exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY])
+        file_format = write_split.to_file_format_str(exec_properties[standard_component_specs.OUTPUT_FILE_FORMAT_KEY])
+        examples_utils.set_file_format(examples, file_format)
+
+
+def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
+    names = (field.name for field in dataclasses.fields(builders.DataSource))
+    return builders.DataSource(**{name: exec_properties[name] for name in names})
+
+
+def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
+    """Replaces the symbolic patterns of the input splits by slices of the dataset's own splits."""
+    sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
+    if not sum(sizes.values()):
+        raise UserError(f"dataset {builder.name!r} has no examples")
+    if exec_properties["split_method"] == "hash":
+        if len(sizes) != 1:
+            raise UserError(f"{builder.name!r} has the splits {', '.join(sizes)}: use split method count, not hash")
+        slices = {contracts.TRAIN_SPLIT: next(iter(sizes))}
+    else:
+        slices = split_slices(sizes, json.loads(exec_properties["split_fractions"]))
+    logger.info("Splits of %s: %s", builder.name, ", ".join(f"{name} = {part}" for name, part in slices.items()))
+    parts = [example_gen_pb2.Input.Split(name=name, pattern=part) for name, part in slices.items()]
+    input_config = proto_utils.proto_to_json(example_gen_pb2.Input(splits=parts))
+    return {**exec_properties, standard_component_specs.INPUT_CONFIG_KEY: input_config}
+
+
+def _describe_examples(examples: types.Artifact, description: builders.SourceDescription, counts_path: str) -> None:
+    """Sets the custom properties of the Examples artifact from what was written, and reports the counts."""
+    names = description.class_names
+    class_counts = {split: dict.fromkeys(names, 0) for split in contracts.SPLITS}
+    with fileio.open(counts_path) as counts_file:
+        for split, label, count in json.loads(counts_file.read()):
+            # TFDS marks unlabelled examples with -1; ExampleValidator reports labels outside the classes.
+            name = names[label] if 0 <= label < len(names) else str(label)
+            class_counts[split][name] = count
+    split_counts = {split: sum(counts.values()) for split, counts in class_counts.items()}
+    properties = {
+        contracts.DATASET_NAME_PROPERTY: description.name,
+        contracts.DATASET_VERSION_PROPERTY: description.version,
+        contracts.CLASS_NAMES_PROPERTY: json.dumps(names),
+        contracts.SPLIT_COUNTS_PROPERTY: json.dumps(split_counts),
+        contracts.CLASS_COUNTS_PROPERTY: json.dumps(class_counts),
+    }
+    for key, value in properties.items():
+        examples.set_string_custom_property(key, value)
+    for split, counts in class_counts.items():
+        shares = ", ".join(f"{name!r} {count}" for name, count in counts.items())
+        logger.info("%s: %d photos (%s)", split, split_counts[split], shares)

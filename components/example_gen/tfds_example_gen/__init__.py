@@ -1,1 +1,0 @@
-"""TfdsExampleGen: photos of any TFDS image-classification dataset as tf.Examples."""

@@ -1,0 +1,1 @@
+"""What the components share about the model: backbones, classifier, training loop, serving."""

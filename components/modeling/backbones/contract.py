@@ -1,0 +1,198 @@
+"""Checks that a SavedModel is a usable backbone, and measures it.
+
+The contract is TF Hub's for image feature vectors
+(https://www.tensorflow.org/hub/common_signatures/images#feature-vector).
+"""
+
+import hashlib
+import json
+import logging
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from components.common.code_digest import code_digest
+from components.common.errors import UserError
+from components.modeling.backbones.cache import cache_dir
+from components.modeling.backbones.digest import content_digest
+
+logger = logging.getLogger(__name__)
+
+_CONTRACT: Final = "a backbone is a reusable TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D]"
+_CHANNELS: Final = 3
+_IMAGE_RANK: Final = 4
+_FEATURE_RANK: Final = 2
+
+
+@dataclass(frozen=True)
+class BackboneInfo:
+    """What a SavedModel turned out to be.
+
+    Attributes:
+        image_size: Height and width of the input in pixels.
+        feature_size: Length of the feature vector.
+        digest: SHA-256 of its content, see `content_digest`.
+        trainable: Whether it can be fine-tuned: it has trainable variables.
+    """
+
+    image_size: tuple[int, int]
+    feature_size: int
+    digest: str
+    trainable: bool
+
+
+def inspect_backbone(
+    path: str, image_size: tuple[int, int] | None = None, feature_size: int | None = None, name: str | None = None
+) -> BackboneInfo:
+    """Loads a SavedModel, runs it on blank images as `hub.KerasLayer` and checks it against the contract.
+
+    Args:
+        path: A SavedModel folder.
+        image_size: Height and width in pixels that it is expected to take; needed when it takes any size.
+        feature_size: Length that its feature vectors are expected to have.
+        name: What to call it in messages; the path by default.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        UserError: It cannot be loaded, breaks the contract, or has another size than expected.
+    """
+    name = name or path
+    digest = content_digest(path)
+    record = _record_file(digest, image_size)
+    info = _read_record(record, digest)
+    if info is None:
+        info = _measure(path, digest, image_size, name)
+        _write_record(record, info)
+    if feature_size not in (None, info.feature_size):
+        raise UserError(f"backbone {name} returns {info.feature_size} features where {feature_size} were expected")
+    return info
+
+
+def _record_file(digest: str, image_size: tuple[int, int] | None) -> Path:
+    """Returns where the findings about this content are kept: measuring means seconds of loading."""
+    facts = f"{digest} {image_size} {code_digest(__name__)}"
+    return cache_dir() / "inspected" / f"{hashlib.sha256(facts.encode()).hexdigest()}.json"
+
+
+def _read_record(record: Path, digest: str) -> BackboneInfo | None:
+    try:
+        found = json.loads(record.read_text())
+        height, width = found["image_size"]
+        return BackboneInfo((int(height), int(width)), int(found["feature_size"]), digest, bool(found["trainable"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_record(record: Path, info: BackboneInfo) -> None:
+    partial = record.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(asdict(info)))
+        partial.replace(record)
+    except OSError as error:
+        # A cache that cannot be written costs time, nothing else.
+        logger.debug("did not keep the inspection of a backbone: %s", error)
+
+
+def _measure(path: str, digest: str, image_size: tuple[int, int] | None, name: str) -> BackboneInfo:
+    module = _load(path, name)
+    found_size = _check_input(module, image_size, name)
+    return BackboneInfo(
+        image_size=found_size,
+        feature_size=_check_output(module, found_size, name),
+        digest=digest,
+        trainable=bool(getattr(module, "trainable_variables", ())),
+    )
+
+
+def _load(path: str, name: str) -> Any:
+    import tensorflow as tf
+    import tensorflow_hub as hub
+
+    if tf.io.gfile.exists(f"{path}/tfhub_module.pb"):
+        raise UserError(f"backbone {name} is in the TF1 Hub format: give a TF2 SavedModel")
+    try:
+        module = hub.load(path)
+    except (ValueError, OSError, KeyError, tf.errors.OpError) as error:
+        raise UserError(f"backbone {name} is not a SavedModel that can be loaded: {_first_line(error)}") from error
+    if not callable(module):
+        signatures = ", ".join(sorted(getattr(module, "signatures", {}))) or "none"
+        raise UserError(f"backbone {name} has no __call__ function (its signatures: {signatures}): {_CONTRACT}")
+    return module
+
+
+def _check_input(module: Any, expected: tuple[int, int] | None, name: str) -> tuple[int, int]:
+    specs = _input_specs(module)
+    found = next((size for size in map(_image_size, specs) if size is not None), None)
+    if found is None:
+        taken = " or ".join(f"{spec.dtype.name} {_dimensions(spec.shape)}" for spec in specs) or "no tensor"
+        raise UserError(f"backbone {name} takes {taken}: {_CONTRACT}")
+    height, width = (want if have is None else have for have, want in zip(found, expected or found, strict=True))
+    if height is None or width is None:
+        raise UserError(f"backbone {name} takes images of any size: give the image size, such as 224x224")
+    if expected not in (None, (height, width)):
+        raise UserError(
+            f"backbone {name} takes images of {_by((height, width))} pixels where {_by(expected)} were expected"
+        )
+    return height, width
+
+
+def _image_size(spec: Any) -> tuple[int | None, int | None] | None:
+    """Returns the height and width that an argument takes, None for any; None if it does not take images."""
+    import tensorflow as tf
+
+    shape = spec.shape.as_list() if spec.shape.rank is not None else [None] * _IMAGE_RANK
+    if spec.dtype != tf.float32 or len(shape) != _IMAGE_RANK or shape[-1] not in (None, _CHANNELS):
+        return None
+    return shape[1], shape[2]
+
+
+def _input_specs(module: Any) -> list[Any]:
+    """Returns the first argument's TensorSpec of every trace of `__call__`, without repeats."""
+    import tensorflow as tf
+
+    specs = []
+    for function in getattr(module.__call__, "concrete_functions", []):
+        arguments = tf.nest.flatten(function.structured_input_signature)
+        spec = next((argument for argument in arguments if isinstance(argument, tf.TensorSpec)), None)
+        if spec is not None and spec not in specs:
+            specs.append(spec)
+    return specs
+
+
+def _check_output(module: Any, image_size: tuple[int, int], name: str) -> int:
+    import tensorflow as tf
+    import tensorflow_hub as hub
+
+    try:
+        # Two images: a model that only takes one at a time is of no use.
+        features = hub.KerasLayer(module, trainable=False)(tf.zeros([2, *image_size, _CHANNELS]))
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise UserError(f"backbone {name} fails on images of {_by(image_size)} pixels: {_first_line(error)}") from error
+    if not isinstance(features, tf.Tensor):
+        raise UserError(f"backbone {name} returns a {type(features).__name__}, not a tensor: {_CONTRACT}")
+    shape = features.shape
+    if features.dtype != tf.float32 or shape.rank != _FEATURE_RANK or shape[0] != 2:  # noqa: PLR2004 the batch above
+        found = f"{features.dtype.name} {_dimensions([None, *shape[1:]])}"
+        raise UserError(f"backbone {name} returns {found}: {_CONTRACT}")
+    return int(shape[1])
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _by(size: tuple[int, int]) -> str:
+    return "x".join(str(pixels) for pixels in size)
+
+
+def _dimensions(shape: Any) -> str:
+    import tensorflow as tf
+
+    shape = tf.TensorShape(shape)
+    if shape.rank is None:
+        return "of any shape"
+    return "[" + ", ".join("N" if i == 0 else str(d) for i, d in enumerate(shape.as_list())) + "]"

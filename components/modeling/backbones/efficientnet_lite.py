@@ -1,0 +1,167 @@
+"""EfficientNet-Lite0 as a plain tf.Module.
+
+Plain variables and `tf.nn` operations rather than Keras layers: the graph then holds nothing that depends on what else
+the process has built.
+
+Architecture: Tan and Le, "EfficientNet" (https://arxiv.org/abs/1905.11946), in the Lite variant of
+tensorflow/tpu `models/official/efficientnet/lite`: no squeeze-and-excitation, ReLU6 instead of swish, fixed stem
+and head.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+IMAGE_SIZE: Final = (224, 224)
+FEATURE_SIZE: Final = 1280
+_BATCH_NORM_EPSILON: Final = 1e-3
+_BATCH_NORM_MOMENTUM: Final = 0.99
+# Pixels reach the network as (255x - 127) / 128, the Lite models' own normalisation.
+_PIXEL_MEAN: Final = 127.0
+_PIXEL_SCALE: Final = 128.0
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+class _Stage(NamedTuple):
+    """A row of the architecture's table: equal blocks, of which the first one strides and widens."""
+
+    repeats: int
+    stride: int
+    expands: bool
+
+
+_STAGES: Final = (
+    _Stage(1, 1, False),
+    _Stage(2, 2, True),
+    _Stage(2, 2, True),
+    _Stage(3, 2, True),
+    _Stage(3, 1, True),
+    _Stage(4, 2, True),
+    _Stage(1, 1, True),
+)
+
+
+def _scope(prefix: str) -> str:
+    """Turns `_blocks.0._bn1` into `blocks/0/bn1`: TensorFlow accepts no name with a leading underscore."""
+    return "/".join(part.lstrip("_") for part in prefix.split("."))
+
+
+class BatchNorm(tf.Module):
+    """Batch normalisation over all but the last axis, with moving averages for inference."""
+
+    def __init__(self, weights: Weights, prefix: str) -> None:
+        super().__init__()
+        scope = _scope(prefix)
+        self.gamma = tf.Variable(weights[f"{prefix}.weight"], name=f"{scope}/gamma")
+        self.beta = tf.Variable(weights[f"{prefix}.bias"], name=f"{scope}/beta")
+        self.moving_mean = self._moving(weights[f"{prefix}.running_mean"], f"{scope}/moving_mean")
+        self.moving_variance = self._moving(weights[f"{prefix}.running_var"], f"{scope}/moving_variance")
+
+    @staticmethod
+    def _moving(value: NDArray[np.float32], name: str) -> tf.Variable:
+        # Each replica of a tf.distribute strategy sees its own batch; reading gives the mean, as in Keras.
+        return tf.Variable(
+            value,
+            trainable=False,
+            name=name,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.MEAN,
+        )
+
+    def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """Normalises by the batch's own statistics if `training`, else by the moving averages."""
+        if not training:
+            outputs, _, _ = tf.compat.v1.nn.fused_batch_norm(
+                inputs,
+                self.gamma,
+                self.beta,
+                self.moving_mean,
+                self.moving_variance,
+                epsilon=_BATCH_NORM_EPSILON,
+                is_training=False,
+            )
+            return outputs
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=_BATCH_NORM_EPSILON, is_training=True
+        )
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign_sub((moving - batch) * (1.0 - _BATCH_NORM_MOMENTUM))
+        return outputs
+
+
+class ConvBatchNorm(tf.Module):
+    """A convolution without bias, batch normalisation, and ReLU6 unless it is a projection."""
+
+    def __init__(self, weights: Weights, conv: str, batch_norm: str, stride: int = 1, activation: bool = True) -> None:
+        super().__init__()
+        # PyTorch keeps kernels as [out, in, height, width], and a depthwise one as [channels, 1, height, width]:
+        # TensorFlow wants [height, width, in, out] and [height, width, channels, 1].
+        self._depthwise = conv.endswith("_depthwise_conv")
+        axes = (2, 3, 0, 1) if self._depthwise else (2, 3, 1, 0)
+        kernel = np.ascontiguousarray(weights[f"{conv}.weight"].transpose(axes))
+        self.kernel = tf.Variable(kernel, name=f"{_scope(conv)}/kernel")
+        self.batch_norm = BatchNorm(weights, batch_norm)
+        self._strides = [1, stride, stride, 1]
+        self._activation = activation
+
+    def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """Maps [N, H, W, C] to [N, H / stride, W / stride, C']."""
+        # The weights were trained with TensorFlow's "SAME", which pads a stride of 2 below and to the right only.
+        conv2d = tf.nn.depthwise_conv2d if self._depthwise else tf.nn.conv2d
+        outputs = self.batch_norm(conv2d(inputs, self.kernel, self._strides, "SAME"), training)
+        return tf.nn.relu6(outputs) if self._activation else outputs
+
+
+class InvertedResidual(tf.Module):
+    """MobileNetV2's block: expand, filter each channel, project; with a shortcut where shapes allow it."""
+
+    def __init__(self, weights: Weights, prefix: str, stride: int, expands: bool) -> None:
+        super().__init__()
+        self.expand = ConvBatchNorm(weights, f"{prefix}._expand_conv", f"{prefix}._bn0") if expands else None
+        self.depthwise = ConvBatchNorm(weights, f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride)
+        self.project = ConvBatchNorm(weights, f"{prefix}._project_conv", f"{prefix}._bn2", activation=False)
+
+    def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """Maps [N, H, W, C] to [N, H / stride, W / stride, C']."""
+        outputs = self.expand(inputs, training) if self.expand else inputs
+        outputs = self.project(self.depthwise(outputs, training), training)
+        return outputs + inputs if outputs.shape == inputs.shape else outputs
+
+
+class EfficientNetLite0(tf.Module):
+    """The feature vector of EfficientNet-Lite0.
+
+    Args:
+        weights: The state dict of the PyTorch port, name to array in PyTorch's layout.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.stem = ConvBatchNorm(weights, "_conv_stem", "_bn0", stride=2)
+        plan = [
+            (stage.stride if repeat == 0 else 1, stage.expands) for stage in _STAGES for repeat in range(stage.repeats)
+        ]
+        self.blocks = [
+            InvertedResidual(weights, f"_blocks.{index}", stride, expands)
+            for index, (stride, expands) in enumerate(plan)
+        ]
+        self.head = ConvBatchNorm(weights, "_conv_head", "_bn1")
+
+    def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Computes feature vectors.
+
+        Args:
+            images: Float32 [N, 224, 224, 3] in [0, 1].
+            training: Whether batch norm uses the batch's statistics and updates its moving averages.
+
+        Returns:
+            Float32 [N, 1280], at least 0 and at most 6.
+        """
+        outputs = self.stem((images * 255.0 - _PIXEL_MEAN) / _PIXEL_SCALE, training)
+        for block in self.blocks:
+            outputs = block(outputs, training)
+        return tf.reduce_mean(self.head(outputs, training), axis=[1, 2])

@@ -1,0 +1,72 @@
+"""Writes a tf.Module as a reusable TF2 SavedModel whose bytes depend on nothing but the module.
+
+The interface is https://www.tensorflow.org/hub/reusable_saved_models: what `hub.KerasLayer` needs for `trainable=True`.
+"""
+
+import re
+from pathlib import Path
+from typing import Final, Protocol
+
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow.core.protobuf import saved_model_pb2
+
+# TensorFlow numbers functions ("__inference_NAME_123") and the tensors they capture by counters of the whole process.
+_COUNTED_NAMES: Final = (
+    re.compile(r"(__(?:inference|forward|backward)_\w+?_)(\d+)\b"),
+    re.compile(r'("_user_specified_name"\s+value {\s+s: ")(\d+)\b'),
+)
+
+
+class FeatureVector(Protocol):
+    """A module that maps images to feature vectors."""
+
+    variables: tuple[tf.Variable, ...]
+    trainable_variables: tuple[tf.Variable, ...]
+
+    def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Maps float32 [N, H, W, 3] in [0, 1] to float32 [N, D]."""
+
+
+def save_feature_vector(module: FeatureVector, path: Path, image_size: tuple[int, int]) -> None:
+    """Saves a module for `hub.KerasLayer`.
+
+    Args:
+        module: What to save.
+        path: A folder to create.
+        image_size: Height and width of the images in pixels.
+    """
+    images = tf.TensorSpec([None, *image_size, 3], tf.float32, name="images")
+
+    @tf.function
+    def call(images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return module(images, training)
+
+    reusable = tf.train.Checkpoint(module=module)
+    reusable.variables = module.variables
+    reusable.trainable_variables = module.trainable_variables
+    reusable.regularization_losses = []
+    call.get_concrete_function(images, training=True)
+    reusable.__call__ = call
+    signatures = {"serving_default": call.get_concrete_function(images, training=False)}
+    tf.saved_model.save(reusable, str(path), signatures=signatures)
+    _make_reproducible(path)
+
+
+def _make_reproducible(path: Path) -> None:
+    """Renumbers counted names from 0 in their order of creation; drops the fingerprint, which holds a random id."""
+    (path / "fingerprint.pb").unlink(missing_ok=True)
+    file = path / "saved_model.pb"
+    text = text_format.MessageToString(saved_model_pb2.SavedModel.FromString(file.read_bytes()))
+    for pattern in _COUNTED_NAMES:
+        text = _renumber(text, pattern)
+    model = text_format.Parse(text, saved_model_pb2.SavedModel())
+    for meta_graph in model.meta_graphs:
+        meta_graph.graph_def.library.function.sort(key=lambda function: function.signature.name)
+    file.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _renumber(text: str, pattern: re.Pattern[str]) -> str:
+    numbers = sorted({int(number) for _, number in pattern.findall(text)})
+    rank = {str(number): index for index, number in enumerate(numbers)}
+    return pattern.sub(lambda match: match[1] + str(rank[match[2]]), text)

@@ -1,0 +1,74 @@
+"""The classifier's three parts: input layer, feature extractor, classification layers."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_hub as hub
+
+
+class FeatureExtractorLayer(hub.KerasLayer):
+    """A Hub module whose batch normalisation stays in inference mode, even while its weights are trained.
+
+    The batches of fine-tuning are too small and too few for new moving averages: updating them destroys what the
+    backbone has learned (https://keras.io/guides/transfer_learning/).
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Maps float32 [N, H, W, 3] in [0, 1] to float32 [N, D]; `training` is ignored."""
+        return super().call(inputs, training=False)
+
+
+def build_classifier(
+    backbone: Any, image_size: tuple[int, int], head: tf.keras.Model, trainable: bool = False
+) -> tf.keras.Sequential:
+    """Puts a head on a TF Hub feature vector.
+
+    Args:
+        backbone: Folder of a TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D], or one that is
+            loaded.
+        image_size: (H, W) in pixels.
+        head: The classification layers, from [N, D] to logits [N, C].
+        trainable: False for transfer learning (frozen backbone), True for fine-tuning.
+
+    Returns:
+        A model from float32 [N, H, W, 3] to logits float32 [N, C].
+    """
+    if isinstance(backbone, str):
+        # Given a path, KerasLayer imports Keras 3 before it notices that it wants Keras 2.
+        backbone = hub.load(backbone)
+    return tf.keras.Sequential(
+        [
+            tf.keras.layers.InputLayer((*image_size, 3), name="image"),
+            FeatureExtractorLayer(backbone, trainable=trainable, name="feature_extractor"),
+            head,
+        ],
+        name="classifier",
+    )
+
+
+def last_layers(backbone: Any, num_layers: int) -> list[tf.Variable]:
+    """Picks the trainable variables of a backbone's last layers.
+
+    A layer is what shares a variable's name up to its last slash: a convolution and the batch normalisation after it
+    are two.
+
+    Args:
+        backbone: A loaded reusable SavedModel.
+        num_layers: How many layers, counted from the output; 0 for all.
+
+    Returns:
+        Variables in the order in which the backbone uses them.
+    """
+    # A traced function lists its variables as it first met them, from input to output; `trainable_variables` may be
+    # sorted by name. Variables that this trace does not use come first.
+    (traced, *_) = backbone.__call__.concrete_functions
+    positions = {id(variable): position for position, variable in enumerate(traced.variables)}
+    variables = sorted(backbone.trainable_variables, key=lambda variable: positions.get(id(variable), -1))
+    layers = list(dict.fromkeys(map(_layer_name, variables)))
+    chosen = set(layers[-num_layers:])
+    return [variable for variable in variables if _layer_name(variable) in chosen]
+
+
+def _layer_name(variable: tf.Variable) -> str:
+    scope, slash, _ = variable.name.rpartition("/")
+    return scope if slash else variable.name

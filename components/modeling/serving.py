@@ -1,0 +1,139 @@
+"""The exported classifier: preprocessing, backbone, head and class names in one SavedModel with explicit signatures."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, IMAGE_KEY, transformed_name
+
+SERVING_SIGNATURE = "serving_default"
+RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
+FEATURE_EXAMPLES_SIGNATURE = "serving_feature_examples"
+# How files that `tf.io.decode_image` reads begin: JPEG, PNG, GIF, BMP.
+_MAGIC_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
+
+
+class ServingModel(tf.Module):
+    """A classifier from JPEG bytes, raw tf.Examples or feature tf.Examples to probabilities."""
+
+    def __init__(
+        self,
+        classifier: tf.keras.Sequential,
+        transform_output: tft.TFTransformOutput,
+        class_names: Sequence[str],
+        backbone_digest: str,
+    ):
+        """Assembles the parts.
+
+        Args:
+            classifier: Input layer, feature extractor and classification layers, from images to logits [N, C].
+            transform_output: Transform's graph, the same that training read its images through.
+            class_names: The C classes in label order.
+            backbone_digest: Content digest of the frozen backbone; feature examples with another one, and all feature
+                examples when it is empty (a fine-tuned backbone), are classified from their photo instead.
+        """
+        super().__init__(name="flowers")
+        head = classifier.get_layer("classification_layers")
+        transform = transform_output.transform_features_layer()
+        # Functions, not attributes: a SavedModel would trace every Keras layer that it can reach once more, which takes
+        # four times as long as the rest of the export, and then makes every loading slower. Their weights are below;
+        # a Transform graph with vocabularies would have to be an attribute again (the export says so).
+        self._classify = lambda images: classifier(images, training=False)
+        self._classify_features = lambda features: head(features, training=False)
+        self._feature_size = head.input_shape[-1]
+        self._preprocess = transform.__call__
+        self._class_names = tf.constant(list(class_names), name="class_names")
+        # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
+        self.backbone = classifier.get_layer("feature_extractor").resolved_object
+        self.head_weights = list(head.weights)
+        # A variable, because Evaluator reads it, with the weights, from the variables' file alone.
+        self.backbone_digest = tf.Variable(backbone_digest, trainable=False, name="backbone_digest")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
+    def classify_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies encoded photos.
+
+        Args:
+            image_bytes: string [N], each a JPEG, PNG, GIF (its first frame counts) or BMP file. Another file makes the
+                whole batch fail; the error says where in the batch it is.
+
+        Returns:
+            `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability.
+        """
+        return self._describe(self._image_logits(image_bytes))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
+    def classify_raw_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies serialized raw tf.Examples, string [N]; returns what `classify_images` returns."""
+        parsed = tf.io.parse_example(examples, {IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)})
+        return self._describe(self._image_logits(parsed[IMAGE_KEY]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
+    def classify_feature_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies serialized feature tf.Examples, string [N]; returns what `classify_images` returns.
+
+        Features that this model's own backbone made go straight to the head. A model with another backbone (the
+        baseline of an evaluation) runs its own backbone on the photo that the example also carries.
+        """
+        spec = {
+            FEATURE_VECTOR_KEY: tf.io.RaggedFeature(tf.float32),
+            BACKBONE_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string),
+            IMAGE_KEY: tf.io.FixedLenFeature([], tf.string),
+        }
+        parsed = tf.io.parse_example(examples, spec)
+
+        def logits_from_features() -> tf.Tensor:
+            features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, self._feature_size])
+            return self._classify_features(features)
+
+        same_backbone = tf.reduce_all(parsed[BACKBONE_DIGEST_KEY] == self.backbone_digest)
+        logits = tf.cond(same_backbone, logits_from_features, lambda: self._image_logits(parsed[IMAGE_KEY]))
+        return self._describe(logits)
+
+    # A function of its own, so that the backbone is traced, saved and loaded once and not once per signature.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def _image_logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        with tf.control_dependencies([_assert_image_files(image_bytes)]):
+            transformed = self._preprocess({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
+        images = transformed[transformed_name(IMAGE_KEY)]
+        num_classes = self._class_names.shape[0]
+        # oneDNN's convolutions, as TensorFlow 2.16 calls them, give an empty batch the wrong shape.
+        is_empty = tf.equal(tf.shape(images)[0], 0)
+        return tf.cond(is_empty, lambda: tf.zeros([0, num_classes]), lambda: self._classify(images))
+
+    def _describe(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
+        probabilities = tf.ensure_shape(probabilities, [None, self._class_names.shape[0]])
+        label = tf.gather(self._class_names, tf.argmax(probabilities, axis=-1))
+        return {"probabilities": probabilities, "label": label, "score": tf.reduce_max(probabilities, axis=-1)}
+
+
+def _assert_image_files(image_bytes: tf.Tensor) -> tf.Operation:
+    """Returns an operation that fails unless all of string [N] begin like image files, and tells which do not."""
+    starts = [tf.strings.substr(image_bytes, 0, len(magic)) == magic for magic in _MAGIC_BYTES]
+    known = tf.reduce_any(tf.stack(starts), axis=0)
+    positions = tf.squeeze(tf.where(~known), axis=-1)
+    message = "not a JPEG, PNG, GIF or BMP file, at these positions of the batch:"
+    return tf.debugging.Assert(tf.reduce_all(known), [message, positions], summarize=20)
+
+
+def image_size_of(transform_output: tft.TFTransformOutput) -> tuple[int, int]:
+    """Returns the (height, width) in pixels that Transform's graph resizes photos to."""
+    height, width, _ = transform_output.transformed_feature_spec()[transformed_name(IMAGE_KEY)].shape
+    return height, width
+
+
+def export(model: ServingModel, path: str) -> None:
+    """Writes a SavedModel with the three signatures.
+
+    Args:
+        model: What to export.
+        path: Folder to write to, local or remote.
+    """
+    signatures = {
+        SERVING_SIGNATURE: model.classify_images,
+        RAW_EXAMPLES_SIGNATURE: model.classify_raw_examples,
+        FEATURE_EXAMPLES_SIGNATURE: model.classify_feature_examples,
+    }
+    tf.saved_model.save(model, path, signatures=signatures)

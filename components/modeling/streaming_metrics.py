@@ -1,0 +1,32 @@
+"""Loss and accuracy of a split, added up batch by batch."""
+
+import tensorflow as tf
+
+
+class StreamingMetrics:
+    """Streaming means over the examples seen since the last reset; counts over all replicas of a strategy."""
+
+    def __init__(self) -> None:
+        """Creates the metrics; to be called under the scope of the strategy that trains."""
+        self._loss = tf.keras.metrics.Mean()
+        self._accuracy = tf.keras.metrics.SparseCategoricalAccuracy()
+
+    def reset(self) -> None:
+        """Forgets everything seen."""
+        self._loss.reset_state()
+        self._accuracy.reset_state()
+
+    def update(self, losses: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
+        """Adds a batch.
+
+        Args:
+            losses: float32 [N], one per example.
+            labels: int64 [N].
+            logits: float32 [N, C].
+        """
+        self._loss.update_state(losses)
+        self._accuracy.update_state(labels, logits)
+
+    def results(self) -> tuple[float, float]:
+        """Returns mean loss and accuracy; 0 when nothing was seen."""
+        return float(self._loss.result()), float(self._accuracy.result())

@@ -1,0 +1,204 @@
+"""The custom training loop: tf.function steps around a GradientTape, validation after every epoch.
+
+The same loop trains the head on feature vectors and fine-tunes the whole classifier on images: all it needs is a model
+from inputs to logits, and the batches of an epoch.
+"""
+
+import dataclasses
+import functools
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from components.modeling.hyperparameters import Hyperparameters
+from components.modeling.streaming_metrics import StreamingMetrics
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochResult:
+    """One epoch's streaming means over the training and the validation split."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+class TrainingLoop:
+    """Trains a model and keeps the weights of its best epoch.
+
+    Everything needed to go on after a kill is under `work_dir`: checkpoints, TensorBoard event files and the history.
+    """
+
+    def __init__(
+        self,
+        model: tf.keras.Model,
+        hyperparameters: Hyperparameters,
+        work_dir: str,
+        strategy: tf.distribute.Strategy | None = None,
+        *,
+        trainable_variables: Sequence[tf.Variable] | None = None,
+        scale_loss: bool = False,
+        log_level: int = logging.INFO,
+    ):
+        """Prepares optimizer, metrics, summary writers and checkpoints.
+
+        Args:
+            model: From inputs to logits float32 [N, C]; created under `strategy`'s scope.
+            hyperparameters: Learning rate, epochs, early stopping and reporting interval.
+            work_dir: Local folder for checkpoints and logs.
+            strategy: Distributes each batch over replicas; None runs on the default device.
+            trainable_variables: What to train; None trains all that the model has.
+            scale_loss: Whether gradients may be float16, where small ones vanish unless the loss is scaled up.
+            log_level: Level of the reports of steps and epochs.
+        """
+        self._model = model
+        self._hyperparameters = hyperparameters
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self._variables = list(model.trainable_variables if trainable_variables is None else trainable_variables)
+        self._scale_loss = scale_loss
+        self._log = functools.partial(logger.log, log_level)
+        with self._strategy.scope():
+            # The same updates as `tf.keras.optimizers.Adam`, as one fused operation per variable and not as a dozen.
+            self._optimizer = tf.keras.optimizers.legacy.Adam(hyperparameters.learning_rate)
+            if scale_loss:
+                self._optimizer = tf.keras.mixed_precision.LossScaleOptimizer(self._optimizer)
+            self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction=tf.keras.losses.Reduction.NONE
+            )
+            self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+        self._logs = Path(work_dir) / "logs"
+        self._history_file = Path(work_dir) / "history.json"
+        self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
+        state = {"model": model, "optimizer": self._optimizer, "step": self._step, "epoch": self._epoch}
+        self._latest = tf.train.CheckpointManager(tf.train.Checkpoint(**state), f"{work_dir}/latest", max_to_keep=1)
+        self._best = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), f"{work_dir}/best", max_to_keep=1)
+        self._compiled: dict[Callable[[tf.Tensor, tf.Tensor], None], Callable[[Any], None]] = {}
+
+    def fit(
+        self, train_batches: Callable[[int], tf.data.Dataset], validation_batches: tf.data.Dataset
+    ) -> list[EpochResult]:
+        """Trains until the last epoch or until validation accuracy stops rising, then restores the best epoch.
+
+        Args:
+            train_batches: From an epoch's number, counted from 0, to its batches of (inputs, int64 labels [N]).
+            validation_batches: The validation split's batches.
+
+        Returns:
+            One result per epoch, those before an interruption included.
+        """
+        history = self._restore_or_initialize()
+        while int(self._epoch) < self._hyperparameters.epochs and not self._should_stop(history):
+            history.append(self._run_epoch(int(self._epoch), train_batches, validation_batches))
+            self._save(history)
+        self._best.restore_or_initialize()
+        for writer in self._writers.values():
+            writer.close()
+        return history
+
+    def validate(self, batches: tf.data.Dataset) -> tuple[float, float]:
+        """Returns the model's mean loss and accuracy over the batches of (inputs, int64 labels [N])."""
+        self._metrics["validation"].reset()
+        for _ in self._run(self._validation_step, batches):
+            pass
+        return self._metrics["validation"].results()
+
+    def _restore_or_initialize(self) -> list[EpochResult]:
+        if not self._latest.restore_or_initialize():
+            return []
+        history = [EpochResult(**entry) for entry in json.loads(self._history_file.read_text())]
+        logger.info("Training resumes after epoch %d of %d", int(self._epoch), self._hyperparameters.epochs)
+        # The history is written before the checkpoint: a kill in between leaves an epoch that will be run again.
+        return history[: int(self._epoch)]
+
+    def _save(self, history: list[EpochResult]) -> None:
+        if best_epoch(history) == len(history) - 1:
+            self._best.save(checkpoint_number=len(history))
+        temporary = self._history_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps([dataclasses.asdict(result) for result in history]))
+        temporary.replace(self._history_file)
+        self._epoch.assign_add(1)
+        self._latest.save(checkpoint_number=self._epoch)
+
+    def _should_stop(self, history: list[EpochResult]) -> bool:
+        patience = self._hyperparameters.early_stopping_patience
+        stop = bool(patience and history) and len(history) - 1 - best_epoch(history) >= patience
+        if stop:
+            self._log("No better validation accuracy in %d epochs: training stops early", patience)
+        return stop
+
+    def _run_epoch(
+        self, epoch: int, train: Callable[[int], tf.data.Dataset], validation: tf.data.Dataset
+    ) -> EpochResult:
+        self._metrics["train"].reset()
+        for _ in self._run(self._train_step, train(epoch)):
+            self._step.assign_add(1)
+            if int(self._step) % self._hyperparameters.log_every_steps == 0:
+                self._report_step(epoch)
+        loss, accuracy = self._metrics["train"].results()
+        result = EpochResult(epoch + 1, loss, accuracy, *self.validate(validation))
+        self._write_summaries("validation", result.validation_loss, result.validation_accuracy)
+        self._log(
+            "Epoch %d/%d: loss %.4f, accuracy %.4f, validation loss %.4f, validation accuracy %.4f",
+            result.epoch, self._hyperparameters.epochs, loss, accuracy, result.validation_loss,
+            result.validation_accuracy,
+        )  # fmt: skip
+        return result
+
+    def _run(self, step: Callable[[tf.Tensor, tf.Tensor], None], batches: tf.data.Dataset) -> Iterator[None]:
+        """Runs a step on every batch, its replicas side by side, and yields after each."""
+        distributed = self._strategy.experimental_distribute_dataset(batches)
+        if step not in self._compiled:
+            # One trace for all sizes of batch; there is no Python control flow on tensors to convert.
+            self._compiled[step] = tf.function(
+                lambda batch: self._strategy.run(step, args=batch),
+                input_signature=[distributed.element_spec],
+                autograph=False,
+            )
+        for batch in distributed:
+            self._compiled[step](batch)
+            yield
+
+    def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            logits = self._model(inputs, training=True)
+            losses = self._loss_fn(labels, logits)
+            # Gradients are summed over replicas, so each divides by the whole batch: its mean, however it is split.
+            batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(labels))
+            loss = tf.reduce_sum(losses) / tf.cast(batch, losses.dtype)
+            if self._model.losses:
+                loss += tf.nn.scale_regularization_loss(tf.add_n(self._model.losses))
+            target = self._optimizer.get_scaled_loss(loss) if self._scale_loss else loss
+        gradients = tape.gradient(target, self._variables)
+        if self._scale_loss:
+            gradients = self._optimizer.get_unscaled_gradients(gradients)
+        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+        self._metrics["train"].update(losses, labels, logits)
+
+    def _validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
+        logits = self._model(inputs, training=False)
+        self._metrics["validation"].update(self._loss_fn(labels, logits), labels, logits)
+
+    def _report_step(self, epoch: int) -> None:
+        loss, accuracy = self._metrics["train"].results()
+        self._write_summaries("train", loss, accuracy)
+        self._log("Epoch %d, step %d: loss %.4f, accuracy %.4f", epoch + 1, int(self._step), loss, accuracy)
+
+    def _write_summaries(self, split: str, loss: float, accuracy: float) -> None:
+        with self._writers[split].as_default(step=int(self._step)):
+            tf.summary.scalar("loss", loss)
+            tf.summary.scalar("accuracy", accuracy)
+
+
+def best_epoch(history: list[EpochResult]) -> int:
+    """Returns the index of the highest validation accuracy; among equals, of the lowest validation loss."""
+    return max(range(len(history)), key=lambda i: (history[i].validation_accuracy, -history[i].validation_loss))

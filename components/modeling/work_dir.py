@@ -1,0 +1,30 @@
+"""Where an interrupted training or search is kept until it is resumed."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.common.code_digest import code_digest
+
+
+def resumable_work_dir(fn_args: FnArgs, module: str) -> Path:
+    """Returns the folder of this very training: same data, same base model, same code and hyperparameters.
+
+    Args:
+        fn_args: TFX's arguments; `custom_config` holds `work_root`, a local folder.
+        module: The dotted name of the module that trains.
+
+    Returns:
+        A folder that exists; whoever finishes removes it.
+    """
+    identity: list[Any] = [
+        sorted(fn_args.train_files), sorted(fn_args.eval_files), fn_args.transform_graph_path, fn_args.base_model,
+        fn_args.hyperparameters, fn_args.custom_config, code_digest(module),
+    ]  # fmt: skip
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    work_dir = Path(fn_args.custom_config["work_root"]) / key
+    work_dir.mkdir(parents=True, exist_ok=True)
+    return work_dir

@@ -1,0 +1,66 @@
+"""The Trainer component's `run_fn`, named by its dotted path in `pipeline.graph`."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.utils import io_utils
+
+from components.image_schema_gen.schema import class_names_of
+from components.modeling.classifier import build_classifier
+from components.modeling.head import build_head
+from components.modeling.hyperparameters import Hyperparameters
+from components.modeling.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
+from components.modeling.serving import ServingModel, export, image_size_of
+from components.modeling.training_loop import TrainingLoop
+from components.modeling.work_dir import resumable_work_dir
+from components.trainer.visualization import write_visualizations
+
+logger = logging.getLogger(__name__)
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains the classification layers on extracted features and exports the whole classifier.
+
+    Args:
+        fn_args: TFX's arguments; `base_model` is the backbone, `hyperparameters` what a Tuner found, if there was one.
+            `custom_config` holds `hyperparameters` (see `Hyperparameters`) and `work_root`, a local folder where
+            interrupted training is kept.
+    """
+    hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
+    if fn_args.hyperparameters:
+        hyperparameters = hyperparameters.with_tuned(fn_args.hyperparameters["values"])
+    class_names = class_names_of(io_utils.SchemaReader().read(fn_args.schema_path))
+    work_dir = resumable_work_dir(fn_args, __name__)
+
+    feature_size, backbone_digest = feature_metadata(fn_args.train_files)
+    train = feature_dataset(fn_args.train_files, feature_size)
+    validation = feature_dataset(fn_args.eval_files, feature_size)
+    size = count(train)
+    logger.info("Training the classification layers on %d feature vectors", size)
+    head = build_head(feature_size, len(class_names), hyperparameters.hidden_units, hyperparameters.seed)
+    loop = TrainingLoop(head, hyperparameters, str(work_dir))
+    loop.fit(
+        lambda epoch: epoch_batches(train, size, hyperparameters.batch_size, hyperparameters.seed, epoch),
+        validation.batch(256),
+    )
+
+    transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+    classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
+    export(ServingModel(classifier, transform_output, class_names, backbone_digest), fn_args.serving_model_dir)
+    write_visualizations(classifier, fn_args.eval_files, class_names, work_dir / "logs")
+    keep_logs(work_dir, fn_args.model_run_dir)
+
+
+def keep_logs(work_dir: Path, model_run_dir: str) -> None:
+    """Moves TensorBoard's event files and the history of a finished training to where TFX keeps them.
+
+    Args:
+        work_dir: Where it trained; removed.
+        model_run_dir: The ModelRun artifact's folder, local or remote.
+    """
+    io_utils.copy_dir(str(work_dir / "logs"), model_run_dir)
+    io_utils.copy_file(str(work_dir / "history.json"), f"{model_run_dir}/history.json", overwrite=True)
+    shutil.rmtree(work_dir)

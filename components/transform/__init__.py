@@ -1,0 +1,1 @@
+"""Transform: the `preprocessing_fn` that decodes, scales and resizes photos."""

@@ -1,1 +1,0 @@
-"""Helpers that several components share; no component of its own."""

@@ -1,0 +1,71 @@
+"""The command line of `local_runner.py`.
+
+TensorFlow and TFX are imported by the commands that need them, not here: `--help` has to answer at once.
+"""
+
+import sys
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from pipeline.cli.commands.artifacts import artifacts
+from pipeline.cli.commands.compare import compare
+from pipeline.cli.commands.completion import completion
+from pipeline.cli.commands.doctor import doctor
+from pipeline.cli.commands.lineage import lineage
+from pipeline.cli.commands.predict import predict
+from pipeline.cli.commands.report import report
+from pipeline.cli.commands.run import run
+from pipeline.cli.commands.runs import runs
+from pipeline.cli.commands.show import show
+from pipeline.cli.commands.tensorboard import tensorboard
+from pipeline.cli.commands.why import why
+
+PROGRAM_NAME = "local_runner.py"
+
+
+class _DefaultGroup(click.Group):
+    """A group whose first command is meant when none is named."""
+
+    default_command = "run"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts the default command first unless a command, or help, is asked for."""
+        completes_command = ctx.resilient_parsing and not args
+        if not completes_command and (not args or args[0] not in (*self.commands, "--help", "-h")):
+            args = [self.default_command, *args]
+        return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes commands, and the options of the default one."""
+        default = self.commands[self.default_command]
+        found = super().shell_complete(ctx, incomplete)
+        known = {item.value for item in found}
+        options = default.shell_complete(click.Context(default, parent=ctx), incomplete) if incomplete else []
+        return found + [item for item in options if item.value not in known]
+
+
+@click.group(cls=_DefaultGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Transfer learning on TFX: photos in, a blessed and pushed SavedModel out.
+
+    Without a command, `run` is meant: `local_runner.py --photos DIR` is `local_runner.py run --photos DIR`.
+    """
+
+
+for _command in (
+    run, runs, report, why, compare, lineage, artifacts, show, predict, tensorboard, doctor, completion,
+):  # fmt: skip
+    cli.add_command(_command)
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Runs the command line; user errors become one line and exit status 1."""
+    from components.common.errors import UserError
+
+    try:
+        return cli.main(args, prog_name=PROGRAM_NAME)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,185 @@
+"""The pipeline's graph, the same for every runner."""
+
+import dataclasses
+import re
+
+from tfx import types
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base import base_component, base_node
+from tfx.dsl.components.common import importer, resolver
+from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.proto import pusher_pb2, transform_pb2
+from tfx.types import standard_artifacts
+
+from components.anomaly_gate.component import AnomalyGate
+from components.backbone_importer.component import BackboneImporter
+from components.common.code_digest import code_digest
+from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.evaluator.baseline import LatestOtherBlessedModelStrategy
+from components.evaluator.component import Evaluator
+from components.example_gen.component import TfdsExampleGen
+from components.feature_extractor.component import FeatureExtractor
+from components.image_schema_gen.component import ImageSchemaGen
+from components.image_validator.component import ImageValidator
+from components.pusher.component import Pusher
+from pipeline.blessing import build_eval_config
+from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
+from pipeline.training_nodes import training_nodes
+
+
+def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
+    """Wires the components.
+
+    Args:
+        config: The whole configuration.
+
+    Returns:
+        A pipeline without a metadata connection; a local runner adds its own.
+    """
+    example_gen = _example_gen(config)
+    validator = ImageValidator(examples=example_gen.outputs["examples"], **dataclasses.asdict(config.image_validation))
+    examples = validator.outputs["valid_examples"]
+    schema_gen = ImageSchemaGen(examples=examples)
+    schema = schema_gen.outputs["schema"]
+    statistics_gen = StatisticsGen(examples=examples, schema=schema)
+    example_validator = ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
+    gate = AnomalyGate(
+        anomalies=example_validator.outputs["anomalies"], statistics=statistics_gen.outputs["statistics"]
+    )
+    backbone = BackboneImporter(
+        backbone=config.backbone.name, image_size=config.backbone.image_size, digest=config.backbone.digest
+    )
+    transform = _transform(config, examples, schema)
+    extractor = FeatureExtractor(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        backbone=backbone.outputs["model"],
+        batch_size=config.backbone.batch_size,
+    )
+    for component in (transform, extractor):
+        component.add_upstream_node(gate)
+    features = extractor.outputs["features"]
+    training = training_nodes(
+        config,
+        examples=examples,
+        features=features,
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        backbone=backbone.outputs["model"],
+    )
+    evaluation = _evaluate_and_push(config, features, training[-1].outputs["model"])
+    if config.export_tflite:
+        evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
+    nodes = [
+        example_gen, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
+        *training, *evaluation,
+    ]  # fmt: skip
+    for node in nodes:
+        if isinstance(node, base_component.BaseComponent):
+            _key_on_code(node)
+    return tfx_pipeline.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=config.pipeline_root,
+        components=nodes,
+        enable_cache=config.enable_cache,
+        beam_pipeline_args=list(config.beam_args),
+    )
+
+
+def _key_on_code(node: base_component.BaseComponent) -> None:
+    """Makes the code that a component runs part of TFX's cache key: its executor, and what its parameters name."""
+    named = re.findall(r"\bcomponents(?:\.\w+)+", " ".join(map(str, node.spec.exec_properties.values())))
+    # TFX's own way of adding a parameter to a spec (see its udf_utils).
+    node.spec.exec_properties[CODE_DIGEST_PARAMETER] = code_digest(node.executor_spec.executor_class.__module__, *named)
+
+
+def _example_gen(config: PipelineConfig) -> TfdsExampleGen:
+    data = config.data
+    return TfdsExampleGen(
+        dataset=data.dataset,
+        photos=data.photos,
+        data_dir=data.data_dir,
+        fingerprint=data.fingerprint,
+        split_fractions=data.split_fractions,
+        split_method=data.split_method,
+        num_photos=data.num_photos or None,
+        seed=data.seed,
+    )
+
+
+def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel) -> Transform:
+    return Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN_SPLIT], transform=list(SPLITS)),
+        # Only the graph is wanted: decoded pixels would be many times the size of the photos.
+        materialize=False,
+        disable_statistics=True,
+        disable_analyzer_cache=True,
+        custom_config={"image_size": list(config.backbone.image_size)},
+    )
+
+
+def _evaluate_and_push(
+    config: PipelineConfig, features: types.BaseChannel, model: types.BaseChannel
+) -> list[base_node.BaseNode]:
+    """Returns the nodes from the trained model to the pushed one."""
+    baseline = _baseline(config.baseline, model)
+    validation = Evaluator(
+        examples=features,
+        model=model,
+        example_splits=[VALIDATION_SPLIT],
+        eval_config=build_eval_config(),
+    ).with_id("Evaluator.validation")
+    test = Evaluator(
+        examples=features,
+        model=model,
+        baseline_model=baseline.outputs["model"] if baseline else None,
+        example_splits=[TEST_SPLIT],
+        eval_config=build_eval_config(config.blessing),
+    ).with_id("Evaluator.test")
+    pusher = Pusher(
+        model=model,
+        model_blessing=test.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_model_dir)
+        ),
+    )
+    # Runners may run both evaluations at once; neither's failure may come after the push.
+    pusher.add_upstream_node(validation)
+    nodes: list[base_node.BaseNode] = [validation, test, pusher]
+    return [baseline, *nodes] if baseline else nodes
+
+
+def _tflite_exporter(
+    examples: types.BaseChannel, transform_graph: types.BaseChannel, pusher: base_node.BaseNode
+) -> base_node.BaseNode:
+    """Returns the node that converts what is pushed; it comes last, so that a conversion that fails costs no push."""
+    # Imports the converter.
+    from components.tflite_exporter.component import TFLiteExporter
+
+    return TFLiteExporter(
+        model=pusher.inputs["model"],
+        examples=examples,
+        transform_graph=transform_graph,
+        model_blessing=pusher.inputs["model_blessing"],
+    )
+
+
+def _baseline(baseline: str, candidate: types.BaseChannel) -> base_node.BaseNode | None:
+    """Returns the node whose `model` a new model is compared with."""
+    if baseline == NO_BASELINE:
+        return None
+    if baseline != RESOLVER_BASELINE:
+        model = importer.Importer(source_uri=baseline, artifact_type=standard_artifacts.Model, output_key="model")
+        return model.with_id("baseline_model")
+    latest = resolver.Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+        candidate=candidate,
+    )
+    return latest.with_id("latest_blessed_model_resolver")

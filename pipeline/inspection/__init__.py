@@ -1,1 +1,0 @@
-"""What happened, why, and where it came from: ML Metadata's records turned into answers, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""A run on this machine: the runner, its lock, logs, recovery and what it prints."""

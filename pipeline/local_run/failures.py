@@ -1,0 +1,80 @@
+"""From an exception to one clear line.
+
+Beam reports an exception of a worker as text inside an exception of its own, so a UserError may have to be found in its
+message.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.traceback import Traceback
+
+from components.common.errors import UserError
+from pipeline.local_run.console import RunConsole
+
+_BEAM_SUFFIX = re.compile(r" \[while running .*\]$")
+_IN_BEAM_MESSAGE = re.compile(
+    rf"{UserError.__module__}\.{UserError.__name__}: (?P<message>[^\n]+?)(?: \[while running|\n|$)"
+)
+# The operating system's and SQLite's words, which libraries wrap in exceptions of many types.
+_ENVIRONMENT = (
+    (
+        re.compile(r"No space left on device|disk is full|Disk quota exceeded"),
+        "the disk is full: free some space and run the same command again; what is finished is kept",
+    ),
+    (
+        re.compile(r"Concurrent writes aborted|database is locked"),
+        "the metadata store is locked by another process: end that process and run the same command again",
+    ),
+    (
+        re.compile(r"Read-only file system|readonly database"),
+        "the file system has become read-only: choose another --output, or make it writable",
+    ),
+)
+
+
+def user_error_message(error: BaseException) -> str | None:
+    """Returns a message for an exception that the user can do something about; None for any other.
+
+    These are the exceptions that are, were caused by, or quote a UserError, and those that tell of a full disk and the
+    like.
+    """
+    chain = list(_chain(error))
+    for seen in chain:
+        if isinstance(seen, UserError):
+            return _BEAM_SUFFIX.sub("", str(seen))
+        if quoted := _IN_BEAM_MESSAGE.search(str(seen)):
+            return quoted["message"]
+    return next((text for seen in chain for known, text in _ENVIRONMENT if known.search(str(seen))), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def report_failure(error: Exception, console: RunConsole, log_file: Path, verbose: bool) -> int:
+    """Prints what went wrong.
+
+    Args:
+        error: What was raised.
+        console: Where to print.
+        log_file: Where the details are.
+        verbose: Whether to print the traceback of an unexpected error.
+
+    Returns:
+        The exit status.
+    """
+    message = user_error_message(error)
+    if message is None:
+        message = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')} (details: {log_file})"
+        import logging
+
+        logging.getLogger("failure").error("the run failed", exc_info=error)
+        if verbose:
+            console.console.print(Traceback.from_exception(type(error), error, error.__traceback__))
+    console.console.print(f"error: {message}", style="red", markup=False)
+    return 1

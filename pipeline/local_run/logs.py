@@ -1,0 +1,76 @@
+"""Who may write to the terminal: this project's loggers, and third parties only on request."""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+from rich.logging import RichHandler
+
+from components.common.errors import UserError
+from pipeline.local_run.console import ConsoleHandler, RunConsole
+
+OWN_LOGGERS = ("components", "pipeline")
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool) -> None:
+    """Routes log records: own ones to the terminal, all of them to a file, third parties' to the terminal if verbose.
+
+    Args:
+        console: The terminal.
+        log_file: Receives every record at INFO and above; None keeps no file.
+        verbose: Whether third parties' records and warnings are shown as well.
+
+    Raises:
+        UserError: The log file cannot be written.
+    """
+    # A full disk is reported once, by what needs it, not by every record that no longer fits.
+    logging.raiseExceptions = False
+    root = logging.getLogger()
+    root.handlers.clear()
+    root.setLevel(logging.INFO)
+    if log_file:
+        file_handler = _open(log_file)
+        file_handler.setFormatter(logging.Formatter(_FORMAT))
+        root.addHandler(file_handler)
+    if verbose:
+        root.addHandler(RichHandler(console=console.console, show_path=False))
+    else:
+        warnings.filterwarnings("ignore")
+        root.addHandler(logging.NullHandler())
+    own_handler = ConsoleHandler(console)
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).addHandler(own_handler)
+    _quiet_absl()
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0" if verbose else "3"
+
+
+def send_records(handler: logging.Handler) -> None:
+    """Routes all log records of a process to another one, which has its own routes for them.
+
+    Args:
+        handler: What sends a record.
+    """
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    warnings.filterwarnings("ignore")
+    _quiet_absl()
+
+
+def _open(log_file: Path) -> logging.FileHandler:
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(log_file)
+    except OSError as error:
+        raise UserError(f"cannot write to {log_file}: {error.strerror}; choose another --output") from error
+
+
+def _quiet_absl() -> None:
+    # absl installs a handler of its own on the root logger, which would print every record a second time.
+    import absl.logging
+
+    absl.logging.get_absl_handler().setLevel(logging.FATAL)
+    absl.logging.set_verbosity(absl.logging.INFO)
+    logging.getLogger().removeHandler(absl.logging.get_absl_handler())

@@ -1,0 +1,1 @@
+"""Photos through a pushed model."""

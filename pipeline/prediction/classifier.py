@@ -1,0 +1,142 @@
+"""Photos through a pushed model's serving signature.
+
+Only `find_model` works without TensorFlow.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import UserError
+from pipeline.prediction.photo_inputs import MAX_BYTES, MAX_PIXELS, PhotoInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_SAVED_MODEL_FILE = "saved_model.pb"
+_BATCH_SIZE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """A photo's classes with their probabilities, most probable first; or why there are none."""
+
+    photo: str
+    classes: list[tuple[str, float]]
+    error: str | None = None
+
+
+def find_model(output: Path, model: str | None) -> Path:
+    """Finds the SavedModel to use.
+
+    Args:
+        output: The folder that runs wrote to.
+        model: A SavedModel folder, or a folder of numbered versions; None is the latest version pushed below `output`.
+
+    Returns:
+        The SavedModel folder; of versions the highest.
+
+    Raises:
+        UserError: There is none.
+    """
+    if model is not None:
+        folder = Path(model).expanduser()
+        for candidate in (folder, folder / "Format-Serving", _latest_version([folder])):
+            if candidate and (candidate / _SAVED_MODEL_FILE).is_file():
+                return candidate
+        raise UserError(f"no SavedModel in --model {model}: it holds no {_SAVED_MODEL_FILE} and no numbered version")
+    version = _latest_version((output / "serving_model").glob("*"))
+    if version is None:
+        raise UserError(
+            f"no model was pushed below {output} yet: `why` says what the latest run missed; --model DIR takes any "
+            "SavedModel, such as one that `artifacts --type Model` lists"
+        )
+    return version
+
+
+def _latest_version(folders: Iterable[Path]) -> Path | None:
+    versions = [path for folder in folders for path in folder.glob("*") if path.name.isdigit() and path.is_dir()]
+    return max(versions, key=lambda path: int(path.name), default=None)
+
+
+class Classifier:
+    """A SavedModel that takes `image_bytes` and returns `probabilities`."""
+
+    def __init__(self, path: Path):
+        """Loads a model.
+
+        Args:
+            path: SavedModel folder.
+
+        Raises:
+            UserError: It cannot be loaded, or has no such signature.
+        """
+        import tensorflow as tf
+
+        from components.modeling.serving import SERVING_SIGNATURE
+
+        try:
+            # Kept alive: a signature does not own the model's variables.
+            self._model = tf.saved_model.load(str(path))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"cannot load the model in {path}: {' '.join(str(error).split())}") from error
+        self._signature = self._model.signatures.get(SERVING_SIGNATURE)
+        inputs = self._signature.structured_input_signature[1] if self._signature else {}
+        if set(inputs) != {"image_bytes"} or "probabilities" not in self._signature.structured_outputs:
+            raise UserError(
+                f"the model in {path} has no signature {SERVING_SIGNATURE} from image_bytes to probabilities"
+            )
+        self.class_names = _class_names(self._signature)
+
+    def classify(self, photos: Iterable[PhotoInput]) -> Iterator[Prediction]:
+        """Classifies photos in batches.
+
+        Args:
+            photos: Any number of photos.
+
+        Yields:
+            A prediction per photo, in order.
+        """
+        photos = iter(photos)
+        while batch := list(itertools.islice(photos, _BATCH_SIZE)):
+            checked = [_check(photo) for photo in batch]
+            contents = [photo.content for photo in checked if photo.error is None]
+            rows = iter(self._probabilities(contents) if contents else ())
+            for photo in checked:
+                if photo.error is None:
+                    yield Prediction(photo.name, self._ranked(next(rows)))
+                else:
+                    yield Prediction(photo.name, [], photo.error)
+
+    def _probabilities(self, contents: list[bytes]) -> "np.ndarray":
+        import tensorflow as tf
+
+        probabilities: np.ndarray = self._signature(image_bytes=tf.constant(contents))["probabilities"].numpy()
+        return probabilities
+
+    def _ranked(self, probabilities: "np.ndarray") -> list[tuple[str, float]]:
+        names = self.class_names or [str(index) for index in range(len(probabilities))]
+        pairs = zip(names, map(float, probabilities), strict=True)
+        return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def _class_names(signature: Any) -> list[str]:
+    """Returns the class names that `components.modeling.serving` keeps in the model as its only list of strings."""
+    import tensorflow as tf
+
+    size = signature.structured_outputs["probabilities"].shape[-1]
+    for tensor in signature.captured_inputs:
+        if tensor.dtype == tf.string and tensor.shape == (size,):
+            return [name.decode() for name in tensor.numpy()]
+    return []
+
+
+def _check(photo: PhotoInput) -> PhotoInput:
+    """Returns the photo, with an error if ImageValidator would not let it into training."""
+    from components.image_validator.inspection import Limits, inspect
+
+    if photo.error is None and (finding := inspect(photo.content, Limits(MAX_BYTES, MAX_PIXELS)).finding):
+        return PhotoInput(photo.name, error=f"{finding.reason.value}: {finding.detail}")
+    return photo

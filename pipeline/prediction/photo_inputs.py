@@ -1,0 +1,112 @@
+"""Photos that a user names: files, folders, URLs.
+
+Imports no TensorFlow: wrong paths are reported at once.
+"""
+
+import dataclasses
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from components.common.errors import UserError
+from components.example_gen.sources import PHOTO_SUFFIXES
+
+# What ImageValidator lets into training.
+MAX_BYTES: Final = 64 * 2**20
+MAX_PIXELS: Final = 64_000_000
+_TIMEOUT_S: Final = 15.0
+_DEADLINE_S: Final = 120.0
+_CHUNK_BYTES: Final = 2**16
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoInput:
+    """One photo's bytes, or why there are none."""
+
+    name: str
+    content: bytes = b""
+    error: str | None = None
+
+
+def list_photos(sources: Iterable[str]) -> list[str]:
+    """Lists what a user named, every folder replaced by the photos in and below it.
+
+    Args:
+        sources: Paths and http(s) URLs.
+
+    Returns:
+        Paths and URLs; those that are not there are kept, to be reported one by one.
+
+    Raises:
+        UserError: A folder holds no photo.
+    """
+    names: list[str] = []
+    for source in sources:
+        folder = Path(source).expanduser()
+        if _is_url(source) or not folder.is_dir():
+            names.append(source if _is_url(source) else str(folder))
+            continue
+        photos = sorted(path for path in folder.rglob("*") if _is_photo(path.relative_to(folder)) and path.is_file())
+        if not photos:
+            raise UserError(f"no photos in {source}: looked for {', '.join(PHOTO_SUFFIXES)} in it and its subfolders")
+        names.extend(map(str, photos))
+    return names
+
+
+def read_photos(names: Iterable[str]) -> Iterator[PhotoInput]:
+    """Reads photos one after another.
+
+    Args:
+        names: From `list_photos`.
+
+    Yields:
+        The photos in order, broken ones with their error.
+    """
+    for name in names:
+        try:
+            content = _fetch(name) if _is_url(name) else _read(Path(name))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            yield PhotoInput(name, error=_reason(error))
+        else:
+            too_large = f"more than {MAX_BYTES // 2**20} MiB" if len(content) > MAX_BYTES else None
+            yield PhotoInput(name, b"" if too_large else content, too_large)
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def _is_photo(path: Path) -> bool:
+    return path.suffix.lower() in PHOTO_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _fetch(url: str) -> bytes:
+    request = urllib.request.Request(url, headers={"User-Agent": "flowers-pipeline"})  # noqa: S310  (http(s) only)
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+        content = bytearray()
+        deadline = time.monotonic() + _DEADLINE_S
+        while len(content) <= MAX_BYTES and (chunk := response.read(_CHUNK_BYTES)):
+            content += chunk
+            # The socket's timeout starts anew with every byte.
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not complete after {_DEADLINE_S:.0f} s")
+    return bytes(content)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"cannot be fetched: {error.reason}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"{type(error).__name__}: {error}"

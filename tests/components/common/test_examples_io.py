@@ -1,0 +1,94 @@
+"""Reading and writing of Examples splits."""
+
+import random
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from tfx.types import standard_artifacts
+
+from components.common import contracts, examples_io
+
+EXAMPLES = [(f"daisy/{number}.jpg".encode(), bytes([number]) * 100) for number in range(50)]
+
+
+def write(folder: Path, examples: list[tuple[bytes, bytes]], num_shards: int, *beam_args: str) -> None:
+    with beam.Pipeline(argv=list(beam_args)) as pipeline:
+        _ = pipeline | beam.Create(examples) | examples_io.WriteExamples(str(folder), num_shards)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    write(tmp_path / "Split-train", EXAMPLES, num_shards=3)
+
+    assert sorted(contents(tmp_path / "Split-train")) == [
+        f"data_tfrecord-{shard:05d}-of-00003.gz" for shard in range(3)
+    ]
+    with TestPipeline() as pipeline:
+        read = pipeline | examples_io.ReadExamples(str(tmp_path / "Split-train"))
+        assert_that(read, equal_to([serialized for _, serialized in EXAMPLES]))
+
+
+def test_bytes_do_not_depend_on_order_or_workers(tmp_path: Path) -> None:
+    shuffled = random.Random(1).sample(EXAMPLES, len(EXAMPLES))
+    write(tmp_path / "one", EXAMPLES, 2)
+    write(tmp_path / "many", shuffled, 2, "--direct_running_mode=multi_threading", "--direct_num_workers=2")
+
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+
+
+def test_examples_with_the_same_id_are_all_kept_in_the_same_order(tmp_path: Path) -> None:
+    write(tmp_path / "one", [(b"a", b"1"), (b"a", b"2")], 1)
+    write(tmp_path / "other", [(b"a", b"2"), (b"a", b"1")], 1)
+
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
+    with TestPipeline() as pipeline:
+        assert_that(pipeline | examples_io.ReadExamples(str(tmp_path / "one")), equal_to([b"1", b"2"]))
+
+
+def test_split_without_examples_has_readable_files(tmp_path: Path) -> None:
+    write(tmp_path / "empty", [], num_shards=2)
+
+    assert len(contents(tmp_path / "empty")) == 2
+    with TestPipeline() as pipeline:
+        assert_that(pipeline | examples_io.ReadExamples(str(tmp_path / "empty")), equal_to([]))
+
+
+def test_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "data_tfrecord-00000-of-00001.gz" / "file"
+    in_the_way.parent.mkdir()
+    in_the_way.touch()
+
+    with pytest.raises(Exception, match=r"data_tfrecord-00000-of-00001\.gz"):
+        write(tmp_path, EXAMPLES, num_shards=1)
+
+    assert list(tmp_path.rglob("*")) == [in_the_way.parent, in_the_way]
+
+
+def test_number_of_shards() -> None:
+    assert [examples_io.shards_for(count) for count in (0, 1, 512, 513, 1835)] == [1, 1, 1, 2, 4]
+    with pytest.raises(ValueError, match="num_shards is 0"):
+        examples_io.WriteExamples("anywhere", 0)
+
+
+def test_dataset_properties_are_copied() -> None:
+    source, target = standard_artifacts.Examples(), standard_artifacts.Examples()
+    source.set_string_custom_property(contracts.DATASET_NAME_PROPERTY, "tf_flowers")
+    source.set_string_custom_property(contracts.CLASS_NAMES_PROPERTY, '["daisy", "roses"]')
+
+    examples_io.copy_dataset_properties(source, target)
+
+    assert target.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "tf_flowers"
+    assert examples_io.class_names_of(target) == ["daisy", "roses"]
+    assert not target.has_custom_property(contracts.DATASET_VERSION_PROPERTY)
+
+
+def test_splits_in_the_artifacts_order() -> None:
+    artifact = standard_artifacts.Examples()
+    artifact.split_names = '["train", "test"]'
+    assert examples_io.splits_of(artifact) == ["train", "test"]

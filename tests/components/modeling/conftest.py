@@ -1,0 +1,157 @@
+"""Tiny data for everything from the Transform graph to an exported classifier: 3 classes told apart by colour."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from google.protobuf import text_format
+from tensorflow_transform.tf_metadata import dataset_metadata
+from tf_examples import feature_example, raw_example
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx_bsl.public import tfxio
+
+from components.image_schema_gen.schema import build_schema
+from components.modeling.backbones.saved_model import save_feature_vector
+from components.modeling.classifier import build_classifier
+from components.modeling.head import build_head
+from components.modeling.serving import ServingModel, export
+from components.transform.preprocessing import preprocessing_fn
+
+CLASS_NAMES = ["blue", "green", "red"]
+COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
+SPLIT_SIZES = {"train": 30, "validation": 12}
+
+
+def write_split(records: list[bytes], folder: Path) -> str:
+    """Writes records as the pipeline does, and returns their pattern."""
+    folder.mkdir(parents=True)
+    options = tf.io.TFRecordOptions(compression_type="GZIP")
+    with tf.io.TFRecordWriter(str(folder / "data_tfrecord-00000-of-00001.gz"), options) as writer:
+        for record in records:
+            writer.write(record)
+    return f"{folder}/*"
+
+
+@pytest.fixture(scope="session")
+def transform_graph(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes]) -> str:
+    """Transform's output for 16x16 images."""
+    path = str(tmp_path_factory.mktemp("transform"))
+    source = tfxio.TFExampleBeamRecord(["test"], schema=build_schema(CLASS_NAMES))
+    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{path}/tmp"):
+        data = pipeline | beam.Create([raw_example(encode_image(), 0)]) | source.BeamSource()
+        graph = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, {"image_size": [16, 16]})
+        )
+        _ = graph | tft_beam.WriteTransformFn(path)
+        raw_metadata = dataset_metadata.DatasetMetadata(build_schema(CLASS_NAMES))
+        _ = raw_metadata | tft_beam.WriteMetadata(f"{path}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline)
+    return path
+
+
+@pytest.fixture(scope="session")
+def schema_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("schema") / "schema.pbtxt"
+    path.write_text(text_format.MessageToString(build_schema(CLASS_NAMES)))
+    return str(path)
+
+
+class _ConvNet(tf.Module):
+    """Two convolutions with batch normalisation; attributes are named against their order of use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        random = tf.random.Generator.from_seed(5)
+        self.z_kernel = tf.Variable(random.normal([3, 3, 3, 8], stddev=0.3), name="first/kernel")
+        self.y_gamma = tf.Variable(tf.ones([8]), name="first_norm/gamma")
+        self.y_mean = tf.Variable(tf.zeros([8]), trainable=False, name="first_norm/moving_mean")
+        self.a_kernel = tf.Variable(random.normal([3, 3, 8, 12], stddev=0.2), name="last/kernel")
+
+    def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        outputs = tf.nn.conv2d(images, self.z_kernel, 2, "SAME")
+        if training:
+            self.y_mean.assign(tf.reduce_mean(outputs, [0, 1, 2]))
+        outputs = tf.nn.relu((outputs - self.y_mean) * self.y_gamma)
+        outputs = tf.nn.relu(tf.nn.conv2d(outputs, self.a_kernel, 2, "SAME"))
+        return tf.reduce_mean(outputs, [1, 2])
+
+
+@pytest.fixture(scope="session")
+def trainable_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A reusable SavedModel from 16x16 images to 12 features."""
+    path = tmp_path_factory.mktemp("trainable_backbone") / "model"
+    save_feature_vector(_ConvNet(), path, (16, 16))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def export_classifier(tmp_path_factory: pytest.TempPathFactory, transform_graph: str) -> Callable[[str], str]:
+    """A function that exports a backbone with an untrained head, as the Trainer would."""
+
+    def export_with(backbone: str) -> str:
+        classifier = build_classifier(backbone, (16, 16), build_head(12, len(CLASS_NAMES), hidden_units=8, seed=0))
+        path = str(tmp_path_factory.mktemp("classifier"))
+        export(ServingModel(classifier, tft.TFTransformOutput(transform_graph), CLASS_NAMES, "d1"), path)
+        return path
+
+    return export_with
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """The arguments of FnArgs that tests share."""
+
+    values: dict[str, Any]
+
+    def fn_args(self, folder: Path, **values: Any) -> FnArgs:
+        folders = {name: str(folder / name) for name in ("serving_model_dir", "model_run_dir")}
+        custom_config = {"work_root": str(folder / "work"), **values.pop("custom_config")}
+        return FnArgs(**self.values, **folders, custom_config=custom_config, **values)
+
+
+@pytest.fixture(scope="session")
+def image_files(
+    tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes], transform_graph: str, schema_path: str
+) -> _Files:
+    """Raw examples of both splits."""
+    root = tmp_path_factory.mktemp("raw_examples")
+    patterns = {}
+    for split, size in SPLIT_SIZES.items():
+        photos = [encode_image(COLORS[i % 3], size=(20 + i % 5, 24), seed=i + size) for i in range(size)]
+        records = [raw_example(photo, i % 3, str(i).encode()) for i, photo in enumerate(photos)]
+        patterns[split] = [write_split(records, root / split)]
+    return _Files(_shared(patterns, transform_graph, schema_path))
+
+
+@pytest.fixture(scope="session")
+def feature_files(
+    tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes], transform_graph: str, schema_path: str
+) -> _Files:
+    """Feature examples of both splits, 12 numbers and a photo each."""
+    root = tmp_path_factory.mktemp("feature_examples")
+    rng = np.random.default_rng(1)
+    patterns = {}
+    for split, size in SPLIT_SIZES.items():
+        vectors = rng.normal(0, 0.9, (size, 12)) + np.eye(3, 12)[np.arange(size) % 3]
+        photos = [encode_image(COLORS[i % 3], seed=i) for i in range(size)]
+        records = [
+            feature_example(list(vector), i % 3, photo, str(i).encode())
+            for i, (vector, photo) in enumerate(zip(vectors, photos, strict=True))
+        ]
+        patterns[split] = [write_split(records, root / split)]
+    return _Files(_shared(patterns, transform_graph, schema_path))
+
+
+def _shared(patterns: dict[str, list[str]], transform_graph: str, schema_path: str) -> dict[str, Any]:
+    return {
+        "train_files": patterns["train"],
+        "eval_files": patterns["validation"],
+        "transform_graph_path": transform_graph,
+        "schema_path": schema_path,
+    }

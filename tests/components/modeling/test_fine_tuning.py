@@ -1,0 +1,130 @@
+"""Tests of fine-tuning through its `run_fn`: real photos files, Transform graph, backbone and SavedModels."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.common.errors import UserError
+from components.modeling.classifier import last_layers
+from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from components.modeling.image_pipeline import ImagePipeline
+from components.trainer import fine_tuning
+
+_HYPERPARAMETERS = Hyperparameters(hidden_units=8, batch_size=8, seed=3).to_dict()
+
+
+@pytest.fixture(scope="module")
+def base_model(export_classifier: Callable[[str], str], trainable_backbone: str) -> str:
+    return export_classifier(trainable_backbone)
+
+
+def _fine_tune(files: Any, folder: Path, base_model: str, **values: float) -> Any:
+    settings = {"learning_rate": 0.01, "epochs": 2, **values}
+    custom_config = {"hyperparameters": _HYPERPARAMETERS, "fine_tuning": settings}
+    fine_tuning.run_fn(files.fn_args(folder, base_model=base_model, custom_config=custom_config))
+    return tf.saved_model.load(str(folder / "serving_model_dir"))
+
+
+def _weights(model: Any) -> dict[str, np.ndarray]:
+    return {variable.name: variable.numpy() for variable in model.backbone.variables}
+
+
+def test_backbone_and_head_are_trained_and_the_moving_averages_are_not(
+    image_files: Any, tmp_path: Path, base_model: str
+) -> None:
+    before = tf.saved_model.load(base_model)
+    after = _fine_tune(image_files, tmp_path, base_model)
+    changed = {name for name, value in _weights(after).items() if not np.array_equal(value, _weights(before)[name])}
+    assert changed == {"first/kernel:0", "first_norm/gamma:0", "last/kernel:0"}
+    assert not np.array_equal(after.head_weights[0], before.head_weights[0])
+    history = json.loads((tmp_path / "model_run_dir" / "history.json").read_text())
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert list((tmp_path / "model_run_dir" / "validation").glob("events*"))
+    assert not any((tmp_path / "work").iterdir())
+
+
+def test_the_fine_tuned_model_goes_by_the_photo(
+    image_files: Any, tmp_path: Path, base_model: str, encode_image: Callable[..., bytes]
+) -> None:
+    """Features of the backbone as it was before are not this model's."""
+    model = _fine_tune(image_files, tmp_path, base_model, epochs=1)
+    photo = encode_image((60, 80, 170))
+    example = tf.train.Example()
+    example.features.feature["feature_vector"].float_list.value.extend([9.0] * 12)
+    example.features.feature["backbone_digest"].bytes_list.value.append(b"d1")
+    example.features.feature["image"].bytes_list.value.append(photo)
+    from_example = model.signatures["serving_feature_examples"](tf.constant([example.SerializeToString()]))
+    served = model.signatures["serving_default"](tf.constant([photo]))
+    np.testing.assert_allclose(from_example["probabilities"], served["probabilities"], atol=1e-6)
+
+
+def test_last_layers_are_the_last_ones_that_the_backbone_uses(
+    image_files: Any, tmp_path: Path, base_model: str
+) -> None:
+    before = tf.saved_model.load(base_model)
+    assert [variable.name for variable in last_layers(before.backbone, 2)] == ["first_norm/gamma:0", "last/kernel:0"]
+    assert next(variable.name for variable in last_layers(before.backbone, 0)) == "first/kernel:0"
+    after = _fine_tune(image_files, tmp_path, base_model, layers=1, epochs=1)
+    changed = {name for name, value in _weights(after).items() if not np.array_equal(value, _weights(before)[name])}
+    assert changed == {"last/kernel:0"}
+
+
+def test_a_ruinous_learning_rate_leaves_the_model_as_it_was(
+    image_files: Any, tmp_path: Path, base_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = _fine_tune(image_files, tmp_path / "good", base_model)
+    good_path = str(tmp_path / "good" / "serving_model_dir")
+    with caplog.at_level(logging.WARNING, "components.trainer.fine_tuning"):
+        after = _fine_tune(image_files, tmp_path / "bad", good_path, epochs=1, learning_rate=100.0)
+    assert "stays as it was" in caplog.text
+    for name, value in _weights(after).items():
+        np.testing.assert_array_equal(value, _weights(good)[name])
+
+
+def test_a_backbone_without_trainable_variables_is_a_user_error(
+    image_files: Any, tmp_path: Path, export_classifier: Callable[[str], str], tiny_backbone: Path
+) -> None:
+    with pytest.raises(UserError, match="without trainable variables"):
+        _fine_tune(image_files, tmp_path, export_classifier(str(tiny_backbone)))
+
+
+@pytest.mark.parametrize("values", [{"epochs": 0}, {"learning_rate": -1.0}, {"layers": -1}])
+def test_values_out_of_range_are_user_errors(values: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=f"fine_tune_{next(iter(values))}"):
+        FineTuning(**values)
+
+
+def test_epochs_are_repeatable_and_differ(image_files: Any, transform_graph: str) -> None:
+    images = ImagePipeline(tft.TFTransformOutput(transform_graph), batch_size=8)
+    files = image_files.values["train_files"]
+
+    def epoch(number: int) -> tuple[np.ndarray, np.ndarray]:
+        batches = list(images.training_batches(files, seed=1, epoch=number).as_numpy_iterator())
+        return np.concatenate([image for image, _ in batches]), np.concatenate([label for _, label in batches])
+
+    (first, labels), (again, _), (second, other_labels) = epoch(0), epoch(0), epoch(1)
+    np.testing.assert_array_equal(first, again)
+    assert first.shape == (30, 16, 16, 3)
+    assert not np.array_equal(labels, other_labels)
+    assert sorted(labels) == sorted(other_labels) == [0] * 10 + [1] * 10 + [2] * 10
+    assert not np.isclose(first.mean(axis=(1, 2, 3))[:, None], second.mean(axis=(1, 2, 3)), atol=1e-6).any()
+
+
+def test_validation_photos_are_served_photos(image_files: Any, transform_graph: str) -> None:
+    """In the order of the files, and as Transform's graph makes them."""
+    output = tft.TFTransformOutput(transform_graph)
+    batches = list(ImagePipeline(output, batch_size=5).validation_batches(image_files.values["eval_files"]))
+    assert [len(labels) for _, labels in batches] == [5, 5, 2]
+    assert np.concatenate([labels for _, labels in batches]).tolist() == [0, 1, 2] * 4
+    (record, *_) = tf.data.TFRecordDataset(tf.io.gfile.glob(image_files.values["eval_files"]), "GZIP")
+    raw = tf.io.parse_example([record], output.raw_feature_spec())
+    expected = output.transform_features_layer()(raw)["image_xf"][0]
+    np.testing.assert_allclose(batches[0][0][0], expected, atol=1e-6)

@@ -1,0 +1,122 @@
+"""Tests of the exported SavedModel, through a real Transform graph and a real backbone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+from tf_examples import feature_example, raw_example
+
+from components.evaluator.feature_classifier import FeatureClassifier
+from components.modeling.classifier import build_classifier
+from components.modeling.head import build_head
+from components.modeling.serving import ServingModel, export
+
+_CLASSES = ["blue", "green", "red"]
+_DIGEST = "d1"
+
+
+@pytest.fixture(scope="module")
+def exported_path(tmp_path_factory: pytest.TempPathFactory, transform_graph: str, tiny_backbone: Path) -> str:
+    head = build_head(12, len(_CLASSES), hidden_units=8, seed=0)
+    classifier = build_classifier(str(tiny_backbone), (16, 16), head)
+    path = str(tmp_path_factory.mktemp("model"))
+    export(ServingModel(classifier, tft.TFTransformOutput(transform_graph), _CLASSES, _DIGEST), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(exported_path: str) -> Any:
+    return tf.saved_model.load(exported_path)
+
+
+def test_serving_default_describes_each_photo(exported: Any, encode_image: Callable[..., bytes]) -> None:
+    photos = [encode_image((200, 40, 40), size=(60, 20)), encode_image((30, 30, 220), size=(10, 90))]
+    outputs = exported.signatures["serving_default"](image_bytes=tf.constant(photos))
+    probabilities = outputs["probabilities"].numpy()
+    assert probabilities.shape == (2, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    labels = [_CLASSES[index] for index in probabilities.argmax(axis=1)]
+    assert [label.decode() for label in outputs["label"].numpy()] == labels
+    np.testing.assert_array_equal(outputs["score"].numpy(), probabilities.max(axis=1))
+
+
+@pytest.mark.parametrize("size", [0, 1, 64])
+def test_any_batch_size_is_served(exported: Any, encode_image: Callable[..., bytes], size: int) -> None:
+    outputs = exported.signatures["serving_default"](image_bytes=tf.constant([encode_image()] * size, tf.string))
+    assert outputs["probabilities"].shape == (size, 3)
+    assert outputs["label"].shape == (size,)
+
+
+def test_raw_examples_give_the_same_answer(exported: Any, encode_image: Callable[..., bytes]) -> None:
+    photo = encode_image((20, 200, 90))
+    served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
+    raw = exported.signatures["serving_tf_examples"](examples=tf.constant([raw_example(photo, 1)]))
+    np.testing.assert_allclose(raw["probabilities"], served["probabilities"], atol=1e-6)
+
+
+def test_own_features_skip_the_photo(exported: Any) -> None:
+    """With the backbone's own digest the photo is not even decoded."""
+    examples = [feature_example([0.5] * 12, 0, b"not an image", digest=_DIGEST)]
+    outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
+    assert outputs["probabilities"].shape == (1, 3)
+
+
+def test_features_of_another_backbone_are_ignored(exported: Any, encode_image: Callable[..., bytes]) -> None:
+    """Other digest, other length: the photo decides."""
+    photo = encode_image((210, 210, 20))
+    examples = [feature_example([9.0] * 5, 0, photo, digest="another")]
+    outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
+    served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
+    np.testing.assert_allclose(outputs["probabilities"], served["probabilities"], atol=1e-6)
+
+
+@pytest.mark.parametrize("digests", [(_DIGEST, _DIGEST), ("another", "another"), (_DIGEST, "another")])
+def test_evaluator_gets_what_the_signature_gives(
+    exported: Any, exported_path: str, encode_image: Callable[..., bytes], digests: tuple[str, str]
+) -> None:
+    """Evaluator reads the classification layers alone, and the whole model only for features of another backbone."""
+    photos = encode_image((210, 210, 20)), encode_image((20, 30, 220))
+    vectors = [0.5] * 12, [-1.0] * 12
+    examples = [
+        feature_example(vector, 0, photo, digest=digest)
+        for vector, photo, digest in zip(vectors, photos, digests, strict=True)
+    ]
+    evaluated = FeatureClassifier(exported_path, "serving_feature_examples")(examples)
+    signature = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
+    np.testing.assert_allclose(evaluated, signature["probabilities"], atol=1e-6)
+
+
+def test_a_file_that_is_no_image_is_refused(exported: Any) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)unknown image|unsupported|JPEG, PNG"):
+        exported.signatures["serving_default"](image_bytes=tf.constant([b"<html></html>"]))
+
+
+class _ConvolutionalBackbone(tf.Module):
+    """A convolution and a depthwise one, whose oneDNN kernels mind an empty batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = tf.Variable(tf.ones([3, 3, 3, 8]) / 27)
+        self.depthwise = tf.Variable(tf.ones([3, 3, 8, 1]) / 9)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 16, 16, 3], tf.float32)])
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        maps = tf.nn.conv2d(images, self.kernel, 2, "SAME")
+        maps = tf.nn.depthwise_conv2d(maps, self.depthwise, [1, 1, 1, 1], "SAME")
+        return tf.reduce_mean(maps, axis=[1, 2])
+
+
+def test_an_empty_batch_passes_a_convolutional_backbone(tmp_path: Path, transform_graph: str) -> None:
+    tf.saved_model.save(_ConvolutionalBackbone(), str(tmp_path / "backbone"))
+    head = build_head(8, len(_CLASSES), hidden_units=4, seed=0)
+    classifier = build_classifier(str(tmp_path / "backbone"), (16, 16), head)
+    model = ServingModel(classifier, tft.TFTransformOutput(transform_graph), _CLASSES, _DIGEST)
+    export(model, str(tmp_path / "model"))
+    signature = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    outputs = signature(image_bytes=tf.constant([], tf.string))
+    assert outputs["probabilities"].shape == (0, 3)
+    assert outputs["label"].shape == outputs["score"].shape == (0,)

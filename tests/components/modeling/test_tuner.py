@@ -1,0 +1,89 @@
+"""Tests of the search for hyperparameters, on real feature examples."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from keras_tuner.engine import base_tuner
+
+from components.modeling.hyperparameters import Hyperparameters
+from components.trainer import run_fn as trainer
+from components.tuner.search import tuner_fn
+
+_START = Hyperparameters(hidden_units=100, learning_rate=0.003, batch_size=8, epochs=2, seed=0)
+
+
+def _tuner(files: Any, folder: Path, trials: int = 3) -> base_tuner.BaseTuner:
+    custom_config = {"hyperparameters": _START.to_dict(), "trials": trials}
+    result = tuner_fn(files.fn_args(folder, custom_config=custom_config))
+    result.tuner.fit = lambda: result.tuner.search(**result.fit_kwargs)
+    return result.tuner
+
+
+def _trials(tuner: base_tuner.BaseTuner) -> list[tuple[dict[str, Any], float]]:
+    trials = sorted(tuner.oracle.trials.values(), key=lambda trial: trial.trial_id)
+    return [(trial.hyperparameters.values, trial.score) for trial in trials]
+
+
+def test_starts_from_the_given_values_and_repeats(feature_files: Any, tmp_path: Path, capsys: Any) -> None:
+    first, second = _tuner(feature_files, tmp_path / "a"), _tuner(feature_files, tmp_path / "b")
+    first.fit()
+    second.fit()
+    assert _trials(first) == _trials(second)
+    assert len(_trials(first)) == 3
+    assert _trials(first)[0][0] == {"hidden_units": 100, "learning_rate": 0.003, "batch_size": 8}
+    assert len({str(values) for values, _ in _trials(first)}) == 3
+    best = first.get_best_hyperparameters()[0].values
+    assert max(score for _, score in _trials(first)) == next(s for values, s in _trials(first) if values == best)
+    assert not capsys.readouterr().out
+    assert not any((tmp_path / "a" / "work").iterdir())
+
+
+def test_an_interrupted_search_goes_on(feature_files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = _tuner(feature_files, tmp_path / "undisturbed")
+    undisturbed.fit()
+    interrupted = _tuner(feature_files, tmp_path / "interrupted")
+    run_trial, runs = interrupted.run_trial, []
+
+    def stop_at_the_second(trial: Any, **values: Any) -> Any:
+        runs.append(trial.trial_id)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return run_trial(trial, **values)
+
+    monkeypatch.setattr(interrupted, "run_trial", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit()
+    resumed = _tuner(feature_files, tmp_path / "interrupted")
+    monkeypatch.setattr(
+        resumed,
+        "run_trial",
+        lambda trial, **v: (runs.append(trial.trial_id), type(resumed).run_trial(resumed, trial, **v))[1],
+    )
+    resumed.fit()
+    assert runs == ["0", "1", "1", "2"]
+    assert _trials(resumed) == _trials(undisturbed)
+
+
+def test_a_failing_trial_stops_the_search(feature_files: Any, tmp_path: Path) -> None:
+    tuner = _tuner(feature_files, tmp_path)
+    tuner._validation = None
+    with pytest.raises(RuntimeError, match="NoneType"):
+        tuner.fit()
+
+
+def test_the_trainer_takes_the_best_values(
+    feature_files: Any, tmp_path: Path, trainable_backbone: str, encode_image: Callable[..., bytes]
+) -> None:
+    tuned = {"space": [], "values": {"hidden_units": 7, "learning_rate": 0.02, "batch_size": 5}}
+    config = {"hyperparameters": _START.to_dict()}
+    trainer.run_fn(
+        feature_files.fn_args(tmp_path, base_model=trainable_backbone, hyperparameters=tuned, custom_config=config)
+    )
+    model = tf.saved_model.load(str(tmp_path / "serving_model_dir"))
+    assert model.head_weights[0].shape == (12, 7)
+    assert len(json.loads((tmp_path / "model_run_dir" / "history.json").read_text())) == 2
+    assert (tmp_path / "model_run_dir" / "classifier" / "metadata.tsv").exists()

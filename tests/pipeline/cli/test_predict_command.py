@@ -1,0 +1,158 @@
+"""Tests of `predict` on a real SavedModel, and of that model behind TF Serving's request protos."""
+
+import csv
+import http.server
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner, Result
+from tensorflow_serving.apis import predict_pb2
+
+from components.common.errors import UserError
+from pipeline.cli.main import cli
+from pipeline.prediction import photo_inputs
+
+_CLASSES = {"blue", "green", "red"}
+Encode = Callable[..., bytes]
+
+
+def _predict(*args: str | Path, model: Path) -> Result:
+    result = CliRunner().invoke(cli, ["predict", *map(str, args), "--output", str(model)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def photo(tmp_path: Path, encode_image: Encode) -> Path:
+    path = tmp_path / "a photo.jpg"
+    path.write_bytes(encode_image())
+    return path
+
+
+def test_the_latest_version_gives_every_class_its_probability(pushed_output: Path, photo: Path) -> None:
+    answer = json.loads(_predict(photo, "--json", "--top", "9", model=pushed_output).stdout)
+    assert answer["model"] == str(pushed_output / "serving_model/flowers/200")
+    (prediction,) = answer["predictions"]
+    probabilities = [entry["probability"] for entry in prediction["classes"]]
+    assert {entry["class"] for entry in prediction["classes"]} == _CLASSES
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1)
+    signature = tf.saved_model.load(answer["model"]).signatures["serving_default"]
+    expected = signature(image_bytes=tf.constant([photo.read_bytes()]))
+    assert prediction["classes"][0]["class"] == expected["label"].numpy()[0].decode()
+    assert probabilities[0] == pytest.approx(float(expected["score"][0]), abs=1e-6)
+
+
+def test_bad_photos_are_reported_and_the_others_answered(pushed_output: Path, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no photo")
+    (tmp_path / "half.jpg").write_bytes(photo.read_bytes()[:200])
+    names = [tmp_path / "text.jpg", photo, tmp_path / "half.jpg", tmp_path / "missing.jpg", photo]
+    result = _predict(*names, "--json", model=pushed_output)
+    predictions = json.loads(result.stdout)["predictions"]
+    assert result.exit_code == 1
+    assert ["error" in prediction for prediction in predictions] == [True, False, True, True, False]
+    assert [prediction["photo"] for prediction in predictions] == list(map(str, names))
+    assert "No such file" in predictions[3]["error"]
+    assert predictions[1]["classes"] == predictions[4]["classes"]
+
+
+def test_a_folder_is_searched_and_csv_has_a_row_per_class(pushed_output: Path, photo_folder: Path) -> None:
+    (photo_folder / "notes.txt").write_text("not a photo")
+    result = _predict(photo_folder, "--csv", "--top", "2", model=pushed_output)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert result.exit_code == 0
+    assert len(rows) == 60 * 2
+    assert [row["rank"] for row in rows[:2]] == ["1", "2"]
+    assert {Path(row["photo"]).suffix for row in rows} == {".jpg"}
+
+
+def test_the_table_shows_names_and_percentages(pushed_output: Path, photo: Path) -> None:
+    result = _predict(photo, model=pushed_output)
+    assert "a photo.jpg" in result.stdout
+    assert "%" in result.stdout
+    assert str(pushed_output) not in result.stdout
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    content = b""
+
+    def do_GET(self) -> None:
+        if self.path == "/photo.jpg":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.content)
+        else:
+            self.send_error(404)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server(encode_image: Encode) -> Iterator[str]:
+    _Handler.content = encode_image()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
+        httpd.shutdown()
+
+
+def test_urls_are_fetched_and_failures_named(pushed_output: Path, server: str) -> None:
+    result = _predict(f"{server}/photo.jpg", f"{server}/none.jpg", "--json", model=pushed_output)
+    found, missing = json.loads(result.stdout)["predictions"]
+    assert "classes" in found
+    assert missing["error"] == "the server answered 404 Not Found"
+
+
+def test_no_more_than_the_limit_is_fetched(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_inputs, "MAX_BYTES", 100)
+    (photo,) = photo_inputs.read_photos([f"{server}/photo.jpg"])
+    assert (photo.content, photo.error is None) == (b"", False)
+
+
+def test_what_cannot_be_used_is_said_in_one_line(pushed_output: Path, photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no model was pushed"):
+        _predict(photo, model=tmp_path)
+    with pytest.raises(UserError, match="no SavedModel"):
+        _predict(photo, "--model", tmp_path, model=pushed_output)
+    with pytest.raises(UserError, match="cannot load"):
+        _predict(photo, "--model", pushed_output / "serving_model/flowers/99", model=pushed_output)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no photos in"):
+        _predict(tmp_path / "empty", model=pushed_output)
+
+
+def test_the_pushed_model_answers_tf_servings_requests(pushed_output: Path, encode_image: Encode) -> None:
+    """What a client sends and TensorFlow Serving does with it, but for the socket between the two."""
+    photos = [encode_image((200, 40, 40), size=(60, 20)), encode_image((30, 30, 220), file_format="PNG")]
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "flowers"
+    request.model_spec.signature_name = "serving_default"
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(photos))
+    received = predict_pb2.PredictRequest.FromString(request.SerializeToString())
+
+    model = tf.saved_model.load(str(pushed_output / "serving_model/flowers/200"), tags=["serve"])
+    signature = model.signatures[received.model_spec.signature_name]
+    _, accepted = signature.structured_input_signature
+    assert set(received.inputs) == set(accepted)
+    inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in received.inputs.items()}
+    assert all(accepted[name].is_compatible_with(tensor) for name, tensor in inputs.items())
+    response = predict_pb2.PredictResponse(model_spec=received.model_spec)
+    for name, tensor in signature(**inputs).items():
+        response.outputs[name].CopyFrom(tf.make_tensor_proto(tensor))
+    answer = predict_pb2.PredictResponse.FromString(response.SerializeToString())
+
+    probabilities = tf.make_ndarray(answer.outputs["probabilities"])
+    labels = [label.decode() for label in tf.make_ndarray(answer.outputs["label"])]
+    assert probabilities.shape == (2, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert set(labels) <= _CLASSES
+    np.testing.assert_allclose(tf.make_ndarray(answer.outputs["score"]), probabilities.max(axis=1))
