@@ -3,7 +3,8 @@
 import tensorflow_model_analysis as tfma
 
 from components.common.contracts import LABEL_KEY
-from components.evaluator.metrics import ACCURACY, CONFUSION_MATRIX, LOSS
+from components.common.contracts.evaluation import ACCURACY, LOSS
+from components.evaluator.metrics import CONFUSION_MATRIX
 from components.modeling.serving import FEATURE_EXAMPLES_SIGNATURE
 from pipeline.config import BlessingConfig
 

@@ -17,6 +17,12 @@ from components.anomaly_gate.component import AnomalyGate
 from components.backbone_importer.component import BackboneImporter
 from components.common.code_digest import code_digest
 from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.common.contracts.nodes import (
+    BASELINE_IMPORTER,
+    BASELINE_RESOLVER,
+    EVALUATOR_TEST,
+    EVALUATOR_VALIDATION,
+)
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.component import Evaluator
 from components.example_gen.component import TfdsExampleGen
@@ -133,14 +139,14 @@ def _evaluate_and_push(
         model=model,
         example_splits=[VALIDATION_SPLIT],
         eval_config=build_eval_config(),
-    ).with_id("Evaluator.validation")
+    ).with_id(EVALUATOR_VALIDATION)
     test = Evaluator(
         examples=features,
         model=model,
         baseline_model=baseline.outputs["model"] if baseline else None,
         example_splits=[TEST_SPLIT],
         eval_config=build_eval_config(config.blessing),
-    ).with_id("Evaluator.test")
+    ).with_id(EVALUATOR_TEST)
     pusher = Pusher(
         model=model,
         model_blessing=test.outputs["blessing"],
@@ -175,11 +181,11 @@ def _baseline(baseline: str, candidate: types.BaseChannel) -> base_node.BaseNode
         return None
     if baseline != RESOLVER_BASELINE:
         model = importer.Importer(source_uri=baseline, artifact_type=standard_artifacts.Model, output_key="model")
-        return model.with_id("baseline_model")
+        return model.with_id(BASELINE_IMPORTER)
     latest = resolver.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         candidate=candidate,
     )
-    return latest.with_id("latest_blessed_model_resolver")
+    return latest.with_id(BASELINE_RESOLVER)

@@ -8,8 +8,8 @@ from tfx.dsl.components.base import base_component
 from tfx.proto import trainer_pb2
 
 from components.common.contracts import TRAIN_SPLIT, VALIDATION_SPLIT
+from components.common.contracts.nodes import FINE_TUNING
 from pipeline.config import PipelineConfig
-from pipeline.history.summary import FINE_TUNING_ID
 
 
 def training_nodes(
@@ -66,7 +66,7 @@ def training_nodes(
             custom_config=_custom_config(config, fine_tuning=config.fine_tuning.to_dict()),
             **common,
         )
-        nodes.append(fine_tuner.with_id(FINE_TUNING_ID))
+        nodes.append(fine_tuner.with_id(FINE_TUNING))
     return nodes
 
 

@@ -11,8 +11,11 @@ from tfx.utils import io_utils, path_utils
 from components.common.contracts import (
     BACKBONE_DIGEST_PROPERTY,
     BACKBONE_HANDLE_PROPERTY,
+    BACKBONE_LICENSE_PROPERTY,
+    BACKBONE_SOURCE_PROPERTY,
     FEATURE_SIZE_PROPERTY,
     IMAGE_SIZE_PROPERTY,
+    UNKNOWN,
 )
 from components.common.errors import UserError
 from components.modeling.backbones.loading import prepare_backbone
@@ -22,10 +25,6 @@ BACKBONE_KEY: Final = "backbone"
 IMAGE_SIZE_KEY: Final = "image_size"
 DIGEST_KEY: Final = "digest"
 MODEL_KEY: Final = standard_component_specs.MODEL_KEY
-
-BACKBONE_LICENSE_PROPERTY: Final = "backbone_license"  # SPDX identifier
-BACKBONE_SOURCE_PROPERTY: Final = "backbone_source"  # where the weights come from, in words
-_UNKNOWN: Final = "unknown"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -54,5 +53,5 @@ class Executor(base_executor.BaseExecutor):
         model.set_string_custom_property(BACKBONE_DIGEST_PROPERTY, info.digest)
         model.set_string_custom_property(IMAGE_SIZE_PROPERTY, json.dumps(list(info.image_size)))
         model.set_int_custom_property(FEATURE_SIZE_PROPERTY, info.feature_size)
-        model.set_string_custom_property(BACKBONE_LICENSE_PROPERTY, known.license if known else _UNKNOWN)
-        model.set_string_custom_property(BACKBONE_SOURCE_PROPERTY, known.source if known else _UNKNOWN)
+        model.set_string_custom_property(BACKBONE_LICENSE_PROPERTY, known.license if known else UNKNOWN)
+        model.set_string_custom_property(BACKBONE_SOURCE_PROPERTY, known.source if known else UNKNOWN)

@@ -12,14 +12,21 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import MODULE_PATH_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
+from components.common.contracts.evaluation import (
+    ACCURACY,
+    LOSS,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    SERVING_DIFFERENCE_PROPERTY,
+    SPLIT_PROPERTY,
+    EvaluationMetrics,
+)
 from components.common.examples_io import class_names_of
 from components.evaluator import extraction, metrics, predictions
 from components.evaluator.feature_classifier import load_classifier, load_model
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import SERVING_SIGNATURE
 
-METRICS_FILE = "metrics.json"
-PREDICTIONS_FILE = "predictions.jsonl"
 _BASELINE = "baseline"
 _CANDIDATE = "candidate"
 
@@ -45,32 +52,35 @@ class Executor(evaluator_executor.Executor):
         eval_config = tfma.EvalConfig()
         proto_utils.json_to_proto(exec_properties["eval_config"], eval_config)
 
-        summary = _summarize(evaluation.uri, class_names_of(examples), split, bool(input_dict.get("baseline_model")))
         classify = load_classifier(model_path, eval_config.model_specs[0].signature_name)
         pattern = io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))
         dataset = read_serialized([pattern])
         serve = load_model(model_path).signatures[SERVING_SIGNATURE]
         sample = dataset.take(predictions.SAMPLE_SIZE).as_numpy_iterator()
-        summary["serving_difference"] = predictions.serving_difference(classify, serve, sample)
+        difference = predictions.serving_difference(classify, serve, sample)
+        class_names, has_baseline = class_names_of(examples), bool(input_dict.get("baseline_model"))
+        summary = _summarize(evaluation.uri, class_names, split, has_baseline, difference)
         with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
             for prediction in predictions.predict(classify, dataset):
-                file.write(json.dumps(prediction) + "\n")
-        io_utils.write_string_file(f"{evaluation.uri}/{METRICS_FILE}", json.dumps(summary, indent=2))
-        evaluation.set_string_custom_property("split", split)
-        for name in (metrics.ACCURACY, metrics.LOSS, "serving_difference"):
-            evaluation.set_float_custom_property(name, summary[name])
+                file.write(json.dumps(dataclasses.asdict(prediction)) + "\n")
+        io_utils.write_string_file(
+            f"{evaluation.uri}/{METRICS_FILE}", json.dumps(dataclasses.asdict(summary), indent=2)
+        )
+        evaluation.set_string_custom_property(SPLIT_PROPERTY, split)
+        evaluation.set_float_custom_property(ACCURACY, summary.accuracy)
+        evaluation.set_float_custom_property(LOSS, summary.loss)
+        evaluation.set_float_custom_property(SERVING_DIFFERENCE_PROPERTY, difference)
 
 
-def _summarize(path: str, class_names: list[str], split: str, has_baseline: bool) -> dict[str, Any]:
-    """Returns the content of `metrics.json`: the candidate's metrics, the baseline's, and the bounds missed."""
-    if not has_baseline:
-        summary = metrics.summarize(tfma.load_eval_result(path), class_names, split)
-        summary[_BASELINE] = None
-    else:
-        summary = metrics.summarize(tfma.load_eval_result(path, model_name=_CANDIDATE), class_names, split)
-        baseline = tfma.load_eval_result(path, model_name=_BASELINE)
-        summary[_BASELINE] = metrics.summarize(baseline, class_names, split)
+def _summarize(
+    path: str, class_names: list[str], split: str, has_baseline: bool, serving_difference: float
+) -> EvaluationMetrics:
+    candidate = tfma.load_eval_result(path, model_name=_CANDIDATE if has_baseline else None)
+    baseline = tfma.load_eval_result(path, model_name=_BASELINE) if has_baseline else None
     validation = tfma.load_validation_result(path)
-    failures = metrics.threshold_failures(validation) if validation else []
-    summary["threshold_failures"] = [dataclasses.asdict(failure) for failure in failures]
-    return summary
+    return EvaluationMetrics(
+        **vars(metrics.summarize(candidate, class_names, split)),
+        baseline=metrics.summarize(baseline, class_names, split) if baseline else None,
+        threshold_failures=metrics.threshold_failures(validation) if validation else [],
+        serving_difference=serving_difference,
+    )

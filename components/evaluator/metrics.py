@@ -1,36 +1,25 @@
-"""TFMA's results as plain data, for `metrics.json` and the end of a run."""
+"""TFMA's results as the plain data that `metrics.json` holds."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import tensorflow_model_analysis as tfma
 
 from components.common.contracts import LABEL_KEY
+from components.common.contracts.evaluation import (
+    ACCURACY,
+    CHANGE_THRESHOLD,
+    LOSS,
+    VALUE_THRESHOLD,
+    ClassMetrics,
+    ModelMetrics,
+    ThresholdFailure,
+)
 
-ACCURACY = "accuracy"
-LOSS = "loss"
-CONFUSION_MATRIX = "confusion_matrix"
-
-
-@dataclasses.dataclass(frozen=True)
-class ThresholdFailure:
-    """One bound that a metric missed.
-
-    Attributes:
-        metric: Name of the metric.
-        kind: `value` (an absolute bound) or `change` (a bound on the difference to the baseline).
-        bound: The lower bound.
-        measured: The metric's value, or its difference to the baseline.
-    """
-
-    metric: str
-    kind: str
-    bound: float
-    measured: float
+CONFUSION_MATRIX: Final = "confusion_matrix"
 
 
-def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -> dict[str, Any]:
+def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -> ModelMetrics:
     """Collects one model's metrics over one split.
 
     Args:
@@ -39,8 +28,7 @@ def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -
         split: The split that was evaluated.
 
     Returns:
-        `split`, `examples`, `accuracy`, `loss`, `classes` (per class: name, examples, precision, recall, f1_score) and
-        `confusion_matrix` (rows true, columns predicted, in label order).
+        The metrics.
     """
     slices = dict(result.slicing_metrics)
     overall = _plain(slices[()][""][""])
@@ -50,41 +38,42 @@ def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -
         if key and key[0][0] == LABEL_KEY
     }
     matrix = _confusion_matrix(slices[()][""][""][CONFUSION_MATRIX], len(class_names))
-    return {
-        "split": split,
-        "examples": int(overall["example_count"]),
-        "accuracy": overall[ACCURACY],
-        "loss": overall[LOSS],
-        "classes": [
-            {"name": name, "examples": counts.get(index, 0), **class_metrics(matrix, index)}
-            for index, name in enumerate(class_names)
-        ],
-        "confusion_matrix": matrix,
-    }
+    return ModelMetrics(
+        split=split,
+        examples=int(overall["example_count"]),
+        # TFMA writes numbers that are none as text: a loss that diverged is "NaN".
+        accuracy=float(overall[ACCURACY]),
+        loss=float(overall[LOSS]),
+        classes=[class_metrics(name, counts.get(i, 0), matrix, i) for i, name in enumerate(class_names)],
+        confusion_matrix=matrix,
+    )
 
 
-def class_metrics(confusion_matrix: Sequence[Sequence[int]], label: int) -> dict[str, float | None]:
+def class_metrics(name: str, examples: int, confusion_matrix: Sequence[Sequence[int]], label: int) -> ClassMetrics:
     """Measures one class against the rest, the most probable class being the prediction.
 
     TFMA's own Precision and Recall count a class as predicted when its probability is above 0.5, which for more than
     two classes contradicts the confusion matrix; so these are taken from that matrix.
 
     Args:
+        name: The class.
+        examples: Its examples.
         confusion_matrix: Counts, rows true, columns predicted.
         label: The class's index.
 
     Returns:
-        `precision`, `recall` and `f1_score` in [0, 1]; None where it is not defined: precision of a class that is
-        never predicted, recall of a class without examples, F1 without either.
+        The metrics; None where one is not defined.
     """
     correct = confusion_matrix[label][label]
     predicted = sum(row[label] for row in confusion_matrix)
     actual = sum(confusion_matrix[label])
-    return {
-        "precision": correct / predicted if predicted else None,
-        "recall": correct / actual if actual else None,
-        "f1_score": 2 * correct / (predicted + actual) if predicted + actual else None,
-    }
+    return ClassMetrics(
+        name=name,
+        examples=examples,
+        precision=correct / predicted if predicted else None,
+        recall=correct / actual if actual else None,
+        f1_score=2 * correct / (predicted + actual) if predicted + actual else None,
+    )
 
 
 def threshold_failures(validation: tfma.ValidationResult) -> list[ThresholdFailure]:
@@ -100,7 +89,7 @@ def threshold_failures(validation: tfma.ValidationResult) -> list[ThresholdFailu
             failures.append(
                 ThresholdFailure(
                     failure.metric_key.name,
-                    "change" if is_change else "value",
+                    CHANGE_THRESHOLD if is_change else VALUE_THRESHOLD,
                     bound,
                     failure.metric_value.double_value.value,
                 )

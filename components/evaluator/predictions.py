@@ -1,12 +1,12 @@
 """Per-photo predictions of an evaluated model, and the check that its signatures agree."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from components.common import contracts
+from components.common.contracts.evaluation import ExamplePrediction
 from components.common.errors import UserError
 
 # Float32 through the same graph: features rounded once on disk, sums in another order.
@@ -15,7 +15,9 @@ SAMPLE_SIZE = 32
 _BATCH_SIZE = 256
 
 
-def predict(classify: Callable[[Sequence[bytes]], np.ndarray], examples: tf.data.Dataset) -> Iterator[dict[str, Any]]:
+def predict(
+    classify: Callable[[Sequence[bytes]], np.ndarray], examples: tf.data.Dataset
+) -> Iterator[ExamplePrediction]:
     """Classifies serialized examples.
 
     Args:
@@ -23,7 +25,7 @@ def predict(classify: Callable[[Sequence[bytes]], np.ndarray], examples: tf.data
         examples: Serialized tf.Examples with `id` and `label`.
 
     Yields:
-        Per example `id`, `label` (int) and `probabilities` (C floats).
+        One prediction per example.
     """
     spec = {
         contracts.ID_KEY: tf.io.FixedLenFeature([], tf.string),
@@ -34,11 +36,8 @@ def predict(classify: Callable[[Sequence[bytes]], np.ndarray], examples: tf.data
         probabilities = classify(batch.numpy())
         ids, labels = parsed[contracts.ID_KEY].numpy(), parsed[contracts.LABEL_KEY].numpy()
         for example_id, label, row in zip(ids, labels, probabilities, strict=True):
-            yield {
-                "id": example_id.decode(errors="backslashreplace"),
-                "label": int(label),
-                "probabilities": [round(float(p), 6) for p in row],
-            }
+            photo_id = example_id.decode(errors="backslashreplace")
+            yield ExamplePrediction(photo_id, int(label), [round(float(p), 6) for p in row])
 
 
 def serving_difference(

@@ -27,7 +27,6 @@ from components.common.examples_io import (
 from components.feature_extractor.extractor import ExtractionConfig, Extractor, process_name
 
 # Custom property of the feature Examples: how many photos went through the backbone to make them.
-BACKBONE_PASSES_PROPERTY: Final = "backbone_passes"
 
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
 _BATCHES_PER_ELEMENT: Final = 8
@@ -47,7 +46,7 @@ class ExtractFeaturesFn(beam.DoFn):
         self._config = config
         self._keep_image = keep_image
         self._shared = shared
-        self._passes = Metrics.counter(type(self), BACKBONE_PASSES_PROPERTY)
+        self._passes = Metrics.counter(type(self), contracts.BACKBONE_PASSES_PROPERTY)
 
     def setup(self) -> None:
         self._extractor = self._shared.acquire(lambda: Extractor(self._config), tag=self._config.backbone_path)
@@ -110,9 +109,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         copy_dataset_properties(examples, features)
         for name in (contracts.BACKBONE_HANDLE_PROPERTY, contracts.BACKBONE_DIGEST_PROPERTY):
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))
-        features.set_int_custom_property(BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
+        features.set_int_custom_property(contracts.BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
 
 
 def _backbone_passes(result: PipelineResult) -> int:
-    counters = result.metrics().query(MetricsFilter().with_name(BACKBONE_PASSES_PROPERTY))["counters"]
+    counters = result.metrics().query(MetricsFilter().with_name(contracts.BACKBONE_PASSES_PROPERTY))["counters"]
     return sum(counter.result for counter in counters)

@@ -14,21 +14,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.common.contracts.training import HISTORY_FILE, EpochResult, best_epoch
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.streaming_metrics import StreamingMetrics
 
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class EpochResult:
-    """One epoch's streaming means over the training and the validation split."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
 
 
 class TrainingLoop:
@@ -77,7 +67,7 @@ class TrainingLoop:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self._logs = Path(work_dir) / "logs"
-        self._history_file = Path(work_dir) / "history.json"
+        self._history_file = Path(work_dir) / HISTORY_FILE
         self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
         state = {"model": model, "optimizer": self._optimizer, "step": self._step, "epoch": self._epoch}
         self._latest = tf.train.CheckpointManager(tf.train.Checkpoint(**state), f"{work_dir}/latest", max_to_keep=1)
@@ -197,8 +187,3 @@ class TrainingLoop:
         with self._writers[split].as_default(step=int(self._step)):
             tf.summary.scalar("loss", loss)
             tf.summary.scalar("accuracy", accuracy)
-
-
-def best_epoch(history: list[EpochResult]) -> int:
-    """Returns the index of the highest validation accuracy; among equals, of the lowest validation loss."""
-    return max(range(len(history)), key=lambda i: (history[i].validation_accuracy, -history[i].validation_loss))

@@ -13,7 +13,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
-from components.common.contracts import FINE_TUNING_FILE
+from components.common.contracts.training import FINE_TUNING_FILE, FineTuningOutcome, best_epoch
 from components.common.errors import UserError
 from components.image_schema_gen.schema import class_names_of
 from components.modeling import devices
@@ -22,26 +22,11 @@ from components.modeling.head import rebuild_head
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
-from components.modeling.training_loop import TrainingLoop, best_epoch
+from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
 from components.trainer.run_fn import keep_logs
 
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class FineTuningOutcome:
-    """What fine-tuning led to: `fine_tuning.json` in the ModelRun artifact.
-
-    Attributes:
-        accuracy_before: Validation accuracy of the classifier that it started from.
-        accuracy_after: Validation accuracy of its best epoch.
-        kept: False when no epoch was as good as the start, and the model is the one that it started from.
-    """
-
-    accuracy_before: float
-    accuracy_after: float
-    kept: bool
 
 
 def run_fn(fn_args: FnArgs) -> None:

@@ -8,6 +8,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
+from components.common.contracts.training import HISTORY_FILE
 from components.image_schema_gen.schema import class_names_of
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
@@ -62,5 +63,5 @@ def keep_logs(work_dir: Path, model_run_dir: str) -> None:
         model_run_dir: The ModelRun artifact's folder, local or remote.
     """
     io_utils.copy_dir(str(work_dir / "logs"), model_run_dir)
-    io_utils.copy_file(str(work_dir / "history.json"), f"{model_run_dir}/history.json", overwrite=True)
+    io_utils.copy_file(str(work_dir / HISTORY_FILE), f"{model_run_dir}/{HISTORY_FILE}", overwrite=True)
     shutil.rmtree(work_dir)

@@ -16,11 +16,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 from tfx.utils import io_utils
 
+from components.common.contracts.training import best_epoch
 from components.image_schema_gen.schema import class_names_of
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
-from components.modeling.training_loop import TrainingLoop, best_epoch
+from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from components.common import contracts
+from components.common.contracts import training
+from components.common.contracts.nodes import FINE_TUNING
 from pipeline.history.records import ArtifactRecord, ExecutionRecord, MetadataQueries
 
 _METRICS_FILE = "metrics.json"
 TUNER_ID = "Tuner"
-FINE_TUNING_ID = "Trainer.fine_tuning"
 TFLITE_EXPORTER_ID = "TFLiteExporter"
 
 
@@ -91,17 +92,17 @@ def _tuning(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | None:
         return None
     properties = _output(executions, TUNER_ID, "best_hyperparameters").properties
     return {
-        "values": json.loads(str(properties[contracts.TUNED_VALUES_PROPERTY])),
-        "validation_accuracy": properties[contracts.VALIDATION_ACCURACY_PROPERTY],
-        "trials": properties[contracts.TRIALS_PROPERTY],
+        "values": json.loads(str(properties[training.TUNED_VALUES_PROPERTY])),
+        "validation_accuracy": properties[training.VALIDATION_ACCURACY_PROPERTY],
+        "trials": properties[training.TRIALS_PROPERTY],
     }
 
 
 def _fine_tuning(executions: dict[str, ExecutionRecord]) -> dict[str, Any] | None:
-    if FINE_TUNING_ID not in executions:
+    if FINE_TUNING not in executions:
         return None
-    run = Path(_output(executions, FINE_TUNING_ID, "model_run").uri)
-    outcome: dict[str, Any] = json.loads((run / contracts.FINE_TUNING_FILE).read_text())
+    run = Path(_output(executions, FINE_TUNING, "model_run").uri)
+    outcome: dict[str, Any] = json.loads((run / training.FINE_TUNING_FILE).read_text())
     return outcome
 
 

@@ -15,8 +15,9 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import contracts
+from components.common.contracts import BACKBONE_PASSES_PROPERTY
 from components.common.errors import UserError
-from components.feature_extractor.executor import BACKBONE_PASSES_PROPERTY, Executor
+from components.feature_extractor.executor import Executor
 from pipeline.beam_runners.beam_args import beam_args, prepare
 from pipeline.local_run import runner as local
 from pipeline.local_run.failures import user_error_message

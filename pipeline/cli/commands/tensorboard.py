@@ -10,9 +10,9 @@ from types import FrameType
 
 import click
 
+from components.common.contracts.nodes import FINE_TUNING
 from pipeline.cli.store_options import open_store
 from pipeline.history.store import RunStore
-from pipeline.history.summary import FINE_TUNING_ID
 
 _MODEL_RUN_TYPE = "ModelRun"
 
@@ -58,7 +58,7 @@ def log_folders(store: RunStore, run_ids: list[str]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for run_id in run_ids or store.pipeline_names:
         for node_id, execution in store.executions(run_id).items():
-            name = f"{run_id} fine-tuning" if node_id == FINE_TUNING_ID else run_id
+            name = f"{run_id} fine-tuning" if node_id == FINE_TUNING else run_id
             for artifact in (a for group in execution.outputs.values() for a in group if a.type == _MODEL_RUN_TYPE):
                 folder = store.locate(artifact.uri)
                 # A run that was answered from the cache shows what the run that it took it from has shown.

@@ -8,12 +8,17 @@ from components.evaluator.metrics import class_metrics
 _MATRIX = [[8, 2, 0, 0], [1, 5, 0, 4], [3, 0, 0, 0], [0, 0, 0, 0]]
 
 
+def _measured(matrix: list[list[int]], label: int) -> tuple[float | None, ...]:
+    found = class_metrics("daisy", 9, matrix, label)
+    assert (found.name, found.examples) == ("daisy", 9)
+    return found.precision, found.recall, found.f1_score
+
+
 def test_precision_recall_and_f1() -> None:
-    metrics = class_metrics(_MATRIX, 0)
-    assert metrics == pytest.approx({"precision": 8 / 12, "recall": 0.8, "f1_score": 16 / 22})
+    assert _measured(_MATRIX, 0) == pytest.approx((8 / 12, 0.8, 16 / 22))
 
 
 def test_what_is_not_defined_is_none() -> None:
-    assert class_metrics(_MATRIX, 2) == {"precision": None, "recall": 0.0, "f1_score": 0.0}
-    assert class_metrics(_MATRIX, 3) == {"precision": 0.0, "recall": None, "f1_score": 0.0}
-    assert class_metrics([[1, 0], [0, 0]], 1) == {"precision": None, "recall": None, "f1_score": None}
+    assert _measured(_MATRIX, 2) == (None, 0.0, 0.0)
+    assert _measured(_MATRIX, 3) == (0.0, None, 0.0)
+    assert _measured([[1, 0], [0, 0]], 1) == (None, None, None)

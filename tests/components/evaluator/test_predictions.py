@@ -35,8 +35,8 @@ def _example(index: int) -> bytes:
 def test_predictions_keep_ids_labels_and_order() -> None:
     dataset = tf.data.Dataset.from_tensor_slices([_example(index) for index in range(3)])
     rows = list(predict(_classify, dataset))
-    assert [(row["id"], row["label"]) for row in rows] == [("photo 0", 0), ("photo 1", 1), ("photo 2", 0)]
-    assert rows[1]["probabilities"] == pytest.approx([50 / 255, 205 / 255], abs=1e-6)
+    assert [(row.id, row.label) for row in rows] == [("photo 0", 0), ("photo 1", 1), ("photo 2", 0)]
+    assert rows[1].probabilities == pytest.approx([50 / 255, 205 / 255], abs=1e-6)
 
 
 def test_agreement_is_no_difference() -> None:

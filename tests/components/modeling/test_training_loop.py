@@ -9,11 +9,12 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
+from components.common.contracts.training import EpochResult
 from components.common.errors import UserError
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import epoch_batches
-from components.modeling.training_loop import EpochResult, TrainingLoop
+from components.modeling.training_loop import TrainingLoop
 
 _CLASSES = 3
 _SIZE = 96

@@ -1,4 +1,8 @@
-"""Feature keys, split names and artifact properties that components share."""
+"""Facts that writers and readers share: feature keys, split names and properties of artifacts.
+
+What only some components share is in modules of its own, so that an edit there makes only those run again: node ids
+and their outputs (`nodes`), results of evaluation (`evaluation`) and of training (`training`).
+"""
 
 from typing import Final
 
@@ -26,16 +30,14 @@ BACKBONE_HANDLE_PROPERTY: Final = "backbone_handle"
 BACKBONE_DIGEST_PROPERTY: Final = "backbone_digest"
 IMAGE_SIZE_PROPERTY: Final = "image_size"  # JSON [height, width] in pixels
 FEATURE_SIZE_PROPERTY: Final = "feature_size"  # int
-
-# Custom properties of the HyperParameters artifact of a search.
-TUNED_VALUES_PROPERTY: Final = "tuned_values"  # JSON {name: value}
-VALIDATION_ACCURACY_PROPERTY: Final = "validation_accuracy"  # the best trial's, in [0, 1]
-TRIALS_PROPERTY: Final = "trials"  # int
+BACKBONE_LICENSE_PROPERTY: Final = "backbone_license"  # SPDX identifier, or UNKNOWN
+BACKBONE_SOURCE_PROPERTY: Final = "backbone_source"  # where the weights come from, in words, or UNKNOWN
+UNKNOWN: Final = "unknown"
+# Custom property of the feature Examples alone: photos that went through the backbone, int.
+BACKBONE_PASSES_PROPERTY: Final = "backbone_passes"
 
 # Execution parameter of every component: the digest of the code that it runs.
 CODE_DIGEST_PARAMETER: Final = "code_digest"
-
-FINE_TUNING_FILE: Final = "fine_tuning.json"  # in the ModelRun of the Trainer that fine-tunes
 
 
 def transformed_name(key: str) -> str:

@@ -1,0 +1,153 @@
+"""What an Evaluator leaves: files in the ModelEvaluation artifact, and custom properties."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+METRICS_FILE: Final = "metrics.json"  # `EvaluationMetrics`
+PREDICTIONS_FILE: Final = "predictions.jsonl"  # one `ExamplePrediction` a line
+
+# Custom properties of the ModelEvaluation artifact.
+SPLIT_PROPERTY: Final = "split"
+ACCURACY: Final = "accuracy"  # float in [0, 1]; also the metric's name
+LOSS: Final = "loss"  # float, mean cross-entropy in nats; also the metric's name
+SERVING_DIFFERENCE_PROPERTY: Final = "serving_difference"  # see `EvaluationMetrics`
+
+# Kinds of `ThresholdFailure`.
+VALUE_THRESHOLD: Final = "value"
+CHANGE_THRESHOLD: Final = "change"
+
+
+@dataclasses.dataclass(frozen=True)
+class ThresholdFailure:
+    """One bound that a metric missed.
+
+    Attributes:
+        metric: Name of the metric.
+        kind: `value` (an absolute bound) or `change` (a bound on the difference to the baseline).
+        bound: The lower bound.
+        measured: The metric's value, or its difference to the baseline.
+    """
+
+    metric: str
+    kind: str
+    bound: float
+    measured: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassMetrics:
+    """One class against the rest, the most probable class being the prediction.
+
+    Attributes:
+        name: The class.
+        examples: Its examples.
+        precision: In [0, 1]; None when the class is never predicted.
+        recall: In [0, 1]; None without examples.
+        f1_score: In [0, 1]; None without either.
+    """
+
+    name: str
+    examples: int
+    precision: float | None
+    recall: float | None
+    f1_score: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelMetrics:
+    """One model's metrics over one split.
+
+    Attributes:
+        split: The split.
+        examples: Its examples.
+        accuracy: In [0, 1].
+        loss: Mean cross-entropy in nats; NaN when training diverged.
+        classes: One per class, in label order.
+        confusion_matrix: Counts, rows true, columns predicted, in label order.
+    """
+
+    split: str
+    examples: int
+    accuracy: float
+    loss: float
+    classes: Sequence[ClassMetrics]
+    confusion_matrix: Sequence[Sequence[int]]
+
+    @property
+    def correct(self) -> int:
+        """Examples classified correctly."""
+        return sum(row[index] for index, row in enumerate(self.confusion_matrix))
+
+    def value(self, metric: str) -> float | None:
+        """Returns a metric over the whole split by its name; None for one that is not kept."""
+        return {ACCURACY: self.accuracy, LOSS: self.loss}.get(metric)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "ModelMetrics":
+        """Builds it from parsed JSON."""
+        return ModelMetrics(**_parsed(content))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationMetrics(ModelMetrics):
+    """Content of `metrics.json`: the candidate's metrics, and how it stands.
+
+    Attributes:
+        baseline: The baseline's metrics on the same examples; None without a baseline.
+        threshold_failures: The bounds missed; empty without thresholds.
+        serving_difference: Largest difference in probability between what is evaluated and what is served.
+    """
+
+    baseline: ModelMetrics | None
+    threshold_failures: Sequence[ThresholdFailure]
+    serving_difference: float
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "EvaluationMetrics":
+        """Builds it from parsed JSON."""
+        baseline = content["baseline"]
+        own = {
+            "baseline": ModelMetrics.from_json(baseline) if baseline else None,
+            "threshold_failures": [ThresholdFailure(**failure) for failure in content["threshold_failures"]],
+        }
+        return EvaluationMetrics(**_parsed(content) | own)
+
+
+def _parsed(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {**content, "classes": [ClassMetrics(**entry) for entry in content["classes"]]}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExamplePrediction:
+    """What a model made of one example.
+
+    Attributes:
+        id: The example's id as text.
+        label: Its true class, an index.
+        probabilities: Of every class, in label order.
+    """
+
+    id: str
+    label: int
+    probabilities: Sequence[float]
+
+    @property
+    def predicted(self) -> int:
+        """The class with the highest probability; the first of equal ones."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    @property
+    def confidence(self) -> float:
+        """The highest probability."""
+        return self.probabilities[self.predicted]
+
+    @property
+    def label_probability(self) -> float:
+        """The true class's probability."""
+        return self.probabilities[self.label]
+
+    @property
+    def correct(self) -> bool:
+        """Whether the most probable class is the true one."""
+        return self.predicted == self.label
