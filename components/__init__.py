@@ -2,12 +2,9 @@
 
 import os
 
-from components.lean_imports import install
-
 # hub.KerasLayer needs Keras 2, which TensorFlow 2.16 only offers when this is set before its first import.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # CUDA factory errors and oneDNN notices; `--verbose` sets it to "0" before anything imports this package.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-install()
 # ML Metadata logs every connection to a database server.
 os.environ.setdefault("GLOG_minloglevel", "3")

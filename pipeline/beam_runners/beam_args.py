@@ -77,11 +77,6 @@ def prepare(args: Sequence[str], output: str) -> None:
         flink.listen_on_loopback_only()
 
 
-def has_no_workers(args: Sequence[str]) -> bool:
-    """Returns whether these Beam options run a pipeline in the calling process, on one CPU for the most part."""
-    return _IN_PROCESS in args and _MULTI_PROCESSING not in args
-
-
 def _parse(extra: Sequence[str]) -> dict[str, str]:
     for option in extra:
         if not option.startswith("--") or len(option) == len("--"):

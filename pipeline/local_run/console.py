@@ -28,8 +28,8 @@ class RunConsole:
             TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=self.console, transient=True,
         )  # fmt: skip
-        self._titles: dict[str, str] = {}
-        self._tasks: dict[str, TaskID] = {}
+        self._title = ""
+        self._task: TaskID | None = None
         self._last_plain = 0.0
         self.cached_nodes: list[str] = []
         self.finished_nodes: list[str] = []
@@ -44,31 +44,25 @@ class RunConsole:
         self.console.print("Starting TensorFlow and TFX ...")
 
     def node_started(self, node_id: str, position: int, total: int) -> None:
-        self._titles[node_id] = f"[{position:>2}/{total}] {node_id}"
+        self._title = f"[{position:>2}/{total}] {node_id}"
         self._last_plain = time.monotonic()
         if self.console.is_terminal:
             self._progress.start()
-            self._tasks[node_id] = self._progress.add_task(node_id, total=None)
+            self._task = self._progress.add_task(node_id, total=None)
 
     def node_finished(self, node_id: str, seconds: float, cached: bool) -> None:
-        if node_id in self._tasks:
-            self._progress.remove_task(self._tasks.pop(node_id))
-            if not self._tasks:
-                self._progress.stop()
+        self.stop()
         self.finished_nodes.append(node_id)
         if cached:
             self.cached_nodes.append(node_id)
         state = "[cyan]cached[/]" if cached else "[green]done[/]"
-        self.console.print(
-            f"{self._titles[node_id]:<44} {seconds:6.1f} s  {state}".replace("[ ", "\\[ ", 1), markup=True
-        )
+        self.console.print(f"{self._title:<44} {seconds:6.1f} s  {state}".replace("[ ", "\\[ ", 1), markup=True)
 
     def stop(self) -> None:
-        """Removes the progress bars, if there are any."""
-        if self._tasks:
-            for task in self._tasks.values():
-                self._progress.remove_task(task)
-            self._tasks.clear()
+        """Removes the progress bar, if there is one."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
             self._progress.stop()
 
     def message(self, text: str, level: int = logging.INFO) -> None:
@@ -77,10 +71,9 @@ class RunConsole:
         self.console.print(f"        {text}", style=style, markup=False)
 
     def progress(self, description: str, completed: int, total: int | None, unit: str) -> None:
-        """Shows how far a running component has come: the one that started last, should there be two."""
-        if self._tasks:
-            latest = next(reversed(self._tasks.values()))
-            self._progress.update(latest, description=description, completed=completed, total=total)
+        """Shows how far the running component has come."""
+        if self._task is not None:
+            self._progress.update(self._task, description=description, completed=completed, total=total)
             return
         now = time.monotonic()
         if now - self._last_plain >= _PLAIN_PROGRESS_SECONDS or completed == total:

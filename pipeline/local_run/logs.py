@@ -46,19 +46,6 @@ def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0" if verbose else "3"
 
 
-def send_records(handler: logging.Handler) -> None:
-    """Routes all log records of a process to another one, which has its own routes for them.
-
-    Args:
-        handler: What sends a record.
-    """
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.INFO)
-    warnings.filterwarnings("ignore")
-    _quiet_absl()
-
-
 def _open(log_file: Path) -> logging.FileHandler:
     try:
         log_file.parent.mkdir(parents=True, exist_ok=True)

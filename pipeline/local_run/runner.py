@@ -1,27 +1,20 @@
 """Runs the pipeline on this machine, component after component, and tells an observer how it goes."""
 
 import datetime
-import functools
-import itertools
-import threading
 import time
 from typing import Protocol
 
+from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
-from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import runtime_parameter_utils, tfx_runner
-from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
+from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.history.connection import ConnectionConfig, connect, connection_config
 from pipeline.history.records import MetadataQueries
 from pipeline.history.summary import RunSummary, summarize_run
-from pipeline.local_run.executor_process import ExecutorProcess
-from pipeline.local_run.side_by_side import BackgroundNode, SharingLauncher
-
-_RUN_ID_PARAMETER = "pipeline-run-id"
 
 
 class RunObserver(Protocol):
@@ -35,29 +28,24 @@ class RunObserver(Protocol):
 
 
 class LocalDagRunner(tfx_runner.IrBasedRunner):
-    """TFX's LocalDagRunner with an observer, and with independent components side by side.
+    """TFX's LocalDagRunner with an observer.
 
-    TFX's own runner reports through log lines only, gives no place between two components, and has one run at a time.
+    TFX's own runner reports through log lines only, makes up the run's id, and logs the metadata connection.
     """
 
-    def __init__(self, observer: RunObserver, connection: ConnectionConfig, process: ExecutorProcess | None = None):
+    def __init__(self, observer: RunObserver, connection: ConnectionConfig):
         """Constructs a runner.
 
         Args:
             observer: Told of every node's start and end.
             connection: Of ML Metadata. It may hold a password, so it is no part of the compiled pipeline.
-            process: Runs components beside this process; None runs one at a time.
         """
         self._observer = observer
         self._connection = connection
-        self._process = process
-        self._lock = threading.Lock()
         self.run_id = datetime.datetime.now().isoformat()
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
         """Runs a compiled pipeline's nodes in topological order.
-
-        A node that the next one does not depend on runs in the other process, if that one is idle.
 
         Args:
             pipeline: The compiled pipeline.
@@ -68,54 +56,38 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
         """
         if run_options:
             raise NotImplementedError("partial runs are not supported")
-        runtime_parameter_utils.substitute_runtime_parameter(pipeline, {_RUN_ID_PARAMETER: self.run_id})
-        deployment = runner_utils.extract_local_deployment_config(pipeline)
-        nodes = [node.pipeline_node for node in pipeline.nodes]
-        with BackgroundNode(self._process) as background:
-            for position, (node, following) in enumerate(itertools.zip_longest(nodes, nodes[1:]), start=1):
-                background.wait_for(node.upstream_nodes)
-                node_id = node.node_info.id
-                if following and node_id not in following.upstream_nodes and background.is_free():
-                    launch = functools.partial(self._launch, pipeline, deployment, node, position, in_process=True)
-                    background.start(node_id, launch)
-                else:
-                    self._launch(pipeline, deployment, node, position, in_process=False)
+        runtime_parameter_utils.substitute_runtime_parameter(
+            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self.run_id}
+        )
+        for position, node in enumerate(pipeline.nodes, start=1):
+            node_id = node.pipeline_node.node_info.id
+            self._observer.node_started(node_id, position, len(pipeline.nodes))
+            started = time.monotonic()
+            cached = self._launch(pipeline, node.pipeline_node)
+            self._observer.node_finished(node_id, time.monotonic() - started, cached)
 
-    def _launch(
-        self,
-        pipeline: pipeline_pb2.Pipeline,
-        deployment: local_deployment_config_pb2.LocalDeploymentConfig,
-        node: pipeline_pb2.PipelineNode,
-        position: int,
-        in_process: bool,
-    ) -> None:
-        node_id = node.node_info.id
-        self._observer.node_started(node_id, position, len(pipeline.nodes))
-        started = time.monotonic()
+    def _launch(self, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode) -> bool:
+        """Runs a node; returns whether TFX answered it from its cache."""
+        deployment = runner_utils.extract_local_deployment_config(pipeline)
         connection = metadata.Metadata(self._connection)
-        info = SharingLauncher(
-            self._lock,
-            self._process,
-            in_process,
+        info = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=connection,
             pipeline_info=pipeline.pipeline_info,
             pipeline_runtime_spec=pipeline.runtime_spec,
-            executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
-            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+            executor_spec=runner_utils.extract_executor_spec(deployment, node.node_info.id),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node.node_info.id),
         ).launch()
-        with self._lock, connection as handle:
-            cached = info is not None and MetadataQueries(handle.store).is_cached(info.execution_id)
-        self._observer.node_finished(node_id, time.monotonic() - started, cached)
+        with connection as handle:
+            return info is not None and MetadataQueries(handle.store).is_cached(info.execution_id)
 
 
-def run(config: PipelineConfig, observer: RunObserver, process: ExecutorProcess | None = None) -> str:
+def run(config: PipelineConfig, observer: RunObserver) -> str:
     """Runs the pipeline to its end.
 
     Args:
         config: The whole configuration; its output is a local folder.
-        observer: Told of every node's start and end, the end in the thread that ran it.
-        process: Runs components beside this process; None runs one at a time.
+        observer: Told of every node's start and end.
 
     Returns:
         The run's id in ML Metadata.
@@ -123,9 +95,8 @@ def run(config: PipelineConfig, observer: RunObserver, process: ExecutorProcess 
     Raises:
         Exception: Whatever a component's executor raised.
     """
-    pipeline: tfx_pipeline.Pipeline = create_pipeline(config)
-    runner = LocalDagRunner(observer, connection_config(config.metadata_uri), process)
-    runner.run(pipeline)
+    runner = LocalDagRunner(observer, connection_config(config.metadata_uri))
+    runner.run(create_pipeline(config))
     return runner.run_id
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -159,6 +160,31 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     reasons = summary.not_blessed_reasons()
     assert any("below the required 0.9900" in reason for reason in reasons)
     assert any("below the latest blessed model's" in reason for reason in reasons)
+
+
+class _LosingValidationFeatures(_Observer):
+    """Takes away what Evaluator.validation reads, just before it starts."""
+
+    def __init__(self, config: PipelineConfig):
+        super().__init__()
+        self._features = Path(config.pipeline_root) / "FeatureExtractor"
+
+    def node_started(self, node_id: str, position: int, total: int) -> None:
+        if node_id == "Evaluator.validation":
+            for features in self._features.glob("features/*/Split-validation"):
+                shutil.rmtree(features)
+
+
+def test_nothing_is_pushed_when_the_validation_fails(options: RunOptions, tmp_path: Path) -> None:
+    config = build_config(dataclasses.replace(options, output=str(tmp_path)))
+    observer = _LosingValidationFeatures(config)
+    with pytest.raises(Exception, match="Split-validation"):
+        local.run(config, observer)
+    (run_id,) = _queries(config).pipeline_names()
+    executions = _queries(config).run_executions(run_id)
+    assert executions["Evaluator.validation"].state == "FAILED"
+    assert "Pusher" not in executions
+    assert not Path(config.serving_model_dir).exists()
 
 
 def test_the_pushed_model_classifies_in_a_fresh_process(

@@ -185,25 +185,22 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
 
 
 def _run_alone(options: RunOptions, console: Any) -> int:
-    from pipeline.beam_runners.beam_args import has_no_workers, prepare
-    from pipeline.local_run.imports import uncollected_imports
+    from pipeline.beam_runners.beam_args import prepare
     from pipeline.presets import build_config
 
-    with uncollected_imports():
-        # Before TFX is imported, which takes long: wrong input is told at once.
-        config = build_config(options)
-        prepare(config.beam_args, config.output)
-        console.configured(config)
-        import psutil
+    # Before TFX is imported, which takes long: wrong input is told at once.
+    config = build_config(options)
+    prepare(config.beam_args, config.output)
+    console.configured(config)
+    import psutil
 
-        from pipeline.local_run import runner as local
-        from pipeline.local_run.executor_process import executor_process
-        from pipeline.local_run.outcome import print_outcome
-        from pipeline.local_run.recovery import recovering
-        from pipeline.report.write import write_report_after_run
+    from pipeline.local_run import runner as local
+    from pipeline.local_run.outcome import print_outcome
+    from pipeline.local_run.recovery import recovering
+    from pipeline.report.write import write_report_after_run
 
-    with executor_process(enabled=has_no_workers(config.beam_args)) as process, recovering(config):
-        run_id = local.run(config, console, process)
+    with recovering(config):
+        run_id = local.run(config, console)
     summary = local.summarize(config, run_id)
     print_outcome(console, config, summary, time.time() - psutil.Process().create_time())
     console.console.print(f"Report:          {write_report_after_run(config, run_id)}", markup=False)
