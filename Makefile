@@ -41,10 +41,11 @@ audit: .venv/ready ## Look the locked dependencies up among the known vulnerabil
 bench: .venv/ready ## Measure against the reference recipe (ARGS="--help" shows its options)
 	$(PYTHON) -m benchmarks.run $(ARGS)
 
-lint: .venv/ready ## Check style and types
+lint: .venv/ready ## Check style, types, and which way imports point
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 format: .venv/ready ## Fix style
 	.venv/bin/ruff check --fix .

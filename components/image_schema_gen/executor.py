@@ -9,7 +9,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.common.contracts import CLASS_NAMES_PROPERTY
-from components.image_schema_gen.schema import build_schema
+from components.common.schema import build_schema
 
 
 class Executor(base_executor.BaseExecutor):

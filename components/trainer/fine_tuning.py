@@ -15,7 +15,7 @@ from tfx.utils import io_utils
 
 from components.common.contracts.training import FINE_TUNING_FILE, FineTuningOutcome, best_epoch
 from components.common.errors import UserError
-from components.image_schema_gen.schema import class_names_of
+from components.common.schema import class_names_of
 from components.modeling import devices
 from components.modeling.classifier import build_classifier, last_layers
 from components.modeling.head import rebuild_head

@@ -9,7 +9,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
 from components.common.contracts.training import HISTORY_FILE
-from components.image_schema_gen.schema import class_names_of
+from components.common.schema import class_names_of
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters

@@ -17,7 +17,7 @@ from tfx.components.tuner.component import TunerFnResult
 from tfx.utils import io_utils
 
 from components.common.contracts.training import best_epoch
-from components.image_schema_gen.schema import class_names_of
+from components.common.schema import class_names_of
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata

@@ -14,7 +14,7 @@ from tfx.types import standard_artifacts
 
 from components.common import contracts
 from components.common.examples_io import WriteExamples
-from components.image_schema_gen.schema import build_schema
+from components.common.schema import build_schema
 from components.modeling.backbones.saved_model import save_feature_vector
 from components.transform.preprocessing import preprocessing_fn
 

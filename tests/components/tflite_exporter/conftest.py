@@ -14,7 +14,7 @@ from tfx import types
 from tfx.types import standard_artifacts
 
 from components.common import contracts
-from components.image_schema_gen.schema import build_schema
+from components.common.schema import build_schema
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.image_pipeline import ImagePipeline

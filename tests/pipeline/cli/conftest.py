@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public import tfxio
 
-from components.image_schema_gen.schema import build_schema
+from components.common.schema import build_schema
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.serving import ServingModel, export

@@ -1,0 +1,14 @@
+"""How the tree is laid out."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_imports_point_one_way() -> None:
+    """The contracts are in pyproject.toml."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo"]
+    checked = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
