@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli.main import cli, environment
+from pipeline.cli import environment
+from pipeline.cli.main import cli
 
 
 def _doctor(output: Path, *options: str) -> tuple[int, dict[str, Any]]:
