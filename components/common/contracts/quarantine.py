@@ -1,0 +1,118 @@
+"""What ImageValidator leaves: files of the Quarantine artifact."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+LISTING_FILE: Final = "quarantine.jsonl"  # one `QuarantineEntry` a line, sorted by split and id
+SUMMARY_FILE: Final = "quarantine.json"  # `QuarantineSummary`
+
+
+class Reason(str, enum.Enum):
+    """Why a photo was left out or moved."""
+
+    EMPTY = "empty"
+    TOO_MANY_BYTES = "too_many_bytes"
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    ANIMATED = "animated"
+    TRUNCATED = "truncated"
+    UNDECODABLE = "undecodable"
+    LABEL_CONFLICT = "label_conflict"
+    NEAR_DUPLICATE_LABEL_CONFLICT = "near_duplicate_label_conflict"
+    CROSS_SPLIT_DUPLICATE = "cross_split_duplicate"
+    CROSS_SPLIT_NEAR_DUPLICATE = "cross_split_near_duplicate"
+
+
+class Action(str, enum.Enum):
+    """What was done with a photo that did not simply pass."""
+
+    QUARANTINED = "quarantined"
+    DROPPED_FROM_EVALUATION = "dropped_from_evaluation"
+    MOVED_TO_TRAIN = "moved_to_train"
+
+
+@dataclasses.dataclass(frozen=True)
+class DuplicatedPhoto:
+    """Another photo of the same picture: its split, its id as text and its label, an index."""
+
+    split: str
+    id: str
+    label: int
+
+
+@dataclasses.dataclass(frozen=True)
+class QuarantineEntry:
+    """A photo that was left out or moved.
+
+    Attributes:
+        id: The example's id as text.
+        split: The split that it came in.
+        label: Its class, an index; -1 when it had none.
+        class_name: The class's name; the label as text when it has none.
+        action: What was done with it; a value of `Action`.
+        reason: Why; a value of `Reason`.
+        detail: The reason in words.
+        duplicate_of: The photo that shows the same picture; None where that is not the reason.
+    """
+
+    id: str
+    split: str
+    label: int
+    class_name: str
+    action: str
+    reason: str
+    detail: str
+    duplicate_of: DuplicatedPhoto | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "QuarantineEntry":
+        """Builds it from parsed JSON."""
+        other = content["duplicate_of"]
+        return cls(**{**content, "duplicate_of": DuplicatedPhoto(**other) if other else None})
+
+
+@dataclasses.dataclass(frozen=True)
+class QuarantineSummary:
+    """Counts of one validation.
+
+    Attributes:
+        photos: Photos read, by split.
+        quarantined: Photos left out because they are unusable, by reason.
+        dropped_from_evaluation: Photos left out because another split has them, by reason.
+        moved_to_train: Photos moved because another split has them, by reason.
+        duplicates_kept: Photos beyond the first of a picture that stay: "exact" (equal bytes) and "near".
+        split_counts: Photos written, by split.
+        class_counts: Photos written, by split and class name.
+        formats: Photos read, by file format; those of other formats are missing.
+        color_modes: Photos read, by Pillow's mode such as "RGB", "L" (grayscale) or "CMYK".
+        first_ids: For every reason, the first photo of the listing with it.
+    """
+
+    photos: Mapping[str, int]
+    quarantined: Mapping[str, int]
+    dropped_from_evaluation: Mapping[str, int]
+    moved_to_train: Mapping[str, int]
+    duplicates_kept: Mapping[str, int]
+    split_counts: Mapping[str, int]
+    class_counts: Mapping[str, Mapping[str, int]]
+    formats: Mapping[str, int]
+    color_modes: Mapping[str, int]
+    first_ids: Mapping[str, str]
+
+    @property
+    def num_photos(self) -> int:
+        """Photos read."""
+        return sum(self.photos.values())
+
+    @property
+    def num_quarantined(self) -> int:
+        """Photos left out because they are unusable."""
+        return sum(self.quarantined.values())
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "QuarantineSummary":
+        """Builds it from parsed JSON."""
+        return cls(**content)

@@ -1,0 +1,61 @@
+"""What TFLiteExporter leaves: files of the TFLiteModel artifact, and custom properties."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+FLOAT16_FILE: Final = "float16.tflite"
+INT8_FILE: Final = "int8.tflite"
+LABELS_FILE: Final = "labels.txt"  # the class names in label order, a line each
+TFLITE_METRICS_FILE: Final = "metrics.json"  # `TFLiteMetrics`
+
+# Custom properties of the TFLiteModel artifact.
+EXPORTED_PROPERTY: Final = "exported"  # 1, or 0 when the model was not blessed and the artifact holds no file
+# Accuracies on the same test photos, in [0, 1].
+ORIGINAL_ACCURACY_PROPERTY: Final = "accuracy_original"
+FLOAT16_ACCURACY_PROPERTY: Final = "accuracy_float16"
+INT8_ACCURACY_PROPERTY: Final = "accuracy_int8"
+
+
+@dataclasses.dataclass(frozen=True)
+class OriginalModel:
+    """The model that was converted: its size in bytes, and its accuracy in [0, 1]."""
+
+    bytes: int
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertedModel(OriginalModel):
+    """A conversion of it, and the largest difference of its probabilities to the original's, in [0, 1]."""
+
+    max_probability_difference: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TFLiteMetrics:
+    """What the conversion cost.
+
+    Attributes:
+        test_photos: Test photos that accuracies were measured on.
+        calibration_photos: Training photos that int8's ranges were taken from.
+        original: The model that was converted.
+        float16: With weights in float16, arithmetic in float32.
+        int8: With weights and arithmetic in int8.
+    """
+
+    test_photos: int
+    calibration_photos: int
+    original: OriginalModel
+    float16: ConvertedModel
+    int8: ConvertedModel
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "TFLiteMetrics":
+        """Builds it from parsed JSON."""
+        models = {
+            "original": OriginalModel(**content["original"]),
+            "float16": ConvertedModel(**content["float16"]),
+            "int8": ConvertedModel(**content["int8"]),
+        }
+        return cls(**{**content, **models})
