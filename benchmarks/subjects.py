@@ -4,17 +4,22 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
-
-import ml_metadata as mlmd
+from typing import Final
 
 from benchmarks.measure import Measurement, run_measured
+from components.common.contracts import BACKBONE_PASSES_PROPERTY, TEST_SPLIT
+from components.common.contracts.nodes import (
+    EVALUATOR_TEST,
+    EVALUATOR_VALIDATION,
+    FEATURE_EXTRACTOR,
+    FEATURES,
+)
 from components.example_gen.builders import DataSource
-from pipeline.history.records import ExecutionRecord, MetadataQueries, sqlite_config
+from pipeline.history.run import Run
+from pipeline.history.store import open_store
 
 # Photos that each of the two Evaluators also sends through the served signature.
 _SERVING_CHECK_PHOTOS: Final = 32
-_EVALUATORS: Final = ("Evaluator.validation", "Evaluator.test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,32 +114,25 @@ def output_folder(subject: Subject) -> Path:
 
 def _outcome(subject: Subject, name: str, measurement: Measurement) -> Outcome:
     """Reads what the latest run did from ML Metadata."""
-    store = mlmd.MetadataStore(sqlite_config(output_folder(subject) / "metadata.sqlite", read_only=True))
-    queries = MetadataQueries(store)
-    executions = queries.run_executions(list(queries.pipeline_names())[-1])
-    seconds = {node: (record.updated_ms - record.started_ms) / 1000 for node, record in executions.items()}
-    first, last = (min(r.started_ms for r in executions.values()), max(r.updated_ms for r in executions.values()))
-    seconds = {"start-up and report": measurement.wall_seconds - (last - first) / 1000, **seconds}
+    run = open_store(str(output_folder(subject))).find_run("latest")
+    seconds = {node: (record.updated_ms - record.started_ms) / 1000 for node, record in run.executions.items()}
+    seconds = {"start-up and report": measurement.wall_seconds - (run.ended_ms - run.started_ms) / 1000, **seconds}
+    accuracy = run.accuracy(TEST_SPLIT)
+    if accuracy is None:
+        raise LookupError(f"run {run.run_id} was not evaluated")
     return Outcome(
         name=name,
         measurement=measurement,
-        passes_per_photo=_backbone_passes(executions) / subject.photos,
-        test_accuracy=float(_property(executions["Evaluator.test"], "evaluation", "accuracy")),
+        passes_per_photo=_backbone_passes(run) / subject.photos,
+        test_accuracy=accuracy,
         component_seconds={node: round(value, 2) for node, value in seconds.items()},
-        cached=[node for node, record in executions.items() if record.cached],
+        cached=run.cached_nodes,
     )
 
 
-def _backbone_passes(executions: dict[str, ExecutionRecord]) -> int:
+def _backbone_passes(run: Run) -> int:
     passes = 0
-    extractor = executions["FeatureExtractor"]
-    if not extractor.cached:
-        passes += int(_property(extractor, "features", "backbone_passes"))
-    return passes + _SERVING_CHECK_PHOTOS * sum(not executions[node].cached for node in _EVALUATORS)
-
-
-def _property(execution: ExecutionRecord, output: str, name: str) -> Any:
-    artifact = execution.output(output)
-    if artifact is None:
-        raise LookupError(f"{execution.node_id} has no output {output!r}")
-    return artifact.properties[name]
+    features = run.artifact(FEATURES)
+    if features and FEATURE_EXTRACTOR not in run.cached_nodes:
+        passes += int(features.properties[BACKBONE_PASSES_PROPERTY])
+    return passes + _SERVING_CHECK_PHOTOS * len({EVALUATOR_VALIDATION, EVALUATOR_TEST}.difference(run.cached_nodes))

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.common.contracts.training import HISTORY_FILE, EpochResult, best_epoch
+from components.common.contracts.training import HISTORY_FILE, EpochResult, best_epoch, parse_history
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.streaming_metrics import StreamingMetrics
 
@@ -105,7 +105,7 @@ class TrainingLoop:
     def _restore_or_initialize(self) -> list[EpochResult]:
         if not self._latest.restore_or_initialize():
             return []
-        history = [EpochResult(**entry) for entry in json.loads(self._history_file.read_text())]
+        history = parse_history(json.loads(self._history_file.read_text()))
         logger.info("Training resumes after epoch %d of %d", int(self._epoch), self._hyperparameters.epochs)
         # The history is written before the checkpoint: a kill in between leaves an epoch that will be run again.
         return history[: int(self._epoch)]

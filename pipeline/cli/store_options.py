@@ -4,16 +4,13 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from components.common.errors import UserError
-from pipeline.history.store import RunStore
+from pipeline.history.store import open_store
 
-_METADATA_FILE = "metadata.sqlite"
 # Wide enough for every table when the output is a file or a pipe, where lines are not cut.
 _PIPE_WIDTH = 200
 
@@ -31,32 +28,6 @@ def store_options(command: Callable[..., None]) -> Callable[..., None]:
         command(*args, store=open_store(output, metadata), **kwargs)
 
     return with_store
-
-
-def open_store(output: str, metadata: str | None) -> RunStore:
-    """Opens the metadata store of an output folder, read-only.
-
-    Args:
-        output: The folder that runs wrote to, or a copy of it.
-        metadata: Another place of ML Metadata; None is the output folder.
-
-    Returns:
-        The runs.
-
-    Raises:
-        UserError: There is no store, or it cannot be opened.
-    """
-    from pipeline.history.connection import connect, connection_config
-    from pipeline.history.records import MetadataQueries
-
-    folder = Path(output).expanduser().absolute()
-    if metadata is None and not (folder / _METADATA_FILE).is_file():
-        raise UserError(
-            f"no metadata store in {folder} (no {_METADATA_FILE}): give the --output of a run, or start one with "
-            "`local_runner.py run`"
-        )
-    config = connection_config(metadata or f"sqlite:{folder / _METADATA_FILE}", read_only=True)
-    return RunStore(MetadataQueries(connect(config)), folder)
 
 
 def console() -> Console:

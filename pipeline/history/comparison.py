@@ -1,17 +1,17 @@
 """Two runs side by side."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from components.common.contracts import TEST_SPLIT, VALIDATION_SPLIT
-from pipeline.history import runs
+from components.common.contracts.evaluation import ACCURACY, LOSS, ModelMetrics
 from pipeline.history.explanation import accuracy_change
 from pipeline.history.intervals import Interval
 from pipeline.history.parameters import run_parameters
-from pipeline.history.store import RunStore
+from pipeline.history.run import Run
 
-_OVERALL_METRICS = ("accuracy", "loss")
-_CLASS_METRICS = ("precision", "recall", "f1_score")
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,60 +45,48 @@ class Comparison:
     changed_predictions: list[ChangedPrediction]
 
 
-def compare(store: RunStore, first: str, second: str) -> Comparison:
-    """Compares two runs.
-
-    Args:
-        store: The runs.
-        first: A run's full id, usually the older.
-        second: The other one's.
-
-    Returns:
-        The comparison.
-    """
-    both = (store.executions(first), store.executions(second))
-    parameters = tuple(run_parameters(executions) for executions in both)
-    differing = {
-        name: (parameters[0].get(name), parameters[1].get(name))
-        for name in sorted(parameters[0].keys() | parameters[1].keys())
-        if parameters[0].get(name) != parameters[1].get(name)
-    }
-    by_split = {}
-    for split in (VALIDATION_SPLIT, TEST_SPLIT):
-        pair = tuple(_named_metrics(runs.metrics(store, executions, split)) for executions in both)
-        names = dict.fromkeys([*pair[0], *pair[1]])
-        by_split[split] = {name: (pair[0].get(name), pair[1].get(name)) for name in names}
-    tests = tuple(runs.metrics(store, executions, TEST_SPLIT) for executions in both)
-    change = accuracy_change(store, second, first, (tests[1], tests[0])) if tests[0] and tests[1] else None
-    common, changed = _changed_predictions(store, first, second)
-    return Comparison((first, second), differing, by_split, change, common, changed)
+def compare(first: Run, second: Run) -> Comparison:
+    """Compares two runs, the older one usually first."""
+    parameters = (run_parameters(first.executions), run_parameters(second.executions))
+    metrics = {split: (first.metrics(split), second.metrics(split)) for split in (VALIDATION_SPLIT, TEST_SPLIT)}
+    tests = metrics[TEST_SPLIT]
+    common, changed = _changed_predictions(first, second)
+    return Comparison(
+        runs=(first.run_id, second.run_id),
+        parameters={name: pair for name, pair in sorted(_paired(*parameters).items()) if pair[0] != pair[1]},
+        metrics={split: _paired(_named_metrics(pair[0]), _named_metrics(pair[1])) for split, pair in metrics.items()},
+        accuracy_change=accuracy_change(second, first, (tests[1], tests[0])) if tests[0] and tests[1] else None,
+        common_photos=common,
+        changed_predictions=changed,
+    )
 
 
-def _named_metrics(metrics: dict[str, Any] | None) -> dict[str, float]:
+def _paired(first: Mapping[str, _T], second: Mapping[str, _T]) -> dict[str, tuple[_T | None, _T | None]]:
+    return {name: (first.get(name), second.get(name)) for name in dict.fromkeys([*first, *second])}
+
+
+def _named_metrics(metrics: ModelMetrics | None) -> dict[str, float]:
     if metrics is None:
         return {}
-    named = {name: metrics[name] for name in _OVERALL_METRICS}
-    for entry in metrics["classes"]:
-        named |= {f"{entry['name']} {metric}": entry[metric] for metric in _CLASS_METRICS}
+    named = {ACCURACY: metrics.accuracy, LOSS: metrics.loss}
+    for entry in metrics.classes:
+        values = {"precision": entry.precision, "recall": entry.recall, "f1_score": entry.f1_score}
+        named |= {f"{entry.name} {metric}": value for metric, value in values.items() if value is not None}
     return named
 
 
-def _changed_predictions(store: RunStore, first: str, second: str) -> tuple[int, list[ChangedPrediction]]:
+def _changed_predictions(first: Run, second: Run) -> tuple[int, list[ChangedPrediction]]:
     """Returns how many photos both runs classified, and those that they classify differently.
 
     Classes are compared by name: the two runs may know different ones.
     """
-    named = []
-    for run_id in (first, second):
-        executions = store.executions(run_id)
-        metrics = runs.metrics(store, executions, TEST_SPLIT)
-        names = [entry["name"] for entry in metrics["classes"]] if metrics else []
-        predictions = runs.predictions(store, executions, TEST_SPLIT)
-        named.append({key: (names[p["label"]], names[p["predicted"]]) for key, p in predictions.items()})
-    common = sorted(named[0].keys() & named[1].keys())
-    changed = [
-        ChangedPrediction(key, named[0][key][0], named[0][key][1], named[1][key][1])
-        for key in common
-        if named[0][key][1] != named[1][key][1]
-    ]
+    named, others = (
+        {
+            prediction.id: (run.class_names[prediction.label], run.class_names[prediction.predicted])
+            for prediction in run.predictions(TEST_SPLIT)
+        }
+        for run in (first, second)
+    )
+    common = sorted(named.keys() & others.keys())
+    changed = [ChangedPrediction(key, *named[key], others[key][1]) for key in common if named[key][1] != others[key][1]]
     return len(common), changed

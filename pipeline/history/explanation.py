@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
-from collections.abc import Container, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from components.common.contracts import TEST_SPLIT
-from pipeline.history import runs
+from components.common.contracts import TEST_SPLIT, nodes
+from components.common.contracts.evaluation import (
+    ACCURACY,
+    CHANGE_THRESHOLD,
+    VALUE_THRESHOLD,
+    EvaluationMetrics,
+    ModelMetrics,
+)
 from pipeline.history.intervals import Interval, independent_difference, paired_difference, wilson
 from pipeline.history.records import ExecutionRecord
-from pipeline.history.store import RunStore
-
-_ACCURACY = "accuracy"
-BASELINE_INPUT = "baseline_model"
+from pipeline.history.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +46,26 @@ class Check:
     interval: Interval | None
     within_noise: bool | None
 
+    @property
+    def miss(self) -> str:
+        """How the bound was missed, in a sentence without its end."""
+        if self.value is None or self.measured is None:
+            return f"test {self.metric} was not measured"
+        if self.baseline is None:
+            return f"test {self.metric} is {self.value:.4f}, below the required {self.bound:.4f}"
+        return (
+            f"test {self.metric} is {self.value:.4f}, {-self.measured:.4f} below the latest blessed model's "
+            f"{self.baseline:.4f}; the allowed drop is {-self.bound:.4f}"
+        )
+
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Explanation:
     """A run's blessing and its reasons.
 
     Attributes:
         run_id: The run.
-        state: As in `RunRecord`.
+        state: As in `Run`.
         blessed: Whether the thresholds were met; None when the run did not get that far.
         examples: Test photos.
         baseline_run: The run that first evaluated the baseline; None without a baseline.
@@ -67,38 +81,25 @@ class Verdict:
     checks: list[Check]
     failed_nodes: list[str]
 
+    @property
+    def misses(self) -> list[str]:
+        """Every bound missed, in a sentence each."""
+        return [check.miss for check in self.checks if not check.passed]
 
-def explain(store: RunStore, run_id: str) -> Verdict:
-    """Explains a run's blessing.
 
-    Args:
-        store: The runs.
-        run_id: A run's full id.
-
-    Returns:
-        The verdict; of a run that was not evaluated, without checks.
-    """
-    record = runs.describe_run(store, run_id)
-    executions = store.executions(run_id)
-    test = runs.metrics(store, executions, TEST_SPLIT)
-    evaluator = executions.get(runs.EVALUATOR_TEST)
-    baseline_run = _baseline_run(store, evaluator) if evaluator else None
-    checks: list[Check] = []
-    if test and evaluator:
-        missed = {(failure["metric"], failure["kind"]) for failure in test["threshold_failures"]}
-        change = _change_interval(store, run_id, baseline_run, test)
-        for metric, kind, bound in thresholds(evaluator):
-            # TFX leaves the change threshold out when there is no baseline.
-            if kind == "value" or test["baseline"]:
-                checks.append(_check(metric, kind, bound, test=test, missed=missed, change=change))
-    return Verdict(
-        run_id=run_id,
-        state=record.state,
-        blessed=record.blessed,
-        examples=test["examples"] if test else None,
-        baseline_run=baseline_run,
-        checks=checks,
-        failed_nodes=record.failed_nodes,
+def explain(run: Run) -> Explanation:
+    """Explains a run's blessing; the explanation of one that was not evaluated is without checks."""
+    test = run.metrics(TEST_SPLIT)
+    evaluator = run.executions.get(nodes.EVALUATOR_TEST)
+    baseline_run = _baseline_run(run, evaluator) if evaluator else None
+    return Explanation(
+        run_id=run.run_id,
+        state=run.state,
+        blessed=run.blessed,
+        examples=test.examples if test else None,
+        baseline_run=baseline_run.run_id if baseline_run else None,
+        checks=_checks(run, test, evaluator, baseline_run) if test and evaluator else [],
+        failed_nodes=run.failed_nodes,
     )
 
 
@@ -110,88 +111,69 @@ def thresholds(evaluator: ExecutionRecord) -> Iterator[tuple[str, str, float]]:
         per_slice = [entry["threshold"] for entry in metric.get("per_slice_thresholds", [])]
         for threshold in [*per_slice, *([metric["threshold"]] if "threshold" in metric else [])]:
             if "value_threshold" in threshold:
-                yield name, "value", threshold["value_threshold"].get("lower_bound", 0.0)
+                yield name, VALUE_THRESHOLD, threshold["value_threshold"].get("lower_bound", 0.0)
             if "change_threshold" in threshold:
-                yield name, "change", threshold["change_threshold"].get("absolute", 0.0)
+                yield name, CHANGE_THRESHOLD, threshold["change_threshold"].get("absolute", 0.0)
 
 
-def _check(
-    metric: str,
-    kind: str,
-    bound: float,
-    *,
-    test: Mapping[str, Any],
-    missed: Container[tuple[str, str]],
-    change: Interval | None,
-) -> Check:
-    value = test.get(metric)
-    baseline = test["baseline"].get(metric) if kind == "change" else None
-    measured = value - baseline if value is not None and baseline is not None else value
-    interval = None
-    if metric == _ACCURACY:
-        interval = change if kind == "change" else wilson(_correct(test), test["examples"])
-    return Check(
-        metric=metric,
-        kind=kind,
-        bound=bound,
-        measured=measured,
-        value=value,
-        baseline=baseline,
-        gap=None if measured is None else measured - bound,
-        passed=(metric, kind) not in missed,
-        interval=interval,
-        within_noise=interval.holds(bound) if interval else None,
-    )
+def _checks(run: Run, test: EvaluationMetrics, evaluator: ExecutionRecord, baseline_run: Run | None) -> list[Check]:
+    missed = {(failure.metric, failure.kind) for failure in test.threshold_failures}
+    checks = []
+    for metric, kind, bound in thresholds(evaluator):
+        is_change = kind == CHANGE_THRESHOLD
+        # TFX leaves the change threshold out when there is no baseline.
+        if is_change and not test.baseline:
+            continue
+        value = test.value(metric)
+        baseline = test.baseline.value(metric) if is_change and test.baseline else None
+        measured = value - baseline if value is not None and baseline is not None else value
+        interval = None
+        if metric == ACCURACY:
+            change = accuracy_change(run, baseline_run, (test, test.baseline)) if is_change and test.baseline else None
+            interval = change or wilson(test.correct, test.examples)
+        checks.append(
+            Check(
+                metric=metric,
+                kind=kind,
+                bound=bound,
+                measured=measured,
+                value=value,
+                baseline=baseline,
+                gap=None if measured is None else measured - bound,
+                passed=(metric, kind) not in missed,
+                interval=interval,
+                within_noise=interval.holds(bound) if interval else None,
+            )
+        )
+    return checks
 
 
-def accuracy_change(
-    store: RunStore, first_run: str, second_run: str, totals: tuple[Mapping[str, Any], Mapping[str, Any]]
-) -> Interval:
-    """Interval of the difference between two runs' test accuracies.
+def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, ModelMetrics]) -> Interval:
+    """Interval of the difference between two models' test accuracies.
 
     Args:
-        store: The runs.
-        first_run: The run whose accuracy is the minuend.
-        second_run: The other one.
+        first: The run whose accuracy is the minuend.
+        second: The other one; None when it is not known.
         totals: Both models' metrics of the test split.
 
     Returns:
         A paired interval if both runs' predictions are there for the same photos; otherwise one for independent photos.
     """
-    first, second = (
-        runs.predictions(store, store.executions(run_id), TEST_SPLIT) for run_id in (first_run, second_run)
+    correct, others = (
+        {prediction.id: prediction.correct for prediction in run.predictions(TEST_SPLIT)} if run else {}
+        for run in (first, second)
     )
-    if first and first.keys() == second.keys():
-        right = [(_is_right(first[key]), _is_right(second[key])) for key in first]
-        return paired_difference(right.count((True, False)), right.count((False, True)), len(right))
-    counts = (totals[0]["examples"], totals[1]["examples"])
-    return independent_difference((_correct(totals[0]), _correct(totals[1])), counts)
+    if correct and correct.keys() == others.keys():
+        pairs = [(right, others[photo_id]) for photo_id, right in correct.items()]
+        return paired_difference(pairs.count((True, False)), pairs.count((False, True)), len(pairs))
+    return independent_difference((totals[0].correct, totals[1].correct), (totals[0].examples, totals[1].examples))
 
 
-def _change_interval(
-    store: RunStore, run_id: str, baseline_run: str | None, test: Mapping[str, Any]
-) -> Interval | None:
-    if not test["baseline"]:
-        return None
-    totals = (test, test["baseline"])
-    if baseline_run:
-        return accuracy_change(store, run_id, baseline_run, totals)
-    return independent_difference((_correct(test), _correct(test["baseline"])), (test["examples"],) * 2)
-
-
-def _baseline_run(store: RunStore, evaluator: ExecutionRecord) -> str | None:
+def _baseline_run(run: Run, evaluator: ExecutionRecord) -> Run | None:
     """Returns the first run that evaluated the baseline as its own model; None without a baseline."""
-    baseline = {artifact.id for artifact in evaluator.inputs.get(BASELINE_INPUT, [])}
-    for run_id in store.pipeline_names if baseline else ():
-        earlier = store.executions(run_id).get(runs.EVALUATOR_TEST)
-        if earlier and baseline == {artifact.id for artifact in earlier.inputs.get("model", [])}:
-            return run_id
+    baseline = {artifact.id for artifact in evaluator.inputs.get(nodes.BASELINE_INPUT, [])}
+    for earlier in run.store.runs if baseline else ():
+        execution = earlier.executions.get(nodes.EVALUATOR_TEST)
+        if execution and baseline == {artifact.id for artifact in execution.inputs.get(nodes.MODEL_INPUT, [])}:
+            return earlier
     return None
-
-
-def _correct(metrics: Mapping[str, Any]) -> int:
-    return round(metrics[_ACCURACY] * metrics["examples"])
-
-
-def _is_right(prediction: Mapping[str, Any]) -> bool:
-    return bool(prediction["predicted"] == prediction["label"])

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from components.common import contracts
+from components.common.contracts.evaluation import ACCURACY, SPLIT_PROPERTY
+from components.common.contracts.nodes import BLESSED_PROPERTY, PUSHED_DESTINATION_PROPERTY, PUSHED_PROPERTY
 from components.common.errors import UserError
 from pipeline.history.records import ArtifactRecord, ExecutionRecord
-from pipeline.history.runs import describe_run, outputs
+from pipeline.history.run import Run
 from pipeline.history.store import RunStore
 
 MODEL_TYPE = "Model"
@@ -20,30 +22,18 @@ LABEL_PROPERTIES = (
     contracts.SPLIT_COUNTS_PROPERTY,
     contracts.BACKBONE_HANDLE_PROPERTY,
     contracts.BACKBONE_DIGEST_PROPERTY,
-    "split",
-    "accuracy",
-    "blessed",
-    "pushed_destination",
+    SPLIT_PROPERTY,
+    ACCURACY,
+    BLESSED_PROPERTY,
+    PUSHED_DESTINATION_PROPERTY,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class BuiltModel:
-    """A trained model and what became of it in the run that trained it."""
-
-    artifact_id: int
-    run_id: str
-    validation_accuracy: float | None
-    test_accuracy: float | None
-    blessed: bool | None
-    pushed_path: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
     """One execution and the run that it belongs to."""
 
-    run_id: str
+    run: Run
     execution: ExecutionRecord
 
     def artifacts(self, forward: bool) -> Iterator[tuple[str, ArtifactRecord]]:
@@ -67,8 +57,9 @@ class Lineage:
         self.steps: dict[int, Step] = {}
         self._producers: dict[int, Step] = {}
         self._consumers: dict[int, list[Step]] = {}
-        for run_id, execution in store.all_executions():
-            step = Step(run_id, execution)
+        pairs = [(run, execution) for run in store.runs for execution in run.executions.values()]
+        for run, execution in sorted(pairs, key=lambda pair: pair[1].id):
+            step = Step(run, execution)
             self.steps[execution.id] = step
             for forward in (False, True):
                 for _, artifact in step.artifacts(forward):
@@ -137,9 +128,8 @@ class Lineage:
         if number.isdigit() and int(number) in self.artifacts:
             return [self.artifacts[int(number)]]
         if self._store.is_run(text):
-            run_id = self._store.resolve_run(text)
-            made = (artifact for _, artifact in outputs(self._store.executions(run_id)))
-            return [self._newest_model(made, f"run {run_id} trained no model")]
+            run = self._store.find_run(text)
+            return [self._newest_model(run.artifacts(), f"run {run.run_id} trained no model")]
         found = self._at_path(Path(text).expanduser().absolute()) or self._datasets(text)
         if not found:
             raise UserError(
@@ -151,30 +141,17 @@ class Lineage:
     def _newest_model(self, candidates: Iterable[ArtifactRecord], none: str) -> ArtifactRecord:
         """Returns the newest pushed model, or else the newest trained one."""
         artifacts = list(candidates)
-        pushed = [a for a in artifacts if a.type == PUSHED_MODEL_TYPE and a.properties.get("pushed")]
+        pushed = [a for a in artifacts if a.type == PUSHED_MODEL_TYPE and a.properties.get(PUSHED_PROPERTY)]
         models = pushed or [a for a in artifacts if a.type == MODEL_TYPE and self.is_trained(a)]
         if not models:
             raise UserError(f"{none}: `runs` shows how far each run got")
         return max(models, key=lambda artifact: artifact.id)
 
-    def models_built_on(self, store: RunStore, sources: Iterable[ArtifactRecord]) -> list[BuiltModel]:
-        """Returns every trained model that the sources led to, oldest first."""
-        models = []
-        for artifact in self.closure(sources, forward=True)[0]:
-            producer = self.producer(artifact)
-            if artifact.type == MODEL_TYPE and producer and self.is_trained(artifact):
-                run = describe_run(store, producer.run_id)
-                models.append(
-                    BuiltModel(
-                        artifact_id=artifact.id,
-                        run_id=run.run_id,
-                        validation_accuracy=run.validation_accuracy,
-                        test_accuracy=run.test_accuracy,
-                        blessed=run.blessed,
-                        pushed_path=run.pushed_path,
-                    )
-                )
-        return models
+    def models_built_on(self, sources: Iterable[ArtifactRecord]) -> list[tuple[ArtifactRecord, Run]]:
+        """Returns every trained model that the sources led to, with the run that trained it, oldest first."""
+        reached = self.closure(sources, forward=True)[0]
+        models = [artifact for artifact in reached if artifact.type == MODEL_TYPE and self.is_trained(artifact)]
+        return [(model, producer.run) for model in models if (producer := self.producer(model))]
 
     def is_source(self, artifact: ArtifactRecord) -> bool:
         """Tells whether an artifact was made from no other, as datasets and backbones are."""
@@ -199,11 +176,9 @@ class Lineage:
         return [max(matches, key=lambda match: match[:2])[2]] if matches else []
 
     def _places(self, artifact: ArtifactRecord) -> Iterator[Path]:
-        for recorded in (artifact.uri, artifact.properties.get("pushed_destination")):
-            if recorded:
-                yield Path(str(recorded))
-                if moved := self._store.below_output(str(recorded)):
-                    yield moved.absolute()
+        yield from (Path(artifact.uri), artifact.path)
+        if pushed := artifact.properties.get(PUSHED_DESTINATION_PROPERTY):
+            yield from (Path(str(pushed)), self._store.locate(str(pushed)))
 
     def _datasets(self, name: str) -> list[ArtifactRecord]:
         """Returns the first Examples of every execution that brought in a dataset of that name."""

@@ -1,44 +1,56 @@
-"""A metadata store opened for reading, and the files that its artifacts left."""
+"""A metadata store opened for reading: its runs, and where their files are."""
 
 import functools
 import re
 from pathlib import Path
 
+import ml_metadata as mlmd
+
+from components.common.contracts import output_folder
 from components.common.errors import UserError
-from pipeline.history.records import ExecutionRecord, MetadataQueries
+from pipeline.history.connection import connect, connection_config
+from pipeline.history.records import ExecutionRecord, pipeline_names, run_executions
+from pipeline.history.run import Run
 
 _LATEST = re.compile(r"latest(?:~(?P<back>\d+))?")
-# What a run makes directly below its output folder; everything after one of these moves along with the folder.
-_OUTPUT_FOLDERS = ("pipelines", "serving_model", "training", "datasets")
 
 
 class RunStore:
     """The runs of one store; each is read once, when it is first asked for."""
 
-    def __init__(self, queries: MetadataQueries, output: Path):
+    def __init__(self, metadata: mlmd.MetadataStore, output: Path):
         """Wraps a store.
 
         Args:
-            queries: The metadata store.
+            metadata: The metadata store.
             output: The folder that runs wrote to, or a copy of it.
         """
-        self._queries = queries
+        self._metadata = metadata
         self.output = output
-        self.executions = functools.cache(queries.run_executions)
+        self.run = functools.cache(self._run)
 
     @functools.cached_property
     def pipeline_names(self) -> dict[str, str]:
         """The pipeline of every run, by run id, oldest run first."""
-        return self._queries.pipeline_names()
+        return pipeline_names(self._metadata)
 
-    def resolve_run(self, text: str) -> str:
+    @property
+    def runs(self) -> list[Run]:
+        """Every run, oldest first."""
+        return [self.run(run_id) for run_id in self.pipeline_names]
+
+    def executions(self, run_id: str) -> dict[str, ExecutionRecord]:
+        """Returns a run's executions by node id, in the order in which they ran."""
+        return run_executions(self._metadata, run_id, self.locate)
+
+    def find_run(self, text: str) -> Run:
         """Finds the run that a user means.
 
         Args:
             text: A run id, the unique beginning of one, `latest`, or `latest~N` for the N-th before it.
 
         Returns:
-            The run's id.
+            The run.
 
         Raises:
             UserError: No run, or more than one, is meant.
@@ -50,10 +62,10 @@ class RunStore:
             back = int(match["back"] or 0)
             if back >= len(run_ids):
                 raise UserError(f"{text}: there are only {len(run_ids)} runs; `runs` lists them")
-            return run_ids[-1 - back]
+            return self.run(run_ids[-1 - back])
         found = [run_id for run_id in run_ids if run_id.startswith(text)]
         if text in found or len(found) == 1:
-            return text if text in found else found[0]
+            return self.run(text if text in found else found[0])
         if found:
             raise UserError(f"{text!r} begins {len(found)} run ids ({', '.join(found[:3])} ...): give more of it")
         raise UserError(f"no run {text!r}: `runs` lists them; `latest` is {run_ids[-1]}")
@@ -62,11 +74,6 @@ class RunStore:
         """Tells whether a text names a run; an ambiguous beginning does."""
         return bool(_LATEST.fullmatch(text)) or any(run_id.startswith(text) for run_id in self.pipeline_names if text)
 
-    def all_executions(self) -> list[tuple[str, ExecutionRecord]]:
-        """Returns every execution with its run's id, in the order in which they began."""
-        pairs = [(run_id, record) for run_id in self.pipeline_names for record in self.executions(run_id).values()]
-        return sorted(pairs, key=lambda pair: pair[1].id)
-
     def locate(self, uri: str) -> Path:
         """Returns where a recorded path is now.
 
@@ -74,16 +81,41 @@ class RunStore:
             uri: A path as ML Metadata recorded it.
 
         Returns:
-            The path itself if it exists; else the same path below the output folder, which may have been copied.
+            The same path below this output folder, which may have been copied, if there is anything: where it was
+            copied from, another run may have taken its place since. Else the path itself.
         """
-        path = Path(uri)
-        moved = self.below_output(uri)
-        return path if path.exists() or moved is None else moved
+        for name in dict.fromkeys(self.pipeline_names.values()):
+            for folder in (output_folder.PIPELINES_FOLDER, output_folder.SERVING_MODEL_FOLDER):
+                # The last one: folders above the recorded output may have such names as well.
+                _, found, below = uri.rpartition(f"/{folder}/{name}/")
+                here = self.output / folder / name / below
+                if found and here.exists():
+                    return here
+        return Path(uri)
 
-    def below_output(self, uri: str) -> Path | None:
-        """Returns a recorded path's place in this output folder; None for a path outside of any output folder."""
-        parts = Path(uri).parts
-        for index, part in enumerate(parts):
-            if part in _OUTPUT_FOLDERS and (self.output / part).is_dir():
-                return self.output.joinpath(*parts[index:])
-        return None
+    def _run(self, run_id: str) -> Run:
+        return Run(self, run_id)
+
+
+def open_store(output: str, metadata: str | None = None) -> RunStore:
+    """Opens the metadata store of an output folder, read-only.
+
+    Args:
+        output: The folder that runs wrote to, or a copy of it.
+        metadata: Another place of ML Metadata; empty or None is the output folder.
+
+    Returns:
+        The runs.
+
+    Raises:
+        UserError: There is no store, or it cannot be opened.
+    """
+    folder = Path(output).expanduser().absolute()
+    database = folder / output_folder.METADATA_FILE
+    if not metadata and not database.is_file():
+        raise UserError(
+            f"no metadata store in {folder} (no {database.name}): give the --output of a run, or start one with "
+            "`local_runner.py run`"
+        )
+    config = connection_config(metadata or f"sqlite:{database}", read_only=True)
+    return RunStore(connect(config), folder)

@@ -4,34 +4,36 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from components.common.contracts import SPLITS
+from components.common.contracts import SPLITS, TEST_SPLIT, VALIDATION_SPLIT
+from components.common.contracts.nodes import BASELINE_RESOLVER, TFLITE_MODEL
 from pipeline.config import PipelineConfig
-from pipeline.history.summary import RunSummary
+from pipeline.history.explanation import explain
+from pipeline.history.run import Run
 from pipeline.local_run.console import RunConsole
 
 
-def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSummary, seconds: float) -> None:
+def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds: float) -> None:
     """Prints what a finished run led to.
 
     Args:
         console: Where to print.
         config: The run's configuration.
-        summary: The run's results.
+        run: The run.
         seconds: Its wall time.
     """
     out = console.console
     out.print()
-    out.print(_results_table(summary))
+    out.print(_results_table(run))
     if console.finished_nodes and set(console.finished_nodes) - set(console.cached_nodes) <= _NEVER_CACHED:
         out.print("Nothing changed since an earlier run: every result above is answered from TFX's cache.")
-    for line in _training_lines(summary):
+    for line in _training_lines(run):
         out.print(line, markup=False)
-    if summary.blessed:
-        out.print(f"[green]Blessed[/] and pushed: {summary.pushed_path}")
+    if run.blessed:
+        out.print(f"[green]Blessed[/] and pushed: {run.pushed_path}")
     else:
-        reasons = "; ".join(summary.not_blessed_reasons())
+        reasons = "; ".join(explain(run).misses)
         out.print(f"Not blessed: {reasons}. Nothing was pushed.", style="yellow", markup=False)
-    for line in _tflite_lines(summary):
+    for line in _tflite_lines(run):
         out.print(line, markup=False)
     out.print(f"Artifacts:       {config.pipeline_root}")
     out.print(f"ML Metadata:     {config.metadata_uri}")
@@ -39,54 +41,48 @@ def print_outcome(console: RunConsole, config: PipelineConfig, summary: RunSumma
 
 
 # It asks ML Metadata anew each time, which takes no time.
-_NEVER_CACHED = {"latest_blessed_model_resolver"}
+_NEVER_CACHED = {BASELINE_RESOLVER}
 
 
-def _training_lines(summary: RunSummary) -> Iterator[str]:
+def _training_lines(run: Run) -> Iterator[str]:
     """Yields what the search and the fine-tuning found, a line each."""
-    if summary.tuning:
-        tuned = sorted(summary.tuning["values"].items())
+    if tuning := run.tuning:
         values = ", ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in tuned
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in sorted(tuning.values.items())
         )
-        accuracy = summary.tuning["validation_accuracy"]
-        yield f"Best of {summary.tuning['trials']} trials: {values}; validation accuracy {accuracy:.4f}"
-    if summary.fine_tuning:
-        before, after = summary.fine_tuning["accuracy_before"], summary.fine_tuning["accuracy_after"]
-        end = "" if summary.fine_tuning["kept"] else "; not kept: the model is the one before it"
+        yield f"Best of {tuning.trials} trials: {values}; validation accuracy {tuning.validation_accuracy:.4f}"
+    if outcome := run.fine_tuning:
+        end = "" if outcome.kept else "; not kept: the model is the one before it"
+        before, after = outcome.accuracy_before, outcome.accuracy_after
         yield f"Fine-tuning: validation accuracy {before:.4f} before, {after:.4f} after{end}"
 
 
-def _tflite_lines(summary: RunSummary) -> Iterator[str]:
+def _tflite_lines(run: Run) -> Iterator[str]:
     """Yields what became of the model on its way to TensorFlow Lite: a line per file, accuracies on the same photos."""
-    if summary.tflite:
-        original = summary.tflite["original"]["accuracy"]
+    exported, metrics = run.artifact(TFLITE_MODEL), run.tflite_metrics
+    if exported and metrics:
+        original = metrics["original"]["accuracy"]
         for name in ("float16", "int8"):
-            found = summary.tflite[name]
+            found = metrics[name]
             yield (
                 f"TFLite {name + ':':9}accuracy {found['accuracy']:.4f} (original {original:.4f}) on "
-                f"{summary.tflite['test_photos']} test photos, {found['bytes'] / 1e6:.1f} MB: "
-                f"{summary.tflite['path']}/{name}.tflite"
+                f"{metrics['test_photos']} test photos, {found['bytes'] / 1e6:.1f} MB: {exported.path}/{name}.tflite"
             )
 
 
-def _results_table(summary: RunSummary) -> Table:
+def _results_table(run: Run) -> Table:
     table = Table(title="Photos per split, and accuracy per class (recall)")
     table.add_column("class")
-    for split in SPLITS:
-        table.add_column(split, justify="right")
-    table.add_column("validation accuracy", justify="right")
-    table.add_column("test accuracy", justify="right")
-    rows = zip(summary.class_names, summary.validation["classes"], summary.test["classes"], strict=True)
-    for name, validation, test in rows:
-        counts = [str(summary.class_counts[split].get(name, 0)) for split in SPLITS]
-        table.add_row(name, *counts, _share(validation["recall"]), _share(test["recall"]))
+    for heading in (*SPLITS, "validation accuracy", "test accuracy"):
+        table.add_column(heading, justify="right")
+    evaluations = [run.metrics(split) for split in (VALIDATION_SPLIT, TEST_SPLIT)]
+    for index, name in enumerate(run.class_names):
+        counts = [str(run.class_counts[split].get(name, 0)) for split in SPLITS]
+        recalls = [metrics.classes[index].recall if metrics else None for metrics in evaluations]
+        table.add_row(name, *counts, *("-" if recall is None else f"{recall:.3f}" for recall in recalls))
     table.add_section()
-    totals = [str(sum(summary.class_counts[split].values())) for split in SPLITS]
-    accuracies = [f"{metrics['accuracy']:.4f}" for metrics in (summary.validation, summary.test)]
+    totals = [str(sum(run.class_counts[split].values())) for split in SPLITS]
+    accuracies = [f"{metrics.accuracy:.4f}" if metrics else "-" for metrics in evaluations]
     table.add_row("all", *totals, *accuracies, style="bold")
     return table
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -12,9 +12,8 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
-from pipeline.history.connection import ConnectionConfig, connect, connection_config
-from pipeline.history.records import MetadataQueries
-from pipeline.history.summary import RunSummary, summarize_run
+from pipeline.history.connection import ConnectionConfig, connection_config
+from pipeline.history.records import is_cached
 
 
 class RunObserver(Protocol):
@@ -79,7 +78,7 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node.node_info.id),
         ).launch()
         with connection as handle:
-            return info is not None and MetadataQueries(handle.store).is_cached(info.execution_id)
+            return info is not None and is_cached(handle.store, info.execution_id)
 
 
 def run(config: PipelineConfig, observer: RunObserver) -> str:
@@ -98,8 +97,3 @@ def run(config: PipelineConfig, observer: RunObserver) -> str:
     runner = LocalDagRunner(observer, connection_config(config.metadata_uri))
     runner.run(create_pipeline(config))
     return runner.run_id
-
-
-def summarize(config: PipelineConfig, run_id: str) -> RunSummary:
-    """Reads what a finished run led to."""
-    return summarize_run(MetadataQueries(connect(connection_config(config.metadata_uri))), run_id)

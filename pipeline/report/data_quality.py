@@ -9,7 +9,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from pipeline.history.run_files import RunRecords
+from components.common.contracts.nodes import ANOMALIES, QUARANTINE, STATISTICS, Output
+from pipeline.history.run import Run
 from pipeline.report.photos import PhotoKey, split_folder
 
 # The names that components.image_validator.artifacts declares; importing it would import TFX.
@@ -69,12 +70,12 @@ class Validation:
         return {key for pair in self.pairs for key in (pair.photo, pair.other)}
 
 
-def load_validation(records: RunRecords) -> Validation | None:
+def load_validation(run: Run) -> Validation | None:
     """Reads the Quarantine artifact; None when the run has none."""
-    summary = records.json("ImageValidator", "quarantine", SUMMARY_FILE)
+    summary = run.json(QUARANTINE, SUMMARY_FILE, dict)
     if summary is None:
         return None
-    listing = records.json_lines("ImageValidator", "quarantine", LISTING_FILE)
+    listing = run.json_lines(QUARANTINE, LISTING_FILE, dict)
     pairs = [pair for entry in listing if (pair := _pair(entry))]
     return Validation(summary, listing[:_MAX_LISTED], len(listing), pairs[:_MAX_PAIRS], len(pairs))
 
@@ -115,10 +116,10 @@ class Anomaly:
     description: str
 
 
-def load_statistics(records: RunRecords) -> list[FeatureStatistics]:
+def load_statistics(run: Run) -> list[FeatureStatistics]:
     """Reads StatisticsGen's output, feature by feature; empty when the run has none."""
     rows: list[FeatureStatistics] = []
-    for split, data in _split_files(records, "StatisticsGen", "statistics", "FeatureStats.pb"):
+    for split, data in _split_files(run, STATISTICS, "FeatureStats.pb"):
         message = statistics_pb2.DatasetFeatureStatisticsList()
         try:
             message.ParseFromString(data)
@@ -126,7 +127,7 @@ def load_statistics(records: RunRecords) -> list[FeatureStatistics]:
             continue
         for dataset in message.datasets:
             rows += [_feature_row(split, feature, dataset.num_examples) for feature in dataset.features]
-    return sorted(rows, key=lambda row: (row.feature, records.splits.index(row.split)))
+    return sorted(rows, key=lambda row: (row.feature, run.splits.index(row.split)))
 
 
 def _feature_row(split: str, feature: statistics_pb2.FeatureNameStatistics, num_examples: int) -> FeatureStatistics:
@@ -154,12 +155,12 @@ def _details(kind: str, values: Any) -> str:
     return ""
 
 
-def load_anomalies(records: RunRecords) -> list[Anomaly] | None:
+def load_anomalies(run: Run) -> list[Anomaly] | None:
     """Reads ExampleValidator's output; None when the run has none, empty when nothing contradicts the schema."""
-    if records.folder("ExampleValidator", "anomalies") is None:
+    if run.folder(ANOMALIES) is None:
         return None
     found: list[Anomaly] = []
-    for split, data in _split_files(records, "ExampleValidator", "anomalies", "SchemaDiff.pb"):
+    for split, data in _split_files(run, ANOMALIES, "SchemaDiff.pb"):
         message = anomalies_pb2.Anomalies()
         try:
             message.ParseFromString(data)
@@ -176,9 +177,9 @@ def load_anomalies(records: RunRecords) -> list[Anomaly] | None:
     return found
 
 
-def _split_files(records: RunRecords, node_id: str, key: str, name: str) -> Iterator[tuple[str, bytes]]:
-    folder = records.folder(node_id, key)
-    for split in records.splits if folder else ():
+def _split_files(run: Run, output: Output, name: str) -> Iterator[tuple[str, bytes]]:
+    folder = run.folder(output)
+    for split in run.splits if folder else ():
         path = Path(str(folder)) / split_folder(split) / name
         if path.is_file():
             yield split, path.read_bytes()

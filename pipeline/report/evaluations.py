@@ -1,17 +1,14 @@
 """What an Evaluator measured on one split, with confidence intervals."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
 
-from components.common.contracts import TEST_SPLIT, VALIDATION_SPLIT
-from pipeline.history.run_files import RunRecords
+from components.common.contracts.evaluation import EvaluationMetrics, ExamplePrediction
+from components.common.contracts.nodes import EVALUATIONS
+from pipeline.history.run import Run
 from pipeline.report import scores
-from pipeline.report.scores import CalibrationBin, Prediction, Share
+from pipeline.report.scores import CalibrationBin, Share
 
-# The names that components.evaluator.executor writes; importing it would import TensorFlow.
-METRICS_FILE = "metrics.json"
-PREDICTIONS_FILE = "predictions.jsonl"
-EVALUATED_SPLITS = (VALIDATION_SPLIT, TEST_SPLIT)
 _NUM_MISTAKES = 12
 
 
@@ -44,24 +41,25 @@ class Evaluation:
     """One evaluated split.
 
     Attributes:
-        split: Its name.
-        metrics: Content of `metrics.json`.
+        metrics: What was measured.
         accuracy: Share of photos classified correctly.
         classes: One result per class, in label order.
-        confusion_matrix: Photos by true (row) and predicted (column) class.
         bins: Calibration; empty without predictions.
         calibration_error: Expected calibration error; None without predictions.
         mistakes: The wrong predictions with the highest confidence.
     """
 
-    split: str
-    metrics: dict[str, Any]
+    metrics: EvaluationMetrics
     accuracy: Share
     classes: list[ClassResult]
-    confusion_matrix: list[list[int]]
     bins: list[CalibrationBin]
     calibration_error: float | None
-    mistakes: list[Prediction]
+    mistakes: list[ExamplePrediction]
+
+    @property
+    def split(self) -> str:
+        """Its name."""
+        return self.metrics.split
 
     @property
     def num_mistakes(self) -> int:
@@ -69,47 +67,33 @@ class Evaluation:
         return self.accuracy.total - self.accuracy.hits
 
 
-def load_evaluations(records: RunRecords) -> dict[str, Evaluation]:
-    """Reads what the run's Evaluators left.
-
-    Args:
-        records: The run.
-
-    Returns:
-        By split; splits that were not evaluated are missing.
-    """
-    found = {split: _load(records, split) for split in EVALUATED_SPLITS}
+def load_evaluations(run: Run) -> dict[str, Evaluation]:
+    """Reads what the run's Evaluators left, by split; splits that were not evaluated are missing."""
+    found = {split: _load(run, split) for split in EVALUATIONS}
     return {split: evaluation for split, evaluation in found.items() if evaluation}
 
 
-def _load(records: RunRecords, split: str) -> Evaluation | None:
-    node_id = f"Evaluator.{split}"
-    metrics = records.json(node_id, "evaluation", METRICS_FILE)
+def _load(run: Run, split: str) -> Evaluation | None:
+    metrics = run.metrics(split)
     if not metrics:
         return None
-    # TFMA writes numbers that are none as text: a loss that diverged is "NaN".
-    for entry in (metrics, metrics["baseline"] or {}):
-        entry.update({name: float(entry[name]) for name in ("accuracy", "loss") if name in entry})
-    matrix: list[list[int]] = metrics["confusion_matrix"]
-    lines = records.json_lines(node_id, "evaluation", PREDICTIONS_FILE)
-    predictions = [scores.parse_prediction(line) for line in lines]
+    matrix = metrics.confusion_matrix
+    predictions = run.predictions(split)
     bins = scores.calibration_bins(predictions)
     return Evaluation(
-        split=split,
         metrics=metrics,
-        accuracy=scores.share_of(sum(row[i] for i, row in enumerate(matrix)), sum(map(sum, matrix))),
-        classes=[_class_result(entry, index, matrix) for index, entry in enumerate(metrics["classes"])],
-        confusion_matrix=matrix,
+        accuracy=scores.share_of(metrics.correct, sum(map(sum, matrix))),
+        classes=[_class_result(entry.name, index, matrix) for index, entry in enumerate(metrics.classes)],
         bins=bins,
         calibration_error=scores.expected_calibration_error(bins) if bins else None,
         mistakes=scores.confident_mistakes(predictions, _NUM_MISTAKES),
     )
 
 
-def _class_result(entry: dict[str, Any], index: int, matrix: list[list[int]]) -> ClassResult:
+def _class_result(name: str, index: int, matrix: Sequence[Sequence[int]]) -> ClassResult:
     hits = matrix[index][index]
     return ClassResult(
-        name=entry["name"],
+        name=name,
         recall=scores.share_of(hits, sum(matrix[index])),
         precision=scores.share_of(hits, sum(row[index] for row in matrix)),
     )

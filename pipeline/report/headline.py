@@ -3,10 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
-from pipeline.history import runs
+from components.common.contracts import TEST_SPLIT
 from pipeline.history.explanation import Check, explain
-from pipeline.history.run_files import RunRecords, failure_message
-from pipeline.history.store import RunStore
+from pipeline.history.run import Run
 from pipeline.report.text import percent
 
 
@@ -33,41 +32,25 @@ class Headline:
     checks: Sequence[Check] = ()
 
 
-def make_headline(store: RunStore, records: RunRecords) -> Headline:
-    """Judges a run.
-
-    Args:
-        store: The runs; a baseline's predictions are those of an earlier one.
-        records: The run.
-    """
-    run = runs.describe_run(store, records.run_id)
+def make_headline(run: Run) -> Headline:
+    """Judges a run."""
     if run.state == "failed":
-        failed = [records.executions[node_id] for node_id in run.failed_nodes]
-        reasons = [failure_message(execution) or "The run's log has the error." for execution in failed]
+        reasons = [run.executions[node_id].failure or "The run's log has the error." for node_id in run.failed_nodes]
         return Headline("failed", "Failed", f"The run failed at {run.failed_nodes[0]}", reasons, [])
-    if run.state != "complete" or run.test_accuracy is None or run.blessed is None:
+    accuracy = run.accuracy(TEST_SPLIT)
+    if run.state != "complete" or accuracy is None or run.blessed is None:
         state = "running" if run.state == "running" else "interrupted"
-        title = f"The run has come as far as {list(records.executions)[-1]}"
+        title = f"The run has come as far as {list(run.executions)[-1]}"
         return Headline(state, state.capitalize(), title, [], [])
-    title = f"{percent(run.test_accuracy)} of the test photos classified correctly"
-    checks = explain(store, records.run_id).checks
-    reasons = [_reason(check) for check in checks if not check.passed]
+    title = f"{percent(accuracy)} of the test photos classified correctly"
+    explanation = explain(run)
+    checks = explanation.checks
     remarks = [_remark(check) for check in checks if check.within_noise]
     if not run.blessed:
+        reasons = [f"{miss[0].upper()}{miss[1:]}." for miss in explanation.misses]
         return Headline("not-blessed", "Not blessed, not pushed", title, reasons, remarks, "", checks)
     verdict = "Blessed and pushed" if run.pushed_path else "Blessed"
-    return Headline("blessed", verdict, title, [], remarks, run.pushed_path or "", checks)
-
-
-def _reason(check: Check) -> str:
-    if check.value is None or check.measured is None:
-        return f"Test {check.metric} was not measured."
-    if check.kind == "value" or check.baseline is None:
-        return f"Test {check.metric} is {check.value:.4f}; at least {check.bound:.4f} is required."
-    return (
-        f"Test {check.metric} is {check.value:.4f}, {-check.measured:.4f} below the latest blessed model's "
-        f"{check.baseline:.4f}; a drop of at most {-check.bound:.4f} is allowed."
-    )
+    return Headline("blessed", verdict, title, [], remarks, str(run.pushed_path or ""), checks)
 
 
 def _remark(check: Check) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.common import contracts
-from pipeline.history.run_files import RunRecords
+from components.common.contracts import nodes
+from pipeline.history.run import Run
 from pipeline.report.evaluations import Evaluation
 from pipeline.report.headline import Headline
 from pipeline.report.scores import Share
@@ -17,12 +18,6 @@ from pipeline.report.text import printable
 
 SCHEMA_VERSION = "0.0.2"
 _MAX_NAMED_CLASSES = 12
-# The name that pipeline.training_nodes gives to the Trainer of the backbone.
-_FINE_TUNING_NODE = "Trainer.fine_tuning"
-# The custom properties that components.backbone_importer sets; importing it would import TFX.
-_BACKBONE_LICENSE_PROPERTY = "backbone_license"
-_BACKBONE_SOURCE_PROPERTY = "backbone_source"
-_UNKNOWN = "unknown"
 _DATA_LICENSES: Mapping[str, str] = {
     "tf_flowers": "Creative Commons Attribution (CC BY), photographer by photographer: see LICENSE.txt in the archive",
     "synthetic_flowers": "drawn by this project's own program: no photographs, no third-party rights",
@@ -38,11 +33,11 @@ _OWN_PHOTOS_LICENSE = "not known to the pipeline: these are the user's own photo
 _OTHER_DATA_LICENSE = "not known to the pipeline: see the data set's page in the TensorFlow Datasets catalog"
 
 
-def make_model_card(records: RunRecords, evaluations: Mapping[str, Evaluation], headline: Headline) -> dict[str, Any]:
+def make_model_card(run: Run, evaluations: Mapping[str, Evaluation], headline: Headline) -> dict[str, Any]:
     """Writes the model card of a run.
 
     Args:
-        records: The run.
+        run: The run.
         evaluations: What its Evaluators measured, by split; metrics are left out when there are none.
         headline: What the run came to.
 
@@ -51,92 +46,89 @@ def make_model_card(records: RunRecords, evaluations: Mapping[str, Evaluation], 
     """
     card = {
         "schema_version": SCHEMA_VERSION,
-        "model_details": _details(records, headline),
+        "model_details": _details(run, headline),
         "model_parameters": {
-            "model_architecture": _architecture(records),
-            "data": [_dataset(records)],
+            "model_architecture": _architecture(run),
+            "data": [_dataset(run)],
             "input_format": "image_bytes, string [N]: encoded photos (JPEG, PNG, GIF or BMP); the model decodes, "
             "scales and resizes them itself",
             "output_format": "probabilities, float32 [N, C]; label, string [N]; score, float32 [N]: the most probable "
-            f"class and its probability. Classes: {', '.join(records.class_names)}",
+            f"class and its probability. Classes: {', '.join(run.class_names)}",
         },
         "quantitative_analysis": {
             "performance_metrics": [m for evaluation in evaluations.values() for m in _metrics(evaluation)]
         },
-        "considerations": _considerations(records),
+        "considerations": _considerations(run),
     }
     return {name: _printable(section) for name, section in card.items()}
 
 
-def data_license(records: RunRecords) -> str:
+def data_license(run: Run) -> str:
     """Returns under which terms the photos may be used, as far as the pipeline knows."""
-    example_gen = records.executions.get("TfdsExampleGen")
+    example_gen = run.executions.get(nodes.EXAMPLE_GEN)
     if example_gen and example_gen.properties.get("photos"):
         return _OWN_PHOTOS_LICENSE
-    dataset = _property(records, contracts.DATASET_NAME_PROPERTY)
-    return _DATA_LICENSES.get(dataset) or _property(records, contracts.DATASET_LICENSE_PROPERTY) or _OTHER_DATA_LICENSE
+    dataset = run.examples_property(contracts.DATASET_NAME_PROPERTY)
+    known = _DATA_LICENSES.get(dataset) or run.examples_property(contracts.DATASET_LICENSE_PROPERTY)
+    return known or _OTHER_DATA_LICENSE
 
 
-def backbone_properties(records: RunRecords) -> Mapping[str, Any]:
+def backbone_properties(run: Run) -> Mapping[str, Any]:
     """Returns the custom properties of the backbone's artifact; empty before it was imported."""
-    backbone = records.artifact("BackboneImporter", "model")
+    backbone = run.artifact(nodes.BACKBONE)
     return backbone.properties if backbone else {}
 
 
-def _details(records: RunRecords, headline: Headline) -> dict[str, Any]:
-    classes = len(records.class_names)
-    ended = datetime.datetime.fromtimestamp(records.ended_ms / 1000, tz=datetime.timezone.utc).date()
-    license_name = str(backbone_properties(records).get(_BACKBONE_LICENSE_PROPERTY, _UNKNOWN))
-    known = license_name != _UNKNOWN
+def _details(run: Run, headline: Headline) -> dict[str, Any]:
+    classes = len(run.class_names)
+    ended = datetime.datetime.fromtimestamp(run.ended_ms / 1000, tz=datetime.timezone.utc).date()
+    license_name = str(backbone_properties(run).get(contracts.BACKBONE_LICENSE_PROPERTY, contracts.UNKNOWN))
+    known = license_name != contracts.UNKNOWN
     terms = {"identifier": license_name} if known else {"custom_text": "Backbone weights: licence unknown"}
     return {
-        "name": f"{records.pipeline_name} photo classifier",
-        "overview": f"Tells {classes} classes of photos apart: {_some_classes(records)}.",
+        "name": f"{run.pipeline_name} photo classifier",
+        "overview": f"Tells {classes} classes of photos apart: {_some_classes(run)}.",
         "documentation": "Transfer learning: a pretrained feature extractor (backbone), and a classification head "
         f"trained on its features by a TFX pipeline. Verdict of this run: {headline.verdict.lower()}.",
-        "version": {"name": records.run_id, "date": ended.isoformat()},
-        "licenses": [terms, {"custom_text": f"Data: {data_license(records)}"}],
+        "version": {"name": run.run_id, "date": ended.isoformat()},
+        "licenses": [terms, {"custom_text": f"Data: {data_license(run)}"}],
     }
 
 
-def _some_classes(records: RunRecords) -> str:
-    names = records.class_names
+def _some_classes(run: Run) -> str:
+    names = run.class_names
     more = f" and {len(names) - _MAX_NAMED_CLASSES:,} more" if len(names) > _MAX_NAMED_CLASSES else ""
     return ", ".join(names[:_MAX_NAMED_CLASSES]) + more
 
 
-def _architecture(records: RunRecords) -> str:
-    backbone = backbone_properties(records)
+def _architecture(run: Run) -> str:
+    backbone = backbone_properties(run)
     if not backbone:
-        return _UNKNOWN
+        return contracts.UNKNOWN
     return (
         f"{backbone.get(contracts.BACKBONE_HANDLE_PROPERTY)} "
         f"({backbone.get(contracts.IMAGE_SIZE_PROPERTY)} pixels to {backbone.get(contracts.FEATURE_SIZE_PROPERTY)} "
-        f"features; weights: {backbone.get(_BACKBONE_SOURCE_PROPERTY)}; content digest "
+        f"features; weights: {backbone.get(contracts.BACKBONE_SOURCE_PROPERTY)}; content digest "
         f"{backbone.get(contracts.BACKBONE_DIGEST_PROPERTY)}), then a dense head and a softmax over the classes"
     )
 
 
-def _dataset(records: RunRecords) -> dict[str, Any]:
-    totals = {split: sum(counts.values()) for split, counts in records.class_counts.items()}
-    sizes = ", ".join(f"{totals[split]:,} {split}" for split in records.splits)
+def _dataset(run: Run) -> dict[str, Any]:
+    totals = {split: sum(counts.values()) for split, counts in run.class_counts.items()}
+    sizes = ", ".join(f"{totals[split]:,} {split}" for split in run.splits)
     return {
-        "name": f"{_property(records, contracts.DATASET_NAME_PROPERTY)} "
-        f"{_property(records, contracts.DATASET_VERSION_PROPERTY)}".strip(),
+        "name": f"{run.examples_property(contracts.DATASET_NAME_PROPERTY)} "
+        f"{run.examples_property(contracts.DATASET_VERSION_PROPERTY)}".strip(),
         "description": f"Photos used: {sizes or 'none yet'}. Training fits the head, validation chooses the epoch, "
-        f"test decides on the blessing. Licence: {data_license(records)}.",
+        f"test decides on the blessing. Licence: {data_license(run)}.",
     }
-
-
-def _property(records: RunRecords, name: str) -> str:
-    return str(records.examples.properties.get(name, "")) if records.examples else ""
 
 
 def _metrics(evaluation: Evaluation) -> list[dict[str, Any]]:
     split = evaluation.split
     overall = [
-        _metric("accuracy", evaluation.metrics["accuracy"], split, evaluation.accuracy),
-        _metric("loss", evaluation.metrics["loss"], split),
+        _metric("accuracy", evaluation.metrics.accuracy, split, evaluation.accuracy),
+        _metric("loss", evaluation.metrics.loss, split),
     ]
     if evaluation.calibration_error is not None:
         overall.append(_metric("expected_calibration_error", evaluation.calibration_error, split))
@@ -158,8 +150,8 @@ def _metric(kind: str, value: float, where: str, share: Share | None = None) -> 
     return metric
 
 
-def _considerations(records: RunRecords) -> dict[str, Any]:
-    classes = _some_classes(records)
+def _considerations(run: Run) -> dict[str, Any]:
+    classes = _some_classes(run)
     limitations = [
         f"It answers every photo with one of its classes ({classes}), also photos of anything else: a low score is a "
         "hint, not a test for unknown subjects.",
@@ -174,7 +166,7 @@ def _considerations(records: RunRecords) -> dict[str, Any]:
             {"description": "Not for decisions on safety, health or law, such as telling edible from toxic plants"},
         ],
         "limitations": [{"description": text} for text in limitations],
-        "tradeoffs": [{"description": _FINE_TUNED if _FINE_TUNING_NODE in records.executions else _FROZEN}],
+        "tradeoffs": [{"description": _FINE_TUNED if nodes.FINE_TUNING in run.executions else _FROZEN}],
         "ethical_considerations": [
             {
                 "name": "The backbone's pretraining data brings the biases of photos from the web",

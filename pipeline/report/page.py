@@ -7,8 +7,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from pipeline.history.run_files import RunRecords, load_run
-from pipeline.history.store import RunStore
+from components.common.contracts import nodes
+from components.common.contracts.training import EpochResult, best_epoch
+from components.common.errors import UserError
+from pipeline.history.run import Run
 from pipeline.report import data_quality, photos, text
 from pipeline.report import provenance as parameters
 from pipeline.report.data_quality import Anomaly, FeatureStatistics, Validation
@@ -39,8 +41,8 @@ class Training:
     """
 
     node_id: str
-    history: Sequence[Mapping[str, Any]]
-    best: Mapping[str, Any]
+    history: Sequence[EpochResult]
+    best: EpochResult
     charts: Sequence[Markup]
 
 
@@ -49,7 +51,7 @@ class Page:
     """Everything that the templates show.
 
     Attributes:
-        records: The run.
+        run: The run.
         headline: What it came to.
         evaluations: By split.
         validation: ImageValidator's findings; None without any.
@@ -64,7 +66,7 @@ class Page:
         card: The model card.
     """
 
-    records: RunRecords
+    run: Run
     headline: Headline
     evaluations: Mapping[str, Evaluation]
     validation: Validation | None
@@ -79,32 +81,35 @@ class Page:
     card: dict[str, Any]
 
 
-def collect_page(store: RunStore, run_id: str) -> Page:
+def collect_page(run: Run) -> Page:
     """Reads a run's artifacts, as far as they are there.
 
     Args:
-        store: The runs.
-        run_id: A run's full id.
+        run: The run.
+
+    Raises:
+        UserError: No component of it has started yet.
     """
-    records = load_run(store, run_id)
-    evaluations = load_evaluations(records)
-    headline = make_headline(store, records)
-    validation = data_quality.load_validation(records)
-    num_classes = min(len(records.class_names), _MAX_SAMPLE_CLASSES)
+    if not run.executions:
+        raise UserError(f"run {run.run_id} has no executions yet: ask again once a component has started")
+    evaluations = load_evaluations(run)
+    headline = make_headline(run)
+    validation = data_quality.load_validation(run)
+    num_classes = min(len(run.class_names), _MAX_SAMPLE_CLASSES)
     return Page(
-        records=records,
+        run=run,
         headline=headline,
         evaluations=evaluations,
         validation=validation,
-        statistics=data_quality.load_statistics(records),
-        anomalies=data_quality.load_anomalies(records),
-        album=_album(records, evaluations, num_classes),
-        duplicates=_duplicates(records, validation.photo_keys if validation else set()),
+        statistics=data_quality.load_statistics(run),
+        anomalies=data_quality.load_anomalies(run),
+        album=_album(run, evaluations, num_classes),
+        duplicates=_duplicates(run, validation.photo_keys if validation else set()),
         num_sample_classes=num_classes,
-        trainings=[training for node_id in records.executions if (training := _training(records, node_id))],
+        trainings=[training for node_id in run.model_runs if (training := _training(run, node_id))],
         charts=_charts(list(evaluations.values())),
-        graph=lineage.build_graph(records),
-        card=make_model_card(records, evaluations, headline),
+        graph=lineage.build_graph(run),
+        card=make_model_card(run, evaluations, headline),
     )
 
 
@@ -130,35 +135,34 @@ def render_page(page: Page) -> str:
     template = environment.get_template(_TEMPLATE)
     return template.render(
         page=page,
-        records=page.records,
-        digests=parameters.digests_of(page.records),
+        run=page.run,
+        digests=parameters.digests_of(page.run),
         versions=parameters.versions(),
-        tfx_versions=parameters.tfx_versions(page.records),
+        tfx_versions=parameters.tfx_versions(page.run),
     )
 
 
-def _training(records: RunRecords, node_id: str) -> Training | None:
-    history = records.json(node_id, "model_run", "history.json")
+def _training(run: Run, node_id: str) -> Training | None:
+    history = run.history(node_id)
     if not history:
         return None
-    # The training loop's own choice: the highest validation accuracy, then the lowest validation loss.
-    best = max(history, key=lambda entry: (entry["validation_accuracy"], -entry["validation_loss"]))
+    best = history[best_epoch(history)]
     name = f"chart-{node_id.replace('.', '-')}"
-    drawn = [charts.training_curve(name, history, metric, best["epoch"]) for metric in ("accuracy", "loss")]
+    drawn = [charts.training_curve(name, history, metric, best.epoch) for metric in ("accuracy", "loss")]
     return Training(node_id, history, best, drawn)
 
 
-def _album(records: RunRecords, evaluations: Mapping[str, Evaluation], num_classes: int) -> Album:
-    cells = max(1, num_classes * len(records.splits))
+def _album(run: Run, evaluations: Mapping[str, Evaluation], num_classes: int) -> Album:
+    cells = max(1, num_classes * len(run.splits))
     per_class = max(1, min(_MAX_SAMPLES_PER_CLASS, _MAX_SAMPLES // cells))
     wanted = {(split, mistake.id) for split, entry in evaluations.items() for mistake in entry.mistakes}
-    folder = records.folder("ImageValidator", "valid_examples") or records.folder("TfdsExampleGen", "examples")
-    return photos.make_album(folder, records.splits, per_class, num_classes, wanted)
+    folder = run.folder(nodes.VALID_EXAMPLES) or run.folder(nodes.EXAMPLES)
+    return photos.make_album(folder, run.splits, per_class, num_classes, wanted)
 
 
-def _duplicates(records: RunRecords, wanted: set[PhotoKey]) -> Album:
+def _duplicates(run: Run, wanted: set[PhotoKey]) -> Album:
     """Photos that were left out are only in the examples that ImageValidator was given."""
-    return photos.make_album(records.folder("TfdsExampleGen", "examples"), (), 0, 0, wanted)
+    return photos.make_album(run.folder(nodes.EXAMPLES), (), 0, 0, wanted)
 
 
 def _charts(evaluations: Sequence[Evaluation]) -> dict[str, Markup]:

@@ -7,7 +7,7 @@ from importlib import metadata
 
 from pipeline.history.parameters import step_parameters
 from pipeline.history.records import ExecutionRecord
-from pipeline.history.run_files import RunRecords
+from pipeline.history.run import Run
 
 _PACKAGES = (
     "tfx", "tensorflow", "tf-keras", "tensorflow-hub", "tensorflow-datasets", "tensorflow-transform",
@@ -48,10 +48,10 @@ def parameters_of(execution: ExecutionRecord) -> list[Parameter]:
     ]
 
 
-def digests_of(records: RunRecords) -> list[Digest]:
+def digests_of(run: Run) -> list[Digest]:
     """Returns every digest that the run's components and artifacts carry."""
     found: dict[Digest, None] = {}
-    for node, execution in records.executions.items():
+    for node, execution in run.executions.items():
         for parameter in parameters_of(execution):
             if _is_digest(parameter.name) and parameter.value:
                 found[Digest(node, parameter.name.rpartition(".")[2], parameter.value)] = None
@@ -74,10 +74,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def tfx_versions(records: RunRecords) -> list[str]:
+def tfx_versions(run: Run) -> list[str]:
     """Returns the TFX versions that made the run's artifacts; cached ones may be of another version."""
-    artifacts = [a for e in records.executions.values() for group in e.outputs.values() for a in group]
-    return sorted({str(a.properties["tfx_version"]) for a in artifacts if "tfx_version" in a.properties})
+    return sorted({str(a.properties["tfx_version"]) for a in run.artifacts() if "tfx_version" in a.properties})
 
 
 def _is_digest(name: str) -> bool:

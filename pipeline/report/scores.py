@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from components.common.contracts.evaluation import ExamplePrediction
 from pipeline.history.intervals import wilson
 
 NUM_BINS = 10
@@ -42,39 +43,7 @@ def share_of(hits: int, total: int) -> Share:
     return Share(hits, total, interval.low, interval.high)
 
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """One classified photo.
-
-    Attributes:
-        id: The photo's id as text.
-        label: Its true class, an index.
-        predicted: The class with the highest probability.
-        confidence: That probability, in [0, 1].
-        label_probability: The true class's probability, in [0, 1].
-    """
-
-    id: str
-    label: int
-    predicted: int
-    confidence: float
-    label_probability: float
-
-    @property
-    def correct(self) -> bool:
-        """Whether the most probable class is the true one."""
-        return self.label == self.predicted
-
-
-def parse_prediction(line: dict[str, object]) -> Prediction:
-    """Reads a line of an evaluation's `predictions.jsonl`."""
-    probabilities: Sequence[float] = line["probabilities"]  # type: ignore[assignment]
-    label = int(str(line["label"]))
-    predicted = max(range(len(probabilities)), key=probabilities.__getitem__)
-    return Prediction(str(line["id"]), label, predicted, probabilities[predicted], probabilities[label])
-
-
-def confident_mistakes(predictions: Sequence[Prediction], limit: int) -> list[Prediction]:
+def confident_mistakes(predictions: Sequence[ExamplePrediction], limit: int) -> list[ExamplePrediction]:
     """Returns the wrong predictions with the highest confidence first; equal ones by id."""
     wrong = [prediction for prediction in predictions if not prediction.correct]
     return sorted(wrong, key=lambda prediction: (-prediction.confidence, prediction.id))[:limit]
@@ -97,13 +66,13 @@ class CalibrationBin:
     accuracy: Share
 
 
-def calibration_bins(predictions: Sequence[Prediction]) -> list[CalibrationBin]:
+def calibration_bins(predictions: Sequence[ExamplePrediction]) -> list[CalibrationBin]:
     """Groups predictions by confidence into `NUM_BINS` bins of equal width; empty bins are left out.
 
     Args:
         predictions: All predictions of a split.
     """
-    groups: list[list[Prediction]] = [[] for _ in range(NUM_BINS)]
+    groups: list[list[ExamplePrediction]] = [[] for _ in range(NUM_BINS)]
     for prediction in predictions:
         groups[min(max(math.ceil(prediction.confidence * NUM_BINS) - 1, 0), NUM_BINS - 1)].append(prediction)
     return [

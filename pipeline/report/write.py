@@ -6,11 +6,9 @@ import logging
 import re
 from pathlib import Path
 
+from components.common.contracts.output_folder import REPORTS_FOLDER
 from components.common.errors import UserError
-from pipeline.cli.store_options import open_store
-from pipeline.config import PipelineConfig
-from pipeline.history.run_files import RunRecords
-from pipeline.history.store import RunStore
+from pipeline.history.run import Run
 from pipeline.report.page import collect_page, render_page
 
 logger = logging.getLogger(__name__)
@@ -35,12 +33,11 @@ class WrittenReport:
     model_card: Path
 
 
-def write_report(store: RunStore, run_id: str, to: Path | None = None) -> WrittenReport:
+def write_report(run: Run, to: Path | None = None) -> WrittenReport:
     """Writes the report of a run.
 
     Args:
-        store: The runs.
-        run_id: A run's full id.
+        run: The run.
         to: The HTML file to write; None is `<output>/reports/<pipeline>/<run id>.html`.
 
     Returns:
@@ -49,8 +46,8 @@ def write_report(store: RunStore, run_id: str, to: Path | None = None) -> Writte
     Raises:
         UserError: The run has not begun, or the file cannot be written.
     """
-    page = collect_page(store, run_id)
-    target = to or default_path(page.records)
+    page = collect_page(run)
+    target = to or default_path(run)
     card = target.with_suffix(f".{MODEL_CARD_FILE}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,29 +55,27 @@ def write_report(store: RunStore, run_id: str, to: Path | None = None) -> Writte
         _write(card, json.dumps(page.card, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise UserError(f"cannot write the report to {target}: {error.strerror}; choose another file") from error
-    return WrittenReport(run_id, page.headline.state, target, card)
+    return WrittenReport(run.run_id, page.headline.state, target, card)
 
 
-def default_path(records: RunRecords) -> Path:
+def default_path(run: Run) -> Path:
     """Returns where a run's report goes unless told otherwise."""
     # Some systems forbid the colons of a run id in file names.
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", records.run_id)
-    return records.output / "reports" / records.pipeline_name / f"{name}.html"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", run.run_id)
+    return run.store.output / REPORTS_FOLDER / run.pipeline_name / f"{name}.html"
 
 
-def write_report_after_run(config: PipelineConfig, run_id: str) -> str:
+def write_report_after_run(run: Run) -> str:
     """Writes the report of a run that has ended, and never fails: its results are there without it.
 
     Args:
-        config: The run's configuration.
-        run_id: The run's name in ML Metadata.
+        run: The run.
 
     Returns:
         The HTML file, or why there is none.
     """
     try:
-        store = open_store(config.output, config.metadata or None)
-        return str(write_report(store, run_id).page)
+        return str(write_report(run).page)
     except Exception as error:
         logger.debug("the report could not be written", exc_info=True)
         return f"not written: {next(iter(str(error).splitlines()), type(error).__name__)}"

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import PipelineConfig
-from pipeline.history.connection import connect, connection_config
-from pipeline.history.records import MetadataQueries
+from pipeline.history.explanation import explain
+from pipeline.history.run import Run
+from pipeline.history.store import open_store
 from pipeline.local_run import runner as local
 from pipeline.presets import RunOptions, build_config
 
@@ -58,8 +59,8 @@ def fresh_run(config: PipelineConfig) -> tuple[str, _Observer]:
     return local.run(config, observer), observer
 
 
-def _queries(config: PipelineConfig) -> MetadataQueries:
-    return MetadataQueries(connect(connection_config(config.metadata_uri)))
+def _run(config: PipelineConfig, run_id: str) -> Run:
+    return open_store(config.output).run(run_id)
 
 
 def _versions(config: PipelineConfig) -> list[str]:
@@ -70,19 +71,19 @@ def test_a_fresh_run_pushes_a_blessed_model(config: PipelineConfig, fresh_run: t
     run_id, observer = fresh_run
     assert {node for node, _ in observer.finished} == _NODES
     assert not any(cached for _, cached in observer.finished)
-    summary = local.summarize(config, run_id)
-    assert summary.class_names == ["blue", "green", "red"]
-    assert {split: sum(counts.values()) for split, counts in summary.class_counts.items()} == {
+    finished = _run(config, run_id)
+    assert finished.class_names == ["blue", "green", "red"]
+    assert {split: sum(counts.values()) for split, counts in finished.class_counts.items()} == {
         "train": 36, "validation": 18, "test": 18,
     }  # fmt: skip
-    assert summary.blessed
-    assert summary.test["accuracy"] >= 0.9
-    assert summary.pushed_path == f"{config.serving_model_dir}/{_versions(config)[0]}"
+    assert finished.blessed
+    assert (finished.accuracy("test") or 0) >= 0.9
+    assert finished.pushed_path == Path(f"{config.serving_model_dir}/{_versions(config)[0]}")
 
 
 def test_metrics_agree_with_each_other(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:
     """TFMA's accuracy, its confusion matrix and the predictions listed one by one are the same measurement."""
-    evaluation = _queries(config).run_executions(fresh_run[0])["Evaluator.test"].output("evaluation")
+    evaluation = _run(config, fresh_run[0]).executions["Evaluator.test"].output("evaluation")
     assert evaluation is not None
     metrics = json.loads((Path(evaluation.uri) / "metrics.json").read_text())
     lines = (Path(evaluation.uri) / "predictions.jsonl").read_text().splitlines()
@@ -99,7 +100,7 @@ def test_metrics_agree_with_each_other(config: PipelineConfig, fresh_run: tuple[
 def test_metadata_holds_every_execution_and_its_artifacts(
     config: PipelineConfig, fresh_run: tuple[str, _Observer]
 ) -> None:
-    executions = _queries(config).run_executions(fresh_run[0])
+    executions = _run(config, fresh_run[0]).executions
     assert set(executions) == _NODES
     assert {execution.state for execution in executions.values()} == {"COMPLETE"}
     outputs = {
@@ -140,9 +141,9 @@ def test_an_identical_run_is_answered_from_the_cache(config: PipelineConfig, fre
     run_id = local.run(config, observer)
     assert {node for node, cached in observer.finished if not cached} == _NEVER_CACHED
     assert _versions(config) == versions
-    summary = local.summarize(config, run_id)
-    assert summary.blessed
-    assert summary.test == local.summarize(config, fresh_run[0]).test
+    finished = _run(config, run_id)
+    assert finished.blessed
+    assert finished.metrics("test") == _run(config, fresh_run[0]).metrics("test")
 
 
 def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: tuple[str, _Observer]) -> None:
@@ -151,13 +152,13 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     config = build_config(dataclasses.replace(options, hyperparameters=hyperparameters, min_accuracy=0.99))
     versions = _versions(config)
     observer = _Observer()
-    summary = local.summarize(config, local.run(config, observer))
+    finished = _run(config, local.run(config, observer))
     recomputed = {node for node, cached in observer.finished if not cached}
     assert recomputed == _NEVER_CACHED | {"Trainer", "Evaluator.validation", "Evaluator.test", "Pusher"}
-    assert not summary.blessed
-    assert summary.pushed_path is None
+    assert not finished.blessed
+    assert finished.pushed_path is None
     assert _versions(config) == versions
-    reasons = summary.not_blessed_reasons()
+    reasons = explain(finished).misses
     assert any("below the required 0.9900" in reason for reason in reasons)
     assert any("below the latest blessed model's" in reason for reason in reasons)
 
@@ -180,8 +181,8 @@ def test_nothing_is_pushed_when_the_validation_fails(options: RunOptions, tmp_pa
     observer = _LosingValidationFeatures(config)
     with pytest.raises(Exception, match="Split-validation"):
         local.run(config, observer)
-    (run_id,) = _queries(config).pipeline_names()
-    executions = _queries(config).run_executions(run_id)
+    (failed,) = open_store(config.output).runs
+    executions = failed.executions
     assert executions["Evaluator.validation"].state == "FAILED"
     assert "Pusher" not in executions
     assert not Path(config.serving_model_dir).exists()

@@ -18,7 +18,8 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipeline.history.records import MetadataQueries, sqlite_config
+from pipeline.history.records import sqlite_config
+from pipeline.history.store import RunStore, open_store
 
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.002
@@ -148,8 +149,7 @@ class KillableRun:
 
     def completed(self) -> list[str]:
         """Returns the node of every execution that did its work, cached ones left out, in order."""
-        queries = self._queries()
-        records = [record for run in queries.pipeline_names() for record in queries.run_executions(run).values()]
+        records = [record for run in self._store().runs for record in run.executions.values()]
         return [record.node_id for record in records if record.state == "COMPLETE"]
 
     def artifact_uris(self) -> set[str]:
@@ -161,8 +161,7 @@ class KillableRun:
         Beam makes its batches by how long they take, and the last bits of a product depend on the batch: to be
         compared with a tolerance.
         """
-        queries = self._queries()
-        executions = queries.run_executions(list(queries.pipeline_names())[-1])
+        executions = self._store().find_run("latest").executions
         files = {
             "history": ("Trainer", "model_run", "history.json"),
             "validation": ("Evaluator.validation", "evaluation", "metrics.json"),
@@ -182,5 +181,5 @@ class KillableRun:
         """Returns the models that trainings have exported, the folders of killed ones included."""
         return sorted(self.output.glob("pipelines/*/Trainer/model/*/Format-Serving"))
 
-    def _queries(self) -> MetadataQueries:
-        return MetadataQueries(mlmd.MetadataStore(sqlite_config(self.store)))
+    def _store(self) -> RunStore:
+        return open_store(str(self.output))

@@ -1,6 +1,9 @@
 """Ids of the pipeline's nodes, and those of their outputs that are read outside of the graph."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+from components.common.contracts import TEST_SPLIT, VALIDATION_SPLIT
 
 
 class Output(NamedTuple):
@@ -34,10 +37,20 @@ ANOMALIES: Final = Output(EXAMPLE_VALIDATOR, "anomalies")
 BACKBONE: Final = Output(BACKBONE_IMPORTER, "model")
 FEATURES: Final = Output(FEATURE_EXTRACTOR, "features")
 BEST_HYPERPARAMETERS: Final = Output(TUNER, "best_hyperparameters")
-FINE_TUNING_RUN: Final = Output(FINE_TUNING, "model_run")
+MODEL_RUN_KEY: Final = "model_run"  # of every Trainer
+FINE_TUNING_RUN: Final = Output(FINE_TUNING, MODEL_RUN_KEY)
+EVALUATIONS: Final[Mapping[str, Output]] = {  # by split
+    VALIDATION_SPLIT: Output(EVALUATOR_VALIDATION, "evaluation"),
+    TEST_SPLIT: Output(EVALUATOR_TEST, "evaluation"),
+}
 BLESSING: Final = Output(EVALUATOR_TEST, "blessing")
 PUSHED_MODEL: Final = Output(PUSHER, "pushed_model")
 TFLITE_MODEL: Final = Output(TFLITE_EXPORTER, "tflite_model")
+
+# Custom properties that TFX's Evaluator and Pusher set on their artifacts.
+BLESSED_PROPERTY: Final = "blessed"  # 1 or 0
+PUSHED_PROPERTY: Final = "pushed"  # 1 or 0
+PUSHED_DESTINATION_PROPERTY: Final = "pushed_destination"  # the pushed version's folder
 
 # Input keys of an Evaluator.
 MODEL_INPUT: Final = "model"

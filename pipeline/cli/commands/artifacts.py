@@ -20,12 +20,11 @@ def artifacts(store: RunStore, type_name: str | None, run: str | None, as_json: 
 
     from components.common.errors import UserError
     from pipeline.history.lineage import Lineage
-    from pipeline.history.runs import outputs
 
     lineage = Lineage(store)
     chosen = lineage.artifacts
     if run is not None:
-        chosen = {artifact.id: artifact for _, artifact in outputs(store.executions(store.resolve_run(run)))}
+        chosen = {artifact.id: artifact for artifact in store.find_run(run).artifacts()}
     types = sorted({artifact.type for artifact in chosen.values()})
     if type_name is not None and type_name.lower() not in [name.lower() for name in types]:
         raise UserError(f"no artifact of type {type_name!r} here; there are {', '.join(types) or 'none at all'}")
@@ -33,12 +32,11 @@ def artifacts(store: RunStore, type_name: str | None, run: str | None, as_json: 
     for artifact in sorted(chosen.values(), key=lambda artifact: artifact.id):
         if type_name is None or artifact.type.lower() == type_name.lower():
             producer = lineage.producer(artifact)
-            path = store.locate(artifact.uri)
             rows.append(
                 dataclasses.asdict(artifact)
-                | {"path": str(path), "exists": path.exists()}
+                | {"path": str(artifact.path), "exists": artifact.path.exists()}
                 | {"node": producer.execution.node_id if producer else None}
-                | {"run": producer.run_id if producer else None}
+                | {"run": producer.run.run_id if producer else None}
             )
     if as_json:
         print_json(rows)

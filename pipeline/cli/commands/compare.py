@@ -21,7 +21,7 @@ def compare(store: RunStore, first: str, second: str, limit: int, as_json: bool)
     """
     from pipeline.history.comparison import compare as compare_runs
 
-    comparison = compare_runs(store, store.resolve_run(first), store.resolve_run(second))
+    comparison = compare_runs(store.find_run(first), store.find_run(second))
     if as_json:
         print_json(comparison)
         return

@@ -1,11 +1,11 @@
 """`local_runner.py lineage`: where an artifact came from, and what was made from it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.store_options import console, print_json, store_options
+from components.common.contracts import TEST_SPLIT, VALIDATION_SPLIT
+from pipeline.cli.store_options import console, percent, print_json, store_options
 from pipeline.history.store import RunStore
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def lineage(store: RunStore, target: str, forward: bool | None, as_json: bool) -
     if forward is None:
         forward = all(graph.is_source(artifact) for artifact in targets)
     if as_json:
-        print_json(_graph_content(store, graph, targets, forward))
+        print_json(_graph_content(graph, targets, forward))
         return
     out = console()
     out.print(f"{'Built on' if forward else 'How it was made'}: {target}", style="bold", markup=False)
@@ -44,10 +44,10 @@ def lineage(store: RunStore, target: str, forward: bool | None, as_json: bool) -
     for artifact in targets:
         out.print(printer.tree(artifact))
     if forward:
-        _print_models(out, store, graph, targets)
+        _print_models(out, graph, targets)
 
 
-def _graph_content(store: RunStore, graph: "Lineage", targets: "list[ArtifactRecord]", forward: bool) -> dict[str, Any]:
+def _graph_content(graph: "Lineage", targets: "list[ArtifactRecord]", forward: bool) -> dict[str, Any]:
     from pipeline.history.parameters import decoded
 
     artifacts, steps = graph.closure(targets, forward)
@@ -64,12 +64,12 @@ def _graph_content(store: RunStore, graph: "Lineage", targets: "list[ArtifactRec
         "targets": [f"a{artifact.id}" for artifact in targets],
         "direction": "forward" if forward else "backward",
         "artifacts": [
-            {"id": f"a{artifact.id}", "type": artifact.type, "path": str(store.locate(artifact.uri))}
+            {"id": f"a{artifact.id}", "type": artifact.type, "path": str(artifact.path)}
             | {"properties": {key: decoded(value) for key, value in artifact.properties.items()}}
             for artifact in artifacts
         ],
         "executions": [
-            {"id": f"e{step.execution.id}", "node": step.execution.node_id, "run": step.run_id}
+            {"id": f"e{step.execution.id}", "node": step.execution.node_id, "run": step.run.run_id}
             | {"state": step.execution.state, "parameters": _parameters(step)}
             for step in steps
         ],
@@ -95,7 +95,7 @@ class _TreePrinter:
     def _grow(self, branch: "Tree", artifact: "ArtifactRecord") -> None:
         from rich.markup import escape
 
-        from pipeline.history.explanation import BASELINE_INPUT
+        from components.common.contracts.nodes import BASELINE_INPUT
 
         self._drawn.add(artifact.id)
         for step in self._steps(artifact):
@@ -141,7 +141,7 @@ def _shortened(name: str, value: Any) -> str:
 def _step_label(step: "Step") -> str:
     seconds = (step.execution.updated_ms - step.execution.started_ms) / 1000
     node = f"[green]e{step.execution.id} {step.execution.node_id}[/]"
-    return f"{node} [dim]{seconds:.1f} s, {step.execution.state.lower()}, run {step.run_id}[/]"
+    return f"{node} [dim]{seconds:.1f} s, {step.execution.state.lower()}, run {step.run.run_id}[/]"
 
 
 def _parameters(step: "Step") -> dict[str, Any]:
@@ -150,15 +150,13 @@ def _parameters(step: "Step") -> dict[str, Any]:
     return {name: value for name, value in step_parameters(step.execution).items() if value not in (None, "", [], {})}
 
 
-def _print_models(out: Any, store: RunStore, graph: "Lineage", targets: "list[ArtifactRecord]") -> None:
+def _print_models(out: Any, graph: "Lineage", targets: "list[ArtifactRecord]") -> None:
     from rich.table import Table
 
-    from pipeline.cli.store_options import percent
-
     table = Table("model", "run", "validation", "test", "blessed", "pushed to", title="Models built on it")
-    for model in graph.models_built_on(store, targets):
-        blessed = {None: "-", True: "yes", False: "no"}[model.blessed]
-        pushed = Path(model.pushed_path).name if model.pushed_path else "-"
-        accuracies = percent(model.validation_accuracy), percent(model.test_accuracy)
-        table.add_row(f"a{model.artifact_id}", model.run_id, *accuracies, blessed, pushed)
+    for model, run in graph.models_built_on(targets):
+        blessed = {None: "-", True: "yes", False: "no"}[run.blessed]
+        pushed = run.pushed_path.name if run.pushed_path else "-"
+        accuracies = percent(run.accuracy(VALIDATION_SPLIT)), percent(run.accuracy(TEST_SPLIT))
+        table.add_row(f"a{model.id}", run.run_id, *accuracies, blessed, pushed)
     out.print(table)

@@ -20,7 +20,7 @@ def report(store: RunStore, run: str, to: str | None, as_json: bool) -> None:
     """
     from pipeline.report.write import write_report
 
-    written = write_report(store, store.resolve_run(run), Path(to).expanduser().absolute() if to else None)
+    written = write_report(store.find_run(run), Path(to).expanduser().absolute() if to else None)
     if as_json:
         print_json(written)
         return

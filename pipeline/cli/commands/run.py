@@ -194,6 +194,7 @@ def _run_alone(options: RunOptions, console: Any) -> int:
     console.configured(config)
     import psutil
 
+    from pipeline.history.store import open_store
     from pipeline.local_run import runner as local
     from pipeline.local_run.outcome import print_outcome
     from pipeline.local_run.recovery import recovering
@@ -201,7 +202,7 @@ def _run_alone(options: RunOptions, console: Any) -> int:
 
     with recovering(config):
         run_id = local.run(config, console)
-    summary = local.summarize(config, run_id)
-    print_outcome(console, config, summary, time.time() - psutil.Process().create_time())
-    console.console.print(f"Report:          {write_report_after_run(config, run_id)}", markup=False)
-    return 0 if summary.blessed else NOT_BLESSED_EXIT_STATUS
+    finished = open_store(config.output, config.metadata).run(run_id)
+    print_outcome(console, config, finished, time.time() - psutil.Process().create_time())
+    console.console.print(f"Report:          {write_report_after_run(finished)}", markup=False)
+    return 0 if finished.blessed else NOT_BLESSED_EXIT_STATUS

@@ -1,8 +1,13 @@
 """`local_runner.py runs`: every run at a glance."""
 
+import datetime
+from typing import Any
+
 import click
 
+from components.common.contracts import DATASET_VERSION_PROPERTY, TEST_SPLIT, VALIDATION_SPLIT
 from pipeline.cli.store_options import console, percent, print_json, store_options
+from pipeline.history.run import Run
 from pipeline.history.store import RunStore
 
 _STATE_STYLES = {"complete": "green", "failed": "red", "running": "cyan", "interrupted": "yellow"}
@@ -16,31 +21,47 @@ def runs(store: RunStore, limit: int, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from pipeline.history.runs import describe_run
-
-    run_ids = list(store.pipeline_names)
-    records = [describe_run(store, run_id) for run_id in reversed(run_ids[-limit:])]
+    chosen = list(reversed(store.runs[-limit:]))
     if as_json:
-        print_json(records)
+        print_json([_content(run) for run in chosen])
         return
     table = Table("run", "started", "state", "dataset", "backbone")
     for heading in ("validation", "test", "blessed", "time"):
         table.add_column(heading, justify="right")
-    for record in records:
-        blessed = {None: "-", True: "[green]yes[/]", False: "[yellow]no[/]"}[record.blessed]
-        state = " ".join([record.state, *record.failed_nodes])
+    for run in chosen:
+        content = _content(run)
         table.add_row(
-            record.run_id,
-            record.started.replace("T", " "),
-            f"[{_STATE_STYLES[record.state]}]{escape(state)}[/]",
-            escape(record.dataset or "-"),
-            escape(record.backbone or "-"),
-            percent(record.validation_accuracy),
-            percent(record.test_accuracy),
-            blessed,
-            f"{record.seconds:.0f} s",
+            run.run_id,
+            content["started"].replace("T", " "),
+            f"[{_STATE_STYLES[run.state]}]{escape(' '.join([run.state, *run.failed_nodes]))}[/]",
+            escape(run.dataset or "-"),
+            escape(run.backbone or "-"),
+            percent(content["validation_accuracy"]),
+            percent(content["test_accuracy"]),
+            {None: "-", True: "[green]yes[/]", False: "[yellow]no[/]"}[run.blessed],
+            f"{content['seconds']:.0f} s",
         )
     out = console()
     out.print(table)
-    if len(records) < len(run_ids):
-        out.print(f"{len(run_ids) - len(records)} older runs are left out: --limit 0 lists them all.")
+    if older := len(store.runs) - len(chosen):
+        out.print(f"{older} older runs are left out: --limit 0 lists them all.")
+
+
+def _content(run: Run) -> dict[str, Any]:
+    started = datetime.datetime.fromtimestamp(run.started_ms / 1000).isoformat(timespec="seconds")
+    return {
+        "run_id": run.run_id,
+        "pipeline": run.pipeline_name,
+        "state": run.state,
+        "failed_nodes": run.failed_nodes,
+        "started": started if run.started_ms else run.run_id,
+        "seconds": round((run.ended_ms - run.started_ms) / 1000, 1) if run.started_ms else 0.0,
+        "dataset": run.dataset,
+        "dataset_version": run.examples_property(DATASET_VERSION_PROPERTY) or None,
+        "backbone": run.backbone,
+        "validation_accuracy": run.accuracy(VALIDATION_SPLIT),
+        "test_accuracy": run.accuracy(TEST_SPLIT),
+        "blessed": run.blessed,
+        "pushed_path": run.pushed_path,
+        "cached_nodes": run.cached_nodes,
+    }

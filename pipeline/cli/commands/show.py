@@ -27,7 +27,7 @@ def show(store: RunStore, target: str, as_json: bool) -> None:
         content = _execution_content(step)
     else:
         (artifact, *_) = lineage.find(target)
-        content = _artifact_content(store, lineage, artifact)
+        content = _artifact_content(lineage, artifact)
     if as_json:
         print_json(content)
         return
@@ -55,10 +55,10 @@ def _find_step(store: RunStore, lineage: "Lineage", target: str) -> "Step | None
         raise UserError(f"no execution {target!r}: there are e1 to e{max(lineage.steps, default=0)}")
     if not store.pipeline_names:
         return None
-    latest = store.resolve_run("latest")
-    execution = store.executions(latest).get(target)
+    latest = store.find_run("latest")
+    execution = latest.executions.get(target)
     if execution is None and any(step.execution.node_id == target for step in lineage.steps.values()):
-        raise UserError(f"{target} did not run in the latest run {latest}: give its execution's id, such as e12")
+        raise UserError(f"{target} did not run in the latest run {latest.run_id}: give its execution's id, such as e12")
     return Step(latest, execution) if execution else None
 
 
@@ -70,7 +70,7 @@ def _execution_content(step: "Step") -> dict[str, Any]:
         "id": f"e{execution.id}",
         "node": execution.node_id,
         "type": execution.type,
-        "run": step.run_id,
+        "run": step.run.run_id,
         "state": execution.state,
         "started": _time(execution.started_ms),
         "updated": _time(execution.updated_ms),
@@ -81,16 +81,15 @@ def _execution_content(step: "Step") -> dict[str, Any]:
     }
 
 
-def _artifact_content(store: RunStore, lineage: "Lineage", artifact: "ArtifactRecord") -> dict[str, Any]:
+def _artifact_content(lineage: "Lineage", artifact: "ArtifactRecord") -> dict[str, Any]:
     from pipeline.history.parameters import decoded
 
     producer = lineage.producer(artifact)
-    path = store.locate(artifact.uri)
     return dataclasses.asdict(artifact) | {
         "id": f"a{artifact.id}",
         "created": _time(artifact.created_ms),
-        "path": str(path),
-        "exists": path.exists(),
+        "path": str(artifact.path),
+        "exists": artifact.path.exists(),
         "properties": {key: decoded(value) for key, value in sorted(artifact.properties.items())},
         "made by": _step_name(producer) if producer else None,
         "read by": [_step_name(step) for step in lineage.consumers(artifact)],
@@ -102,7 +101,7 @@ def _references(groups: "dict[str, list[ArtifactRecord]]") -> dict[str, list[str
 
 
 def _step_name(step: "Step") -> str:
-    return f"e{step.execution.id} {step.execution.node_id}, run {step.run_id}"
+    return f"e{step.execution.id} {step.execution.node_id}, run {step.run.run_id}"
 
 
 def _time(milliseconds: int) -> str:

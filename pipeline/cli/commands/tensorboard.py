@@ -11,10 +11,9 @@ from types import FrameType
 import click
 
 from components.common.contracts.nodes import FINE_TUNING
-from pipeline.cli.store_options import open_store
-from pipeline.history.store import RunStore
-
-_MODEL_RUN_TYPE = "ModelRun"
+from components.common.contracts.output_folder import TRAINING_FOLDER
+from pipeline.history.run import Run
+from pipeline.history.store import RunStore, open_store
 
 
 @click.command()
@@ -32,7 +31,7 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
     from components.common.errors import UserError
 
     store = open_store(output, metadata)
-    folders = log_folders(store, [store.resolve_run(run) for run in runs])
+    folders = log_folders(store, [store.find_run(run) for run in runs])
     if not folders:
         raise UserError(f"nothing was trained yet in {store.output}: `runs` shows how far each run got")
     with tempfile.TemporaryDirectory(prefix="tensorboard-") as logdir:
@@ -44,28 +43,25 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
         sys.exit(_serve(command))
 
 
-def log_folders(store: RunStore, run_ids: list[str]) -> dict[str, Path]:
+def log_folders(store: RunStore, runs: list[Run]) -> dict[str, Path]:
     """Finds what the Trainer logged.
 
     Args:
-        store: The runs.
-        run_ids: Full ids; empty means every run, and whatever is being trained now.
+        store: All runs.
+        runs: Those to show; empty means every run, and whatever is being trained now.
 
     Returns:
         Existing folders by a name for each: the id of the run that trained, `RUN fine-tuning` for what came after, or
         `PIPELINE unfinished KEY`.
     """
     folders: dict[str, Path] = {}
-    for run_id in run_ids or store.pipeline_names:
-        for node_id, execution in store.executions(run_id).items():
-            name = f"{run_id} fine-tuning" if node_id == FINE_TUNING else run_id
-            for artifact in (a for group in execution.outputs.values() for a in group if a.type == _MODEL_RUN_TYPE):
-                folder = store.locate(artifact.uri)
-                # A run that was answered from the cache shows what the run that it took it from has shown.
-                if folder.is_dir() and folder not in folders.values():
-                    folders[name] = folder
-    if not run_ids:
-        for logs in sorted((store.output / "training").glob("*/*/logs")):
+    for run in runs or store.runs:
+        for node_id, model_run in run.model_runs.items():
+            # A run that was answered from the cache shows what the run that it took it from has shown.
+            if model_run.path.is_dir() and model_run.path not in folders.values():
+                folders[f"{run.run_id} fine-tuning" if node_id == FINE_TUNING else run.run_id] = model_run.path
+    if not runs:
+        for logs in sorted((store.output / TRAINING_FOLDER).glob("*/*/logs")):
             folders[f"{logs.parent.parent.name} unfinished {logs.parent.name[:6]}"] = logs
     return folders
 

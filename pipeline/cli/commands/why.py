@@ -3,7 +3,7 @@
 import click
 
 from pipeline.cli.store_options import console, print_json, store_options
-from pipeline.history.explanation import Check, Verdict
+from pipeline.history.explanation import Check, Explanation
 from pipeline.history.store import RunStore
 
 
@@ -20,18 +20,18 @@ def why(store: RunStore, run: str, as_json: bool) -> None:
 
     from pipeline.history.explanation import explain
 
-    verdict = explain(store, store.resolve_run(run))
+    explanation = explain(store.find_run(run))
     if as_json:
-        print_json(verdict)
+        print_json(explanation)
         return
     out = console()
-    out.print(_headline(verdict), style="green" if verdict.blessed else "yellow", markup=False)
-    if not verdict.checks:
+    out.print(_headline(explanation), style="green" if explanation.blessed else "yellow", markup=False)
+    if not explanation.checks:
         return
     table = Table("bound", "", title=None)
     for heading in ("required", "measured", "baseline", "gap", "95% interval"):
         table.add_column(heading, justify="right")
-    for check in verdict.checks:
+    for check in explanation.checks:
         interval = "-" if check.interval is None else f"{check.interval.low:+.4f} to {check.interval.high:+.4f}"
         table.add_row(
             _bound_name(check),
@@ -43,24 +43,24 @@ def why(store: RunStore, run: str, as_json: bool) -> None:
             interval if check.kind == "change" else interval.replace("+", ""),
         )
     out.print(table)
-    for check in verdict.checks:
+    for check in explanation.checks:
         out.print(_remark(check), markup=False)
-    if verdict.baseline_run:
-        out.print(f"The baseline is the model of run {verdict.baseline_run}.", markup=False)
+    if explanation.baseline_run:
+        out.print(f"The baseline is the model of run {explanation.baseline_run}.", markup=False)
 
 
-def _headline(verdict: Verdict) -> str:
-    if verdict.blessed is None:
+def _headline(explanation: Explanation) -> str:
+    if explanation.blessed is None:
         reason = {
-            "failed": f"it failed at {', '.join(verdict.failed_nodes)}",
+            "failed": f"it failed at {', '.join(explanation.failed_nodes)}",
             "running": "it is still running",
-        }.get(verdict.state, "it did not get as far as the test split")
-        return f"Run {verdict.run_id} has no verdict: {reason}."
-    if verdict.blessed:
-        return f"Run {verdict.run_id} was blessed."
-    missed = [_bound_name(check) for check in verdict.checks if not check.passed]
-    reason = f": it missed {len(missed)} of {len(verdict.checks)} bounds" if missed else ""
-    return f"Run {verdict.run_id} was not blessed{reason}."
+        }.get(explanation.state, "it did not get as far as the test split")
+        return f"Run {explanation.run_id} has no verdict: {reason}."
+    if explanation.blessed:
+        return f"Run {explanation.run_id} was blessed."
+    missed = [_bound_name(check) for check in explanation.checks if not check.passed]
+    reason = f": it missed {len(missed)} of {len(explanation.checks)} bounds" if missed else ""
+    return f"Run {explanation.run_id} was not blessed{reason}."
 
 
 def _bound_name(check: Check) -> str:

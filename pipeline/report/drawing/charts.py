@@ -4,7 +4,7 @@ Every chart has its numbers in a table beside it.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -12,6 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from components.common.contracts.training import EpochResult
 from pipeline.report.drawing.svg_figure import FIRST, INK, MUTED, PAPER, SECOND, draw
 from pipeline.report.evaluations import Evaluation
 from pipeline.report.text import shortened
@@ -22,22 +23,22 @@ _EVALUATION_HEIGHT: Final = 3.4
 _MAX_LABEL: Final = 22
 
 
-def training_curve(name: str, history: Sequence[dict[str, Any]], metric: str, best_epoch: int) -> Markup:
+def training_curve(name: str, history: Sequence[EpochResult], metric: str, best_epoch: int) -> Markup:
     """Draws a metric over the epochs, for the training and the validation split.
 
     Args:
         name: Prefix of its ids, unique among the trainings of the page.
-        history: Content of the Trainer's `history.json`.
+        history: Its epochs.
         metric: "accuracy" or "loss".
         best_epoch: The epoch whose weights were kept, counted from 1.
     """
-    epochs = [entry["epoch"] for entry in history]
+    epochs = [entry.epoch for entry in history]
     names = {"training": metric, "validation": f"validation_{metric}"}
 
     def plot(figure: Figure) -> None:
         axes = figure.subplots()
         for (split, key), (color, marker, line) in zip(names.items(), _SERIES, strict=True):
-            values = [entry[key] for entry in history]
+            values = [getattr(entry, key) for entry in history]
             axes.plot(epochs, values, color=color, marker=marker, linestyle=line, label=split, mec=PAPER, mew=0.6)
         axes.axvline(best_epoch, color=MUTED, linewidth=0.9, linestyle=":", label=f"kept: epoch {best_epoch}")
         axes.set_xlabel("epoch")
@@ -48,8 +49,8 @@ def training_curve(name: str, history: Sequence[dict[str, Any]], metric: str, be
 
     last = history[-1]
     description = (
-        f"{metric.capitalize()} after epoch {last['epoch']}: {last[metric]:.3f} in training, "
-        f"{last[f'validation_{metric}']:.3f} in validation. The weights of epoch {best_epoch} were kept."
+        f"{metric.capitalize()} after epoch {last.epoch}: {getattr(last, metric):.3f} in training, "
+        f"{getattr(last, f'validation_{metric}'):.3f} in validation. The weights of epoch {best_epoch} were kept."
     )
     return draw(f"{name}-{metric}", f"{metric.capitalize()} per epoch", description, _SIZE, plot)
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from pipeline.history.records import ArtifactRecord, ExecutionRecord
-from pipeline.history.run_files import RunRecords
+from pipeline.history.run import Run
 from pipeline.report.drawing.layering import Edge, Node
 from pipeline.report.drawing.layout import lay_out
 from pipeline.report.text import duration, shortened
@@ -80,17 +80,17 @@ def state_of(execution: ExecutionRecord) -> str:
     return _STATES.get(execution.state, execution.state.lower())
 
 
-def build_graph(records: RunRecords) -> Graph:
+def build_graph(run: Run) -> Graph:
     """Lays a run's executions and artifacts out.
 
     Args:
-        records: The run.
+        run: The run.
     """
-    outputs = {node: _artifacts(execution.outputs) for node, execution in records.executions.items()}
+    outputs = {node: _artifacts(execution.outputs) for node, execution in run.executions.items()}
     made = {artifact.id: node for node, artifacts in reversed(outputs.items()) for artifact in artifacts}
     needed = {
         artifact.id: artifact
-        for execution in records.executions.values()
+        for execution in run.executions.values()
         for artifact in _artifacts(execution.inputs)
         if artifact.id not in made
     }
@@ -99,14 +99,14 @@ def build_graph(records: RunRecords) -> Graph:
         made |= dict.fromkeys(needed, EARLIER_RUN)
     links = [
         (made[artifact.id], node, artifact)
-        for node, execution in records.executions.items()
+        for node, execution in run.executions.items()
         for artifact in _artifacts(execution.inputs)
         if made[artifact.id] != node
     ]
     edges = [
         Edge(source, [a.id for a in outputs[source]].index(artifact.id), target) for source, target, artifact in links
     ]
-    boxes = [_box(node, records.executions.get(node), artifacts) for node, artifacts in outputs.items()]
+    boxes = [_box(node, run.executions.get(node), artifacts) for node, artifacts in outputs.items()]
     placed = lay_out([Node(box.name, box.width, box.height, box.ports) for box in boxes], edges)
     return Graph(
         placed.width,

@@ -60,7 +60,13 @@ class RecordedRuns:
 
     def start(self, run_id: str, examples: pb.Artifact | None = None) -> dict[str, pb.Artifact]:
         """Records the nodes before feature extraction."""
-        dataset = {"dataset_name": "flowers", "dataset_version": "1.0.0", "split_counts": '{"train": 5, "test": 100}'}
+        dataset = {
+            "dataset_name": "flowers",
+            "dataset_version": "1.0.0",
+            "split_counts": '{"train": 5, "test": 100}',
+            "class_names": json.dumps(CLASSES),
+            "class_counts": json.dumps({split: dict.fromkeys(CLASSES, 9) for split in ("train", "validation", "test")}),
+        }
         made = self.node(
             run_id, "BackboneImporter", {}, {"model": ("Model", {"backbone_handle": "hub"})}, {"backbone": "tiny"}
         )
@@ -106,11 +112,11 @@ class RecordedRuns:
             failures.append(_failure("value", min_accuracy, measured["accuracy"]))
         if baseline:
             inputs["baseline_model"] = self.models[baseline]
-            measured["baseline"] = json.loads(self._metrics_file(baseline).read_text())
+            measured["baseline"] = _model_metrics(json.loads(self._metrics_file(baseline).read_text()))
             change = measured["accuracy"] - measured["baseline"]["accuracy"]
             if change < -max_drop:
                 failures.append(_failure("change", -max_drop, change))
-        measured["threshold_failures"] = failures
+        measured |= {"threshold_failures": failures, "serving_difference": 0.0}
         for split in ("validation", "test"):
             properties = {"split": split, "accuracy": measured["accuracy"]}
             outputs: dict[str, tuple[str, Mapping[str, Any]]] = {"evaluation": ("ModelEvaluation", properties)}
@@ -200,12 +206,26 @@ def _metric_config(min_accuracy: float, max_drop: float) -> dict[str, Any]:
     }
 
 
+def _model_metrics(content: dict[str, Any]) -> dict[str, Any]:
+    """What `metrics.json` says of the model alone."""
+    return {name: content[name] for name in _metrics({"photo": (0, 0)})}
+
+
 def _metrics(test: Predictions) -> dict[str, Any]:
     right = sum(label == predicted for label, predicted in test.values())
     classes = []
     for index, name in enumerate(CLASSES):
         own = [label == predicted for label, predicted in test.values() if label == index]
         classes.append(
-            {"name": name, "examples": len(own), "recall": sum(own) / len(own), "precision": 0.5, "f1_score": 0.5}
+            {
+                "name": name,
+                "examples": len(own),
+                "recall": sum(own) / max(len(own), 1),
+                "precision": 0.5,
+                "f1_score": 0.5,
+            }
         )
-    return {"examples": len(test), "accuracy": right / len(test), "loss": 0.5, "classes": classes}
+    pairs = list(test.values())
+    matrix = [[pairs.count((i, j)) for j in range(len(CLASSES))] for i in range(len(CLASSES))]
+    metrics = {"examples": len(test), "accuracy": right / len(test), "loss": 0.5}
+    return metrics | {"split": "test", "classes": classes, "confusion_matrix": matrix}

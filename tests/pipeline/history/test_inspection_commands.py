@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 from recorded_runs import RecordedRuns, predictions
 
 from components.common.errors import UserError
+from pipeline.history.records import sqlite_config
 
 Ask = Callable[..., Any]
 
@@ -148,6 +150,34 @@ def test_a_copied_store_finds_its_files(two_runs: RecordedRuns, ask: Ask, tmp_pa
     assert len(ask("why", output=copy)["checks"]) == 2
     assert all(artifact["exists"] for artifact in ask("artifacts", output=copy))
     assert ask("lineage", str(copy / "serving_model/flowers/101"), output=copy)["targets"] == ["a10"]
+
+
+def test_a_copy_answers_from_its_own_files(two_runs: RecordedRuns, ask: Ask, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(two_runs.output, copy)
+    # Where it was copied from, another run takes the place.
+    for file in two_runs.output.rglob("predictions.jsonl"):
+        file.unlink()
+    for file in two_runs.output.rglob("metrics.json"):
+        file.write_text(file.read_text().replace("0.88", "0.11"))
+    value, change = ask("why", output=copy)["checks"]
+    assert value["measured"] == 0.88
+    assert "paired" in change["interval"]["method"]
+    assert ask("compare", "run-a", output=copy)["common_photos"] == 100
+    assert all(Path(artifact["path"]).is_relative_to(copy) for artifact in ask("artifacts", output=copy))
+
+
+@pytest.mark.parametrize("folder", ["training/out", "pipelines/flowers/out", "serving_model/datasets/out"])
+def test_a_copy_is_found_whatever_the_folders_above_are_called(tmp_path: Path, ask: Ask, folder: str) -> None:
+    output, copy = tmp_path / folder, tmp_path / "elsewhere" / folder
+    runs = RecordedRuns(mlmd.MetadataStore(sqlite_config(output / "metadata.sqlite")), output)
+    runs.add("run-a", predictions(range(4)))
+    (output / "training").mkdir(exist_ok=True)
+    shutil.copytree(output, copy)
+    shutil.rmtree(output)
+    assert len(ask("why", output=copy)["checks"]) == 1
+    assert ask("runs", output=copy)[0]["pushed_path"] == str(copy / "serving_model/flowers/101")
+    assert all(artifact["exists"] for artifact in ask("artifacts", output=copy))
 
 
 def test_show_knows_artifacts_executions_and_nodes(two_runs: RecordedRuns, ask: Ask) -> None:

@@ -19,8 +19,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from components.common.errors import UserError
 from pipeline.cli.commands.tensorboard import log_folders
-from pipeline.cli.store_options import open_store
 from pipeline.history.records import sqlite_config
+from pipeline.history.store import open_store
 
 
 def _write_loss(folder: Path) -> None:
@@ -43,14 +43,16 @@ def trained(two_runs: RecordedRuns) -> RecordedRuns:
 
 def test_folders_are_named_by_run_and_include_unfinished_training(trained: RecordedRuns) -> None:
     (trained.output / "training/flowers/0123456789/logs").mkdir(parents=True)
-    folders = log_folders(open_store(str(trained.output), None), [])
+    store = open_store(str(trained.output))
+    folders = log_folders(store, [])
     assert list(folders) == ["run-a", "run-b", "flowers unfinished 012345"]
-    assert list(log_folders(open_store(str(trained.output), None), ["run-b"])) == ["run-b"]
+    assert list(log_folders(store, [store.run("run-b")])) == ["run-b"]
 
 
 def test_fine_tuning_stands_beside_the_training_before_it(trained: RecordedRuns) -> None:
     trained.node("run-b", "Trainer.fine_tuning", {}, {"model_run": ("ModelRun", {})})
-    folders = log_folders(open_store(str(trained.output), None), ["run-b"])
+    store = open_store(str(trained.output))
+    folders = log_folders(store, [store.run("run-b")])
     assert list(folders) == ["run-b", "run-b fine-tuning"]
     assert folders["run-b"].parts[-3] == "Trainer"
     assert folders["run-b fine-tuning"].parts[-3] == "Trainer.fine_tuning"
@@ -82,7 +84,7 @@ def test_curves_of_every_run_are_served_until_it_is_ended(trained: RecordedRuns,
 def test_without_a_training_there_is_nothing_to_open(tmp_path: Path) -> None:
     runs = RecordedRuns(mlmd.MetadataStore(sqlite_config(tmp_path / "metadata.sqlite")), tmp_path)
     runs.start("run-a")
-    store = open_store(str(tmp_path), None)
+    store = open_store(str(tmp_path))
     assert log_folders(store, []) == {}
     with pytest.raises(UserError, match="no run"):
-        store.resolve_run("run-x")
+        store.find_run("run-x")

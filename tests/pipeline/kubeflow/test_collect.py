@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import ml_metadata as mlmd
 import pytest
 
 from components.common.errors import UserError
-from pipeline.history.records import MetadataQueries, sqlite_config
+from pipeline.history.store import open_store
 from pipeline.kubeflow.collect import collect
 from pipeline.kubeflow.execution_record import ArtifactEntry, ExecutionEntry
 
@@ -45,17 +44,13 @@ def copy(tmp_path: Path) -> Path:
     return copy.parent
 
 
-def _queries(database: Path) -> MetadataQueries:
-    return MetadataQueries(mlmd.MetadataStore(sqlite_config(database)))
-
-
 def test_runs_with_times_properties_and_local_paths(copy: Path, tmp_path: Path) -> None:
     database = tmp_path / "metadata.sqlite"
     collect(copy, database)
 
-    queries = _queries(database)
-    assert queries.pipeline_names() == {"run-1": "tf-flowers", "run-2": "tf-flowers"}
-    trainer = queries.run_executions("run-1")["Trainer"]
+    store = open_store(str(tmp_path))
+    assert store.pipeline_names == {"run-1": "tf-flowers", "run-2": "tf-flowers"}
+    trainer = store.executions("run-1")["Trainer"]
     [model] = trainer.outputs["model"]
     assert trainer.updated_ms - trainer.started_ms == 5_000
     assert trainer.properties == {"seed": 3, "learning_rate": 0.5, "name": "x"}
@@ -67,7 +62,7 @@ def test_what_a_run_took_from_the_cache_belongs_to_it(copy: Path, tmp_path: Path
     database = tmp_path / "metadata.sqlite"
     collect(copy, database)
 
-    executions = _queries(database).run_executions("run-2")
+    executions = open_store(str(tmp_path)).executions("run-2")
     assert {node_id: execution.cached for node_id, execution in executions.items()} == {
         "TfdsExampleGen": True,
         "Trainer": False,

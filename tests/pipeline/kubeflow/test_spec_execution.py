@@ -13,8 +13,8 @@ from kfp_launcher import RUN_ID, FakeKfp, TaskFailedError
 
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import NO_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
-from pipeline.history.records import MetadataQueries
-from pipeline.history.summary import RunSummary, summarize_run
+from pipeline.history.run import Run
+from pipeline.history.store import open_store
 from pipeline.kubeflow.collect import collect
 from pipeline.kubeflow.compile import build_spec
 from pipeline.kubeflow.settings import ClusterSettings
@@ -72,17 +72,17 @@ def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(tmp_path: Path, c
     kfp.run()
 
     collect(kfp.bucket, tmp_path / "collected" / "metadata.sqlite")
-    on_kubeflow = _summary(tmp_path / "collected" / "metadata.sqlite", RUN_ID)
+    on_kubeflow = open_store(str(tmp_path / "collected")).run(RUN_ID)
     (Path(config.output)).mkdir()
     run_id = local.run(config, _Quiet())
-    locally = local.summarize(config, run_id)
+    locally = open_store(config.output).run(run_id)
 
     assert on_kubeflow.blessed
     assert locally.blessed
     assert on_kubeflow.class_counts == locally.class_counts
     assert _metrics(on_kubeflow) == pytest.approx(_metrics(locally), abs=1e-5)
     [version] = serving_model_dir.iterdir()
-    assert on_kubeflow.pushed_path == str(version)
+    assert on_kubeflow.pushed_path == version
     assert _probabilities(version) == pytest.approx(_probabilities(Path(str(locally.pushed_path))), abs=1e-5)
     _check_records(kfp)
 
@@ -99,24 +99,17 @@ def test_a_failing_component_says_why_in_one_line(tmp_path: Path, config: Pipeli
     assert "Traceback" not in str(failure.value)
 
 
-def _summary(database: Path, run_id: str) -> RunSummary:
-    import ml_metadata as mlmd
-
-    from pipeline.history.records import sqlite_config
-
-    return summarize_run(MetadataQueries(mlmd.MetadataStore(sqlite_config(database))), run_id)
-
-
-def _metrics(summary: RunSummary) -> dict[str, float]:
-    results = {"validation": summary.validation, "test": summary.test}
-    overall = {f"{split} {name}": result[name] for split, result in results.items() for name in ("accuracy", "loss")}
-    per_class = {
-        f"{split} {entry['name']} {name}": entry[name]
-        for split, result in results.items()
-        for entry in result["classes"]
-        for name in ("examples", "precision", "recall", "f1_score")
-    }
-    return overall | per_class
+def _metrics(run: Run) -> dict[str, float]:
+    found = {}
+    for split in ("validation", "test"):
+        metrics = run.metrics(split)
+        assert metrics
+        found |= {f"{split} accuracy": metrics.accuracy, f"{split} loss": metrics.loss}
+        for entry in metrics.classes:
+            values = dataclasses.asdict(entry)
+            name = values.pop("name")
+            found |= {f"{split} {name} {metric}": value for metric, value in values.items()}
+    return found
 
 
 def _probabilities(model_path: Path) -> Any:

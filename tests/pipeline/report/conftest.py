@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from made_run import MadeRun
 
-from pipeline.cli.store_options import open_store
+from pipeline.history.store import open_store
 from pipeline.report.write import write_report
 
 _COLORS = ((200, 40, 40), (40, 180, 60), (40, 60, 200))
@@ -23,7 +23,7 @@ def _make(output: Path, encode_image: Callable[..., bytes], **options: Any) -> M
 
 
 def _report(run: MadeRun) -> str:
-    return write_report(open_store(str(run.output), None), run.run_id).page.read_text(encoding="utf-8")
+    return write_report(open_store(str(run.output)).run(run.run_id)).page.read_text(encoding="utf-8")
 
 
 @pytest.fixture

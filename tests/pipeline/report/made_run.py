@@ -56,7 +56,7 @@ class MadeRun:
     failed_node: str = ""
     failure: str = ""
     license: str = "Apache-2.0"
-    loss: float | str = 0.654321
+    loss: float = 0.654321
     executions: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def photo_id(self, split: str, label: int, index: int) -> str:

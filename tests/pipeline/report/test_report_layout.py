@@ -1,6 +1,5 @@
 """The layered layout of the lineage graph."""
 
-import dataclasses
 import itertools
 import random
 import re
@@ -8,8 +7,7 @@ import re
 import pytest
 from made_run import MadeRun
 
-from pipeline.cli.store_options import open_store
-from pipeline.history.run_files import load_run
+from pipeline.history.store import open_store
 from pipeline.report.drawing.layering import Edge, Node
 from pipeline.report.drawing.layout import Layout, lay_out
 from pipeline.report.drawing.lineage_graph import EARLIER_RUN, build_graph
@@ -59,14 +57,15 @@ def test_edge_over_a_layer_passes_between_its_boxes() -> None:
 
 
 def test_lineage_joins_components_by_their_artifacts(blessed_run: MadeRun) -> None:
-    records = load_run(open_store(str(blessed_run.output), None), blessed_run.run_id)
-    links = {(link.source, link.target, link.artifact.type) for link in build_graph(records).links}
+    run = open_store(str(blessed_run.output)).run(blessed_run.run_id)
+    links = {(link.source, link.target, link.artifact.type) for link in build_graph(run).links}
     assert ("ImageValidator", "Trainer", "Examples") in links
     assert ("Evaluator.test", "Pusher", "ModelBlessing") in links
     assert len(links) == 11
 
     # What an earlier run made, such as the blessed model to compare with, gets a box of its own.
-    rest = {node: execution for node, execution in records.executions.items() if node != "TfdsExampleGen"}
-    graph = build_graph(dataclasses.replace(records, executions=rest))
+    rest = {node: execution for node, execution in run.executions.items() if node != "TfdsExampleGen"}
+    run.executions = rest
+    graph = build_graph(run)
     assert (EARLIER_RUN, "ImageValidator") in {(link.source, link.target) for link in graph.links}
     assert [box.state for box in graph.boxes if box.name == EARLIER_RUN] == ["external"]

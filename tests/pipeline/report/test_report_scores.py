@@ -2,20 +2,22 @@
 
 import pytest
 
+from components.common.contracts.evaluation import ExamplePrediction
 from pipeline.report.scores import (
-    Prediction,
     calibration_bins,
     confident_mistakes,
     expected_calibration_error,
-    parse_prediction,
     share_of,
 )
 
 
-def _predictions(*groups: tuple[float, int, int]) -> list[Prediction]:
+def _predictions(*groups: tuple[float, int, int]) -> list[ExamplePrediction]:
     """From (confidence, right, wrong)."""
     return [
-        Prediction(f"{confidence}-{index}", 0, 0 if index < right else 1, confidence, confidence)
+        # The others share the rest, so that even a confidence of 0.55 is the highest probability.
+        ExamplePrediction(
+            f"{confidence}-{index}", 0 if index < right else 1, [confidence, *[(1 - confidence) / 99] * 99]
+        )
         for confidence, right, wrong in groups
         for index in range(right + wrong)
     ]
@@ -37,7 +39,7 @@ def test_calibration_error_weighs_bins_by_their_size() -> None:
 
 
 def test_confidence_on_a_bins_edge_and_at_the_ends() -> None:
-    bins = calibration_bins(_predictions((0.0, 1, 0), (0.5, 1, 0), (1.0, 1, 0)))
+    bins = calibration_bins(_predictions((0.1, 1, 0), (0.5, 1, 0), (1.0, 1, 0)))
     assert [(bin_.low, bin_.high) for bin_ in bins] == [(0.0, 0.1), (0.4, 0.5), (0.9, 1.0)]
 
 
@@ -52,7 +54,7 @@ def test_mistakes_are_ordered_by_confidence_then_id() -> None:
         {"id": "c", "label": 1, "probabilities": [0.1, 0.9]},
         {"id": "d", "label": 1, "probabilities": [0.95, 0.05]},
     ]
-    mistakes = confident_mistakes([parse_prediction(line) for line in lines], 2)
+    mistakes = confident_mistakes([ExamplePrediction(**line) for line in lines], 2)
     assert [(mistake.id, mistake.confidence, mistake.label_probability) for mistake in mistakes] == [
         ("d", 0.95, 0.05),
         ("a", 0.8, 0.2),
