@@ -12,6 +12,7 @@ from components.common import contracts
 from components.common.contracts import evaluation, nodes, training
 from components.common.contracts.nodes import Output
 from components.common.contracts.output_folder import LOCK_FILE
+from components.common.contracts.tflite import TFLITE_METRICS_FILE, TFLiteMetrics
 from pipeline.history.records import ArtifactRecord, ExecutionRecord
 
 if TYPE_CHECKING:
@@ -238,10 +239,9 @@ class Run:
         )
 
     @property
-    def tflite_metrics(self) -> dict[str, Any] | None:
+    def tflite(self) -> TFLiteMetrics | None:
         """What the TFLite export measured; None as well when the model was not blessed, and so not converted."""
-        exported: dict[str, Any] | None = self.json(nodes.TFLITE_MODEL, evaluation.METRICS_FILE, dict)
-        return exported
+        return self.json(nodes.TFLITE_MODEL, TFLITE_METRICS_FILE, TFLiteMetrics.from_json)
 
     @property
     def blessed(self) -> bool | None:

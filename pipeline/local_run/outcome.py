@@ -6,6 +6,7 @@ from rich.table import Table
 
 from components.common.contracts import SPLITS, TEST_SPLIT, VALIDATION_SPLIT
 from components.common.contracts.nodes import BASELINE_RESOLVER, TFLITE_MODEL
+from components.common.contracts.tflite import FLOAT16_FILE, INT8_FILE
 from pipeline.config import PipelineConfig
 from pipeline.history.explanation import explain
 from pipeline.history.run import Run
@@ -60,14 +61,12 @@ def _training_lines(run: Run) -> Iterator[str]:
 
 def _tflite_lines(run: Run) -> Iterator[str]:
     """Yields what became of the model on its way to TensorFlow Lite: a line per file, accuracies on the same photos."""
-    exported, metrics = run.artifact(TFLITE_MODEL), run.tflite_metrics
+    exported, metrics = run.artifact(TFLITE_MODEL), run.tflite
     if exported and metrics:
-        original = metrics["original"]["accuracy"]
-        for name in ("float16", "int8"):
-            found = metrics[name]
+        for name, file, found in (("float16", FLOAT16_FILE, metrics.float16), ("int8", INT8_FILE, metrics.int8)):
             yield (
-                f"TFLite {name + ':':9}accuracy {found['accuracy']:.4f} (original {original:.4f}) on "
-                f"{metrics['test_photos']} test photos, {found['bytes'] / 1e6:.1f} MB: {exported.path}/{name}.tflite"
+                f"TFLite {name + ':':9}accuracy {found.accuracy:.4f} (original {metrics.original.accuracy:.4f}) on "
+                f"{metrics.test_photos} test photos, {found.bytes / 1e6:.1f} MB: {exported.path}/{file}"
             )
 
 

@@ -10,7 +10,7 @@ import io
 import struct
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from PIL import Image
@@ -63,7 +63,13 @@ class Album:
         return self.wanted.get((split, photo_id), Thumbnail(photo_id))
 
 
-def make_album(folder: Path | None, splits: Sequence[str], per_class: int, labels: int, wanted: set[PhotoKey]) -> Album:
+def make_album(
+    folder: Path | None,
+    splits: Sequence[str] = (),
+    per_class: int = 0,
+    labels: int = 0,
+    wanted: Set[PhotoKey] = frozenset(),
+) -> Album:
     """Reads an Examples artifact once and makes the pictures that are needed.
 
     Args:

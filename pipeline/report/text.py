@@ -5,12 +5,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.history.records import ExecutionRecord
 from pipeline.report.scores import Share
 
 # Control characters, lone surrogates and those that reverse the direction of what follows: they break files, XML and
 # the reader's trust. Tabs and line ends stay.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_STATES: Mapping[str, str] = {
+    "COMPLETE": "done",
+    "CACHED": "cached",
+    "FAILED": "failed",
+    "RUNNING": "unfinished",
+    "CANCELED": "canceled",
+}
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -66,6 +74,11 @@ def iso(milliseconds: int) -> str:
     return _local(milliseconds).isoformat(timespec="seconds")
 
 
+def state(execution: ExecutionRecord) -> str:
+    """Returns an execution's state in a word: "done", "cached", "failed", "unfinished" or "canceled"."""
+    return _STATES.get(execution.state, execution.state.lower())
+
+
 def duration(milliseconds: float) -> str:
     """Returns a span such as "0.4 s", "1 min 12 s" or "2 h 5 min"."""
     seconds = milliseconds / 1000
@@ -79,3 +92,10 @@ def duration(milliseconds: float) -> str:
 
 def _local(milliseconds: int) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.timezone.utc).astimezone()
+
+
+# What the templates use.
+FILTERS = {
+    function.__name__: function
+    for function in (percent, interval, count, words, when, iso, duration, shortened, sum_counts, state)
+}

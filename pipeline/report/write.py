@@ -9,7 +9,9 @@ from pathlib import Path
 from components.common.contracts.output_folder import REPORTS_FOLDER
 from components.common.errors import UserError
 from pipeline.history.run import Run
-from pipeline.report.page import collect_page, render_page
+from pipeline.report.headline import make_headline
+from pipeline.report.page import render_page
+from pipeline.report.sections import model_card
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +48,16 @@ def write_report(run: Run, to: Path | None = None) -> WrittenReport:
     Raises:
         UserError: The run has not begun, or the file cannot be written.
     """
-    page = collect_page(run)
+    headline = make_headline(run)
     target = to or default_path(run)
     card = target.with_suffix(f".{MODEL_CARD_FILE}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(target, render_page(page))
-        _write(card, json.dumps(page.card, indent=2, ensure_ascii=False) + "\n")
+        _write(target, render_page(run, headline))
+        _write(card, json.dumps(model_card.load(run), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise UserError(f"cannot write the report to {target}: {error.strerror}; choose another file") from error
-    return WrittenReport(run.run_id, page.headline.state, target, card)
+    return WrittenReport(run.run_id, headline.state, target, card)
 
 
 def default_path(run: Run) -> Path:

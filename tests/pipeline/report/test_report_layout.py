@@ -10,7 +10,8 @@ from made_run import MadeRun
 from pipeline.history.store import open_store
 from pipeline.report.drawing.layering import Edge, Node
 from pipeline.report.drawing.layout import Layout, lay_out
-from pipeline.report.drawing.lineage_graph import EARLIER_RUN, build_graph
+from pipeline.report.sections import lineage
+from pipeline.report.sections.lineage import EARLIER_RUN
 
 
 def _graph(seed: int) -> tuple[list[Node], list[Edge]]:
@@ -58,7 +59,7 @@ def test_edge_over_a_layer_passes_between_its_boxes() -> None:
 
 def test_lineage_joins_components_by_their_artifacts(blessed_run: MadeRun) -> None:
     run = open_store(str(blessed_run.output)).run(blessed_run.run_id)
-    links = {(link.source, link.target, link.artifact.type) for link in build_graph(run).links}
+    links = {(link.source, link.target, link.artifact.type) for link in lineage.load(run).links}
     assert ("ImageValidator", "Trainer", "Examples") in links
     assert ("Evaluator.test", "Pusher", "ModelBlessing") in links
     assert len(links) == 11
@@ -66,6 +67,6 @@ def test_lineage_joins_components_by_their_artifacts(blessed_run: MadeRun) -> No
     # What an earlier run made, such as the blessed model to compare with, gets a box of its own.
     rest = {node: execution for node, execution in run.executions.items() if node != "TfdsExampleGen"}
     run.executions = rest
-    graph = build_graph(run)
+    graph = lineage.load(run)
     assert (EARLIER_RUN, "ImageValidator") in {(link.source, link.target) for link in graph.links}
     assert [box.state for box in graph.boxes if box.name == EARLIER_RUN] == ["external"]

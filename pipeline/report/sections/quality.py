@@ -1,4 +1,4 @@
-"""What ImageValidator left out, and what TFDV says about the rest."""
+"""Data quality: what ImageValidator left out, and what TFDV says about the rest."""
 
 import dataclasses
 import re
@@ -9,13 +9,11 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.common.contracts.nodes import ANOMALIES, QUARANTINE, STATISTICS, Output
+from components.common.contracts.nodes import ANOMALIES, EXAMPLES, QUARANTINE, STATISTICS, Output
+from components.common.contracts.quarantine import LISTING_FILE, SUMMARY_FILE
 from pipeline.history.run import Run
-from pipeline.report.photos import PhotoKey, split_folder
+from pipeline.report.photos import Album, PhotoKey, make_album, split_folder
 
-# The names that components.image_validator.artifacts declares; importing it would import TFX.
-LISTING_FILE = "quarantine.jsonl"
-SUMMARY_FILE = "quarantine.json"
 _MAX_LISTED = 200
 _MAX_PAIRS = 12
 _OTHER_PHOTO = re.compile(
@@ -114,6 +112,31 @@ class Anomaly:
     feature: str
     severity: str
     description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """All of the section.
+
+    Attributes:
+        validation: ImageValidator's findings; None without any.
+        duplicates: Pictures of photos that were left out or moved, and of those they repeat.
+        statistics: TFDV's statistics.
+        anomalies: TFDV's anomalies; None when they were not looked for.
+    """
+
+    validation: Validation | None
+    duplicates: Album
+    statistics: list[FeatureStatistics]
+    anomalies: list[Anomaly] | None
+
+
+def load(run: Run) -> Quality:
+    """Reads what the validating components left."""
+    validation = load_validation(run)
+    # Photos that were left out are only in the examples that ImageValidator was given.
+    duplicates = make_album(run.folder(EXAMPLES), wanted=validation.photo_keys if validation else frozenset())
+    return Quality(validation, duplicates, load_statistics(run), load_anomalies(run))
 
 
 def load_statistics(run: Run) -> list[FeatureStatistics]:

@@ -1,13 +1,13 @@
-"""The lineage graph of a run: one box per component, with its artifacts and times."""
+"""Lineage: the graph of a run, one box per component, with its artifacts and times."""
 
 import dataclasses
 from collections.abc import Mapping
 
 from pipeline.history.records import ArtifactRecord, ExecutionRecord
 from pipeline.history.run import Run
+from pipeline.report import text
 from pipeline.report.drawing.layering import Edge, Node
 from pipeline.report.drawing.layout import lay_out
-from pipeline.report.text import duration, shortened
 
 EARLIER_RUN = "earlier run"
 _CHAR_WIDTH = 6.9  # of 11.5 pixel text, on average
@@ -17,13 +17,6 @@ _HEADER_HEIGHT = 42.0
 _ROW_HEIGHT = 18.0
 _BOTTOM = 8.0
 _MAX_LINE = 24
-_STATES: Mapping[str, str] = {
-    "COMPLETE": "done",
-    "CACHED": "cached",
-    "FAILED": "failed",
-    "RUNNING": "unfinished",
-    "CANCELED": "canceled",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +68,8 @@ class Graph:
     links: list[Link]
 
 
-def state_of(execution: ExecutionRecord) -> str:
-    """Returns an execution's state in a word."""
-    return _STATES.get(execution.state, execution.state.lower())
-
-
-def build_graph(run: Run) -> Graph:
-    """Lays a run's executions and artifacts out.
-
-    Args:
-        run: The run.
-    """
+def load(run: Run) -> Graph:
+    """Lays a run's executions and artifacts out."""
     outputs = {node: _artifacts(execution.outputs) for node, execution in run.executions.items()}
     made = {artifact.id: node for node, artifacts in reversed(outputs.items()) for artifact in artifacts}
     needed = {
@@ -125,10 +109,10 @@ def _artifacts(groups: Mapping[str, list[ArtifactRecord]]) -> tuple[ArtifactReco
 
 
 def _box(node: str, execution: ExecutionRecord | None, outputs: tuple[ArtifactRecord, ...]) -> Box:
-    state = state_of(execution) if execution else "external"
+    state = text.state(execution) if execution else "external"
     took = execution.updated_ms - execution.started_ms if execution else 0
-    line = {"external": "", "cached": "from cache"}.get(state, f"{state} · {duration(took)}")
-    label = shortened(node, _MAX_LINE)
+    line = {"external": "", "cached": "from cache"}.get(state, f"{state} · {text.duration(took)}")
+    label = text.shortened(node, _MAX_LINE)
     longest = max(len(label) * _BOLD, len(line), *(len(f"{artifact.type} #{artifact.id}") for artifact in outputs), 0)
     ports = tuple(_HEADER_HEIGHT + _ROW_HEIGHT * (index + 0.5) for index in range(len(outputs)))
     height = _HEADER_HEIGHT + _ROW_HEIGHT * len(outputs) + (_BOTTOM if outputs else 0)

@@ -1,8 +1,9 @@
-"""Parameters, digests and versions of a run."""
+"""Parameters: those of every component, and the digests and versions that say what ran."""
 
 import dataclasses
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from pipeline.history.parameters import step_parameters
@@ -35,12 +36,36 @@ class Digest:
     value: str
 
 
-def parameters_of(execution: ExecutionRecord) -> list[Parameter]:
-    """Returns an execution's parameters under flat names such as `custom_config.hyperparameters.epochs`.
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What ran.
 
-    Args:
-        execution: The execution; TFX's own bookkeeping and parameters without a value are left out.
+    Attributes:
+        parameters: By node id; nodes without any are missing.
+        digests: Every digest that the run's components and artifacts carry.
+        versions: Of Python and of the packages that matter, as installed here and now.
+        tfx_versions: The TFX versions that made the run's artifacts; cached ones may be of another version.
     """
+
+    parameters: Mapping[str, Sequence[Parameter]]
+    digests: Sequence[Digest]
+    versions: Mapping[str, str]
+    tfx_versions: Sequence[str]
+
+
+def load(run: Run) -> Provenance:
+    """Collects them."""
+    parameters = {node_id: _parameters(execution) for node_id, execution in run.executions.items()}
+    return Provenance(
+        parameters={node_id: found for node_id, found in parameters.items() if found},
+        digests=_digests(run),
+        versions=_versions(),
+        tfx_versions=sorted({str(found) for a in run.artifacts() if (found := a.properties.get("tfx_version"))}),
+    )
+
+
+def _parameters(execution: ExecutionRecord) -> list[Parameter]:
+    """Names them as `step_parameters` does, TFX's bookkeeping and what has no value left out."""
     return [
         Parameter(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in step_parameters(execution).items()
@@ -48,11 +73,10 @@ def parameters_of(execution: ExecutionRecord) -> list[Parameter]:
     ]
 
 
-def digests_of(run: Run) -> list[Digest]:
-    """Returns every digest that the run's components and artifacts carry."""
+def _digests(run: Run) -> list[Digest]:
     found: dict[Digest, None] = {}
     for node, execution in run.executions.items():
-        for parameter in parameters_of(execution):
+        for parameter in _parameters(execution):
             if _is_digest(parameter.name) and parameter.value:
                 found[Digest(node, parameter.name.rpartition(".")[2], parameter.value)] = None
         for artifacts in execution.outputs.values():
@@ -63,8 +87,7 @@ def digests_of(run: Run) -> list[Digest]:
     return list(found)
 
 
-def versions() -> dict[str, str]:
-    """Returns the versions of Python and of the packages that matter, as installed here and now."""
+def _versions() -> dict[str, str]:
     found = {"Python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -72,11 +95,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def tfx_versions(run: Run) -> list[str]:
-    """Returns the TFX versions that made the run's artifacts; cached ones may be of another version."""
-    return sorted({str(a.properties["tfx_version"]) for a in run.artifacts() if "tfx_version" in a.properties})
 
 
 def _is_digest(name: str) -> bool:

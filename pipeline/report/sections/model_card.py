@@ -1,4 +1,4 @@
-"""The model card, in the fields of the Model Card Toolkit's JSON schema v0.0.2.
+"""Model card, in the fields of the Model Card Toolkit's JSON schema v0.0.2.
 
 After Mitchell et al., "Model cards for model reporting" (FAT* 2019).
 """
@@ -11,8 +11,8 @@ from typing import Any
 from components.common import contracts
 from components.common.contracts import nodes
 from pipeline.history.run import Run
-from pipeline.report.evaluations import Evaluation
-from pipeline.report.headline import Headline
+from pipeline.report.evaluations import Evaluation, load_evaluations
+from pipeline.report.headline import make_headline
 from pipeline.report.scores import Share
 from pipeline.report.text import printable
 
@@ -33,20 +33,15 @@ _OWN_PHOTOS_LICENSE = "not known to the pipeline: these are the user's own photo
 _OTHER_DATA_LICENSE = "not known to the pipeline: see the data set's page in the TensorFlow Datasets catalog"
 
 
-def make_model_card(run: Run, evaluations: Mapping[str, Evaluation], headline: Headline) -> dict[str, Any]:
-    """Writes the model card of a run.
-
-    Args:
-        run: The run.
-        evaluations: What its Evaluators measured, by split; metrics are left out when there are none.
-        headline: What the run came to.
+def load(run: Run) -> dict[str, Any]:
+    """Writes the model card of a run; without evaluations it has no metrics.
 
     Returns:
         A JSON object that the Model Card Toolkit's schema accepts.
     """
     card = {
         "schema_version": SCHEMA_VERSION,
-        "model_details": _details(run, headline),
+        "model_details": _details(run),
         "model_parameters": {
             "model_architecture": _architecture(run),
             "data": [_dataset(run)],
@@ -56,7 +51,7 @@ def make_model_card(run: Run, evaluations: Mapping[str, Evaluation], headline: H
             f"class and its probability. Classes: {', '.join(run.class_names)}",
         },
         "quantitative_analysis": {
-            "performance_metrics": [m for evaluation in evaluations.values() for m in _metrics(evaluation)]
+            "performance_metrics": [m for evaluation in load_evaluations(run).values() for m in _metrics(evaluation)]
         },
         "considerations": _considerations(run),
     }
@@ -79,7 +74,7 @@ def backbone_properties(run: Run) -> Mapping[str, Any]:
     return backbone.properties if backbone else {}
 
 
-def _details(run: Run, headline: Headline) -> dict[str, Any]:
+def _details(run: Run) -> dict[str, Any]:
     classes = len(run.class_names)
     ended = datetime.datetime.fromtimestamp(run.ended_ms / 1000, tz=datetime.timezone.utc).date()
     license_name = str(backbone_properties(run).get(contracts.BACKBONE_LICENSE_PROPERTY, contracts.UNKNOWN))
@@ -89,7 +84,7 @@ def _details(run: Run, headline: Headline) -> dict[str, Any]:
         "name": f"{run.pipeline_name} photo classifier",
         "overview": f"Tells {classes} classes of photos apart: {_some_classes(run)}.",
         "documentation": "Transfer learning: a pretrained feature extractor (backbone), and a classification head "
-        f"trained on its features by a TFX pipeline. Verdict of this run: {headline.verdict.lower()}.",
+        f"trained on its features by a TFX pipeline. Verdict of this run: {make_headline(run).verdict.lower()}.",
         "version": {"name": run.run_id, "date": ended.isoformat()},
         "licenses": [terms, {"custom_text": f"Data: {data_license(run)}"}],
     }
