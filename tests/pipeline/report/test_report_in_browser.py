@@ -42,7 +42,7 @@ def _open(page: Path, profile: Path, *flags: str) -> tuple[str, str]:
 def page(make_run: Callable[..., MadeRun], tmp_path: Path) -> Path:
     names = ["<img src=//example.org/x onerror=alert(1)>", "W" * 80, "url(https://example.org/y)"]
     run = make_run(class_names=names)
-    return write_report(open_store(str(run.output), None), run.run_id, tmp_path / "report.html").page
+    return write_report(open_store(str(run.output)).run(run.run_id), tmp_path / "report.html").page
 
 
 def test_no_errors_and_no_requests(page: Path, tmp_path: Path) -> None:
