@@ -12,8 +12,8 @@ from tfx.types import component_spec, standard_artifacts
 
 from components.common.errors import UserError
 from components.image_validator.artifacts import Quarantine
+from components.image_validator.decisions import CrossSplitDuplicates
 from components.image_validator.executor import Executor
-from components.image_validator.verdicts import CrossSplitDuplicates
 
 # Pillow itself refuses to open anything larger.
 _LARGEST_MAX_PIXELS: Final = 2 * (Image.MAX_IMAGE_PIXELS or 0)

@@ -1,27 +1,41 @@
-"""Executor of ImageValidator."""
+"""Executor of ImageValidator: check every photo, decide, write what may stay.
 
+Examples are read twice, once to look and once to write, so that no runner has to hold the photos while the decisions
+are made.
+"""
+
+import dataclasses
+import hashlib
+import itertools
 import json
 import logging
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common import contracts, examples_io
-from components.image_validator.artifacts import SUMMARY_FILE
-from components.image_validator.inspection import Limits
-from components.image_validator.split_io import Split
-from components.image_validator.summary import Summary, check_usable
-from components.image_validator.transforms import Options, ValidatePhotos
-from components.image_validator.verdicts import CrossSplitDuplicates
+from components.common.contracts.quarantine import LISTING_FILE, SUMMARY_FILE, QuarantineEntry, QuarantineSummary
+from components.common.progress import report_progress
+from components.image_validator import decisions
+from components.image_validator.duplicates import GroupDuplicates, Photo, PhotoKey
+from components.image_validator.image_check import Limits, check_image
 
 logger = logging.getLogger(__name__)
 
+SplitExample = tuple[str, bytes]  # (split, serialized tf.Example)
+
+_PHOTOS_PER_REPORT: Final = 100
+
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Runs `ValidatePhotos` and stops the run when too much of the data is unusable."""
+    """Writes the photos that may stay, and stops the run when too much of the data is unusable."""
 
     def Do(
         self,
@@ -34,33 +48,162 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
         target.split_names = source.split_names
         examples_io.copy_dataset_properties(source, target)
-        options = Options(
-            limits=Limits(exec_properties["max_bytes"], exec_properties["max_pixels"]),
-            cross_split_duplicates=CrossSplitDuplicates(exec_properties["cross_split_duplicates"]),
-            near_duplicate_distance=exec_properties["near_duplicate_distance"],
+        counts = source.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY)
+        num_photos: dict[str, int] = json.loads(counts) if counts else {}
+        splits, class_names = examples_io.splits_of(source), examples_io.class_names_of(source)
+        check_photo = CheckPhotoFn(
+            Limits(exec_properties["max_bytes"], exec_properties["max_pixels"]), class_names, sum(num_photos.values())
         )
-        class_names = examples_io.class_names_of(source)
         with self._make_beam_pipeline() as pipeline:
-            _ = pipeline | "ValidatePhotos" >> ValidatePhotos(
-                _splits(source, target), quarantine.uri, class_names, options
+            photos = pipeline | "ReadToCheck" >> _ReadSplits(source) | "CheckPhotos" >> beam.ParDo(check_photo)
+            groups = _group_duplicates(photos, exec_properties["near_duplicate_distance"])
+            policy = decisions.CrossSplitDuplicates(exec_properties["cross_split_duplicates"])
+            decided = (
+                photos | "DecideOnPhotos" >> beam.FlatMap(decisions.decide_on_photo),
+                groups | "DecideOnDuplicates" >> beam.FlatMap(decisions.decide_on_duplicates, policy),
+            ) | "FlattenDecisions" >> beam.Flatten()
+            entries = beam.pvalue.AsDict(decided)
+            valid = (
+                pipeline
+                | "ReadToWrite" >> _ReadSplits(source)
+                | "ChooseSplit" >> beam.FlatMap(_to_output_split, entries)
+                | "PartitionBySplit" >> beam.Partition(lambda pair, _: splits.index(pair[0]), len(splits))
+            )
+            for split, examples in zip(splits, valid, strict=True):
+                uri, shards = artifact_utils.get_split_uri([target], split), num_photos.get(split, 0)
+                _ = (
+                    examples
+                    | f"DropSplitName[{split}]" >> beam.Values()
+                    | f"WriteSplit[{split}]" >> examples_io.WriteExamples(uri, examples_io.shards_for(shards))
+                )
+            sums = (
+                (
+                    photos | "CountPhotos" >> beam.FlatMap(decisions.count_photo, entries),
+                    groups | "CountKeptDuplicates" >> beam.FlatMap(decisions.count_kept_duplicates, entries),
+                )
+                | "FlattenCounts" >> beam.Flatten()
+                | "SumCounts" >> beam.CombinePerKey(sum)
+            )
+            _ = (
+                pipeline
+                | "Once" >> beam.Create([quarantine.uri])
+                | "WriteQuarantine"
+                >> beam.Map(
+                    _write_quarantine,
+                    decided=beam.pvalue.AsIter(decided),
+                    counts=beam.pvalue.AsDict(sums),
+                    splits=splits,
+                    class_names=class_names,
+                )
             )
         with fileio.open(f"{quarantine.uri}/{SUMMARY_FILE}") as file:
-            summary = Summary.from_json(file.read())
-        check_usable(summary, exec_properties["max_quarantine_share"])
+            summary = QuarantineSummary.from_json(json.loads(file.read()))
+        decisions.check_usable(summary, exec_properties["max_quarantine_share"])
         target.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(summary.split_counts))
         target.set_string_custom_property(contracts.CLASS_COUNTS_PROPERTY, json.dumps(summary.class_counts))
-        logger.info("%s", summary.describe())
+        logger.info("%s", decisions.describe(summary))
 
 
-def _splits(source: types.Artifact, target: types.Artifact) -> list[Split]:
-    counts = source.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY)
-    num_photos = json.loads(counts) if counts else {}
-    return [
-        Split(
-            name,
-            input_uri=artifact_utils.get_split_uri([source], name),
-            output_uri=artifact_utils.get_split_uri([target], name),
-            num_photos=num_photos.get(name, 0),
-        )
-        for name in examples_io.splits_of(source)
-    ]
+class _Progress:
+    """Counts the photos of one worker process, whose threads share it."""
+
+    def __init__(self, total: int) -> None:
+        self._numbers = itertools.count(1)
+        self._total = total
+
+    def advance(self) -> None:
+        number = next(self._numbers)
+        if number % _PHOTOS_PER_REPORT == 0 or number == self._total:
+            report_progress("Checking photos", number, self._total or None)
+
+
+class CheckPhotoFn(beam.DoFn):
+    """Turns (split, serialized example) into `Photo`.
+
+    A missing image counts as an empty one, a missing label is -1: no single example may stop the run.
+    """
+
+    def __init__(self, limits: Limits, class_names: Sequence[str], total: int) -> None:
+        """Remembers how to check.
+
+        Args:
+            limits: How large a photo may be.
+            class_names: The classes in label order.
+            total: Number of photos for the progress shown, 0 when it is not known.
+        """
+        self._limits = limits
+        self._class_names = class_names
+        self._total = total
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._progress = self._shared.acquire(lambda: _Progress(self._total))
+
+    def process(self, element: SplitExample) -> Iterator[Photo]:
+        (split, example_id, digest), parsed, image = _parse(element)
+        labels = parsed.features.feature[contracts.LABEL_KEY].int64_list.value
+        label = labels[0] if labels else -1
+        class_name = self._class_names[label] if 0 <= label < len(self._class_names) else str(label)
+        yield Photo(split, example_id, label, class_name, digest, check_image(image, self._limits))
+        self._progress.advance()
+
+
+class _ReadSplits(beam.PTransform):
+    """Reads all splits of Examples as (split, serialized tf.Example)."""
+
+    def __init__(self, examples: types.Artifact) -> None:
+        super().__init__()
+        self._uris = {name: artifact_utils.get_split_uri([examples], name) for name in examples_io.splits_of(examples)}
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
+        return [
+            pbegin.pipeline
+            | f"ReadSplit[{split}]" >> examples_io.ReadExamples(uri)
+            | f"TagSplit[{split}]" >> beam.Map(lambda serialized, name=split: (name, serialized))
+            for split, uri in self._uris.items()
+        ] | beam.Flatten()
+
+
+def _parse(example: SplitExample) -> tuple[PhotoKey, tf.train.Example, bytes]:
+    split, serialized = example
+    parsed = tf.train.Example.FromString(serialized)
+    image = _first_bytes(parsed, contracts.IMAGE_KEY)
+    return (split, _first_bytes(parsed, contracts.ID_KEY), hashlib.sha256(image).digest()), parsed, image
+
+
+def _first_bytes(example: tf.train.Example, key: str) -> bytes:
+    values = example.features.feature[key].bytes_list.value
+    return values[0] if values else b""
+
+
+def _group_duplicates(photos: beam.PCollection, near_duplicate_distance: int) -> beam.PCollection:
+    if near_duplicate_distance < 0:
+        return photos.pipeline | "NoGroups" >> beam.Create([])
+    usable = photos | "KeepUsable" >> beam.Filter(lambda photo: photo.check.defect is None)
+    return usable | "GroupDuplicates" >> GroupDuplicates(near_duplicate_distance)
+
+
+def _to_output_split(
+    example: SplitExample, entries: Mapping[PhotoKey, QuarantineEntry]
+) -> Iterator[tuple[str, examples_io.KeyedExample]]:
+    key, _, _ = _parse(example)
+    if split := decisions.output_split(example[0], entries.get(key)):
+        yield split, (key[1], example[1])
+
+
+def _write_quarantine(
+    uri: str,
+    decided: Iterable[decisions.Decision],
+    counts: Mapping[decisions.CountKey, int],
+    splits: Sequence[str],
+    class_names: Sequence[str],
+) -> None:
+    by_split_and_id = sorted(decided, key=lambda decision: (splits.index(decision[1].split), decision[0]))
+    listing = [entry for _, entry in by_split_and_id]
+    summary = dataclasses.asdict(decisions.summarize(counts, listing, splits, class_names))
+    lines = [json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n" for entry in listing]
+    fileio.makedirs(uri)
+    with fileio.open(f"{uri}/{LISTING_FILE}", "w") as file:
+        file.write("".join(lines))
+    with fileio.open(f"{uri}/{SUMMARY_FILE}", "w") as file:
+        file.write(json.dumps(summary, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

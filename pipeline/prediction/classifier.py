@@ -135,8 +135,8 @@ def _class_names(signature: Any) -> list[str]:
 
 def _check(photo: PhotoInput) -> PhotoInput:
     """Returns the photo, with an error if ImageValidator would not let it into training."""
-    from components.image_validator.inspection import Limits, inspect
+    from components.image_validator.image_check import Limits, check_image
 
-    if photo.error is None and (finding := inspect(photo.content, Limits(MAX_BYTES, MAX_PIXELS)).finding):
-        return PhotoInput(photo.name, error=f"{finding.reason.value}: {finding.detail}")
+    if photo.error is None and (defect := check_image(photo.content, Limits(MAX_BYTES, MAX_PIXELS)).defect):
+        return PhotoInput(photo.name, error=f"{defect.reason.value}: {defect.detail}")
     return photo

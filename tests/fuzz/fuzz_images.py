@@ -1,7 +1,7 @@
 """Feeds mutated files to everything that reads photos nobody vouches for; `make fuzz` runs it, pytest does not.
 
-A crash of the process, an exception from `inspect`, or a photo that passes ImageValidator but not Transform's decoder
-is a finding; atheris writes the file that provokes it. Add it to `test_photo_inspection.py`.
+A crash of the process, an exception from `check_image`, or a photo that passes ImageValidator but not Transform's
+decoder is a finding; atheris writes the file that provokes it. Add it to `test_image_check.py`.
 """
 
 import sys
@@ -12,7 +12,7 @@ import pipeline  # noqa: F401  (sets the TensorFlow environment)
 
 # Native decoders are what is fuzzed; of the Python code only ours guides the mutations.
 with atheris.instrument_imports(include=["components.image_validator", "PIL"]):
-    from components.image_validator.inspection import Limits, inspect
+    from components.image_validator.image_check import Limits, check_image
 
 from components.transform.preprocessing import decode_image
 
@@ -22,8 +22,7 @@ LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)
 
 def test_one_input(data: bytes) -> None:
     """Runs the image path on one file."""
-    inspection = inspect(data, LIMITS)
-    if inspection.finding is None:
+    if check_image(data, LIMITS).defect is None:
         image = decode_image(data, 8, 8)
         if image.shape != (8, 8, 3):
             raise AssertionError(f"decoded to {image.shape}")

@@ -52,8 +52,8 @@ class QuarantineEntry:
         split: The split that it came in.
         label: Its class, an index; -1 when it had none.
         class_name: The class's name; the label as text when it has none.
-        action: What was done with it; a value of `Action`.
-        reason: Why; a value of `Reason`.
+        action: What was done with it.
+        reason: Why.
         detail: The reason in words.
         duplicate_of: The photo that shows the same picture; None where that is not the reason.
     """
@@ -62,8 +62,8 @@ class QuarantineEntry:
     split: str
     label: int
     class_name: str
-    action: str
-    reason: str
+    action: Action
+    reason: Reason
     detail: str
     duplicate_of: DuplicatedPhoto | None = None
 
@@ -71,7 +71,12 @@ class QuarantineEntry:
     def from_json(cls, content: Mapping[str, Any]) -> "QuarantineEntry":
         """Builds it from parsed JSON."""
         other = content["duplicate_of"]
-        return cls(**{**content, "duplicate_of": DuplicatedPhoto(**other) if other else None})
+        own = {
+            "action": Action(content["action"]),
+            "reason": Reason(content["reason"]),
+            "duplicate_of": DuplicatedPhoto(**other) if other else None,
+        }
+        return cls(**{**content, **own})
 
 
 @dataclasses.dataclass(frozen=True)

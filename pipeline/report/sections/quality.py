@@ -1,8 +1,7 @@
 """Data quality: what ImageValidator left out, and what TFDV says about the rest."""
 
 import dataclasses
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +9,12 @@ from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.common.contracts.nodes import ANOMALIES, EXAMPLES, QUARANTINE, STATISTICS, Output
-from components.common.contracts.quarantine import LISTING_FILE, SUMMARY_FILE
+from components.common.contracts.quarantine import LISTING_FILE, SUMMARY_FILE, QuarantineEntry, QuarantineSummary
 from pipeline.history.run import Run
 from pipeline.report.photos import Album, PhotoKey, make_album, split_folder
 
 _MAX_LISTED = 200
-_MAX_PAIRS = 12
-_OTHER_PHOTO = re.compile(
-    r"same picture as (?P<id>.*) in (?P<split>[^ ]+?)(?:, which has label (?P<label>-?\d+))?", re.DOTALL
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class DuplicatePair:
-    """A photo that was left out or moved, and the one that shows the same picture.
-
-    Attributes:
-        entry: The photo's line of the listing.
-        other: Split and id of the other photo.
-    """
-
-    entry: dict[str, Any]
-    other: PhotoKey
-
-    @property
-    def photo(self) -> PhotoKey:
-        """Split and id of the photo that was left out or moved."""
-        return self.entry["split"], self.entry["id"]
+_MAX_DUPLICATES = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,43 +22,34 @@ class Validation:
     """ImageValidator's findings.
 
     Attributes:
-        summary: Content of `quarantine.json`.
-        listing: The first lines of `quarantine.jsonl`.
-        num_listed: How many lines it has.
-        pairs: The first pairs of photos that show the same picture in two splits or under two labels.
-        num_pairs: How many there are.
+        summary: Its counts.
+        listing: The first photos that were left out or moved.
+        num_listed: How many there are.
+        duplicates: The first of those photos that show a picture that another split, or another class, has as well.
+        num_duplicates: How many there are.
     """
 
-    summary: dict[str, Any]
-    listing: list[dict[str, Any]]
+    summary: QuarantineSummary
+    listing: Sequence[QuarantineEntry]
     num_listed: int
-    pairs: list[DuplicatePair]
-    num_pairs: int
-
-    @property
-    def num_photos(self) -> int:
-        """Photos that were looked at."""
-        return sum(self.summary["photos"].values())
+    duplicates: Sequence[QuarantineEntry]
+    num_duplicates: int
 
     @property
     def photo_keys(self) -> set[PhotoKey]:
-        """Both photos of every pair."""
-        return {key for pair in self.pairs for key in (pair.photo, pair.other)}
+        """Splits and ids of the duplicates and of the photos that they repeat."""
+        others = {(other.split, other.id) for entry in self.duplicates if (other := entry.duplicate_of)}
+        return others | {(entry.split, entry.id) for entry in self.duplicates}
 
 
 def load_validation(run: Run) -> Validation | None:
     """Reads the Quarantine artifact; None when the run has none."""
-    summary = run.json(QUARANTINE, SUMMARY_FILE, dict)
+    summary = run.json(QUARANTINE, SUMMARY_FILE, QuarantineSummary.from_json)
     if summary is None:
         return None
-    listing = run.json_lines(QUARANTINE, LISTING_FILE, dict)
-    pairs = [pair for entry in listing if (pair := _pair(entry))]
-    return Validation(summary, listing[:_MAX_LISTED], len(listing), pairs[:_MAX_PAIRS], len(pairs))
-
-
-def _pair(entry: dict[str, Any]) -> DuplicatePair | None:
-    match = _OTHER_PHOTO.fullmatch(entry["detail"])
-    return DuplicatePair(entry, (match["split"], match["id"])) if match else None
+    listing = run.json_lines(QUARANTINE, LISTING_FILE, QuarantineEntry.from_json)
+    duplicates = [entry for entry in listing if entry.duplicate_of]
+    return Validation(summary, listing[:_MAX_LISTED], len(listing), duplicates[:_MAX_DUPLICATES], len(duplicates))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -142,7 +142,9 @@ def test_listing_says_why(result: Result) -> None:
         "action": "quarantined",
         "reason": "not_an_image",
         "detail": "the file is an HTML page, not one of JPEG, PNG, GIF, BMP",
+        "duplicate_of": None,
     }
+    assert result.listing[0]["duplicate_of"] == {"split": "validation", "id": "conflict 1", "label": 1}
 
 
 def test_summary_counts_everything(result: Result) -> None:

@@ -8,9 +8,10 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from components.image_validator.duplicates import GroupDuplicates, join_links
-from components.image_validator.photo import Action, Finding, Fingerprint, Inspection, Photo, Reason
-from components.image_validator.verdicts import CrossSplitDuplicates, judge_duplicates, judge_photo
+from components.common.contracts.quarantine import Action, DuplicatedPhoto, Reason
+from components.image_validator.decisions import CrossSplitDuplicates, decide_on_duplicates, decide_on_photo
+from components.image_validator.duplicates import GroupDuplicates, Photo, join_links
+from components.image_validator.image_check import Defect, Fingerprint, ImageCheck
 
 DROP, MOVE, KEEP = CrossSplitDuplicates
 
@@ -20,7 +21,7 @@ def photo(
 ) -> Photo:
     hashes = None if phash is None else Fingerprint(phash.to_bytes(8, "big"), dhash.to_bytes(8, "big"))
     digest = hashlib.sha256((content or name).encode()).digest()
-    return Photo(split, name.encode(), label, digest, Inspection(None, "JPEG", "RGB", hashes))
+    return Photo(split, name.encode(), label, str(label), digest, ImageCheck(None, "JPEG", "RGB", hashes))
 
 
 def groups_of(photos: list[Photo], distance: int, expected: list[list[str]]) -> None:
@@ -75,12 +76,12 @@ def test_joined_links_do_not_depend_on_their_order() -> None:
     assert set(joined.values()) == {b"\0", b"\1"}
 
 
-def verdicts(group: list[Photo], policy: CrossSplitDuplicates) -> list[tuple[str, Action, Reason]]:
-    return [(verdict.photo.id.decode(), verdict.action, verdict.reason) for verdict in judge_duplicates(group, policy)]
+def decisions(group: list[Photo], policy: CrossSplitDuplicates) -> list[tuple[str, Action, Reason]]:
+    return [(entry.id, entry.action, entry.reason) for _, entry in decide_on_duplicates(group, policy)]
 
 
 def test_copies_of_one_class_and_split_stay() -> None:
-    assert verdicts([photo("a"), photo("b", content="a")], DROP) == []
+    assert decisions([photo("a"), photo("b", content="a")], DROP) == []
 
 
 def test_copies_are_dropped_from_evaluation() -> None:
@@ -91,37 +92,39 @@ def test_copies_are_dropped_from_evaluation() -> None:
         photo("d", "test"),
     ]
 
-    assert verdicts(group, DROP) == [
+    assert decisions(group, DROP) == [
         ("c", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE),
         ("d", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_NEAR_DUPLICATE),
     ]
-    assert [verdict.detail for verdict in judge_duplicates(group, DROP)] == ["same picture as a in train"] * 2
+    entries = [entry for _, entry in decide_on_duplicates(group, DROP)]
+    assert [entry.detail for entry in entries] == ["same picture as a in train"] * 2
+    assert [entry.duplicate_of for entry in entries] == [DuplicatedPhoto("train", "a", 0)] * 2
 
 
 def test_test_split_keeps_what_training_does_not_have() -> None:
     group = [photo("a", "validation"), photo("b", "test", content="a")]
 
-    assert verdicts(group, DROP) == [("a", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE)]
+    assert decisions(group, DROP) == [("a", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE)]
 
 
 def test_copies_are_moved_to_train() -> None:
     group = [photo("a", "validation"), photo("b", "test", content="a")]
 
-    assert verdicts(group, MOVE) == [
+    assert decisions(group, MOVE) == [
         ("a", Action.MOVED_TO_TRAIN, Reason.CROSS_SPLIT_DUPLICATE),
         ("b", Action.MOVED_TO_TRAIN, Reason.CROSS_SPLIT_DUPLICATE),
     ]
 
 
 def test_leak_may_be_kept() -> None:
-    assert verdicts([photo("a", "train"), photo("b", "test")], KEEP) == []
+    assert decisions([photo("a", "train"), photo("b", "test")], KEEP) == []
 
 
 @pytest.mark.parametrize("policy", list(CrossSplitDuplicates))
 def test_conflicting_labels_quarantine_all_copies(policy: CrossSplitDuplicates) -> None:
     group = [photo("a", label=1), photo("b", label=2, content="a"), photo("c", "test", label=2)]
 
-    assert verdicts(group, policy) == [
+    assert decisions(group, policy) == [
         ("a", Action.QUARANTINED, Reason.LABEL_CONFLICT),
         ("b", Action.QUARANTINED, Reason.LABEL_CONFLICT),
         ("c", Action.QUARANTINED, Reason.NEAR_DUPLICATE_LABEL_CONFLICT),
@@ -129,9 +132,9 @@ def test_conflicting_labels_quarantine_all_copies(policy: CrossSplitDuplicates) 
 
 
 def test_unusable_photo_is_quarantined() -> None:
-    broken = Photo("train", b"a", 0, b"", Inspection(Finding(Reason.TRUNCATED, "cut off")))
+    broken = Photo("train", b"a", 0, "0", b"", ImageCheck(Defect(Reason.TRUNCATED, "cut off")))
 
-    assert [(verdict.action, verdict.reason, verdict.detail) for verdict in judge_photo(broken)] == [
+    assert [(entry.action, entry.reason, entry.detail) for _, entry in decide_on_photo(broken)] == [
         (Action.QUARANTINED, Reason.TRUNCATED, "cut off")
     ]
-    assert list(judge_photo(photo("b"))) == []
+    assert list(decide_on_photo(photo("b"))) == []

@@ -248,6 +248,7 @@ class MadeRun:
             "action": "dropped_from_evaluation",
             "reason": "cross_split_near_duplicate",
             "detail": f"same picture as {self.photo_id('train', 0, 1)} in train",
+            "duplicate_of": {"split": "train", "id": self.photo_id("train", 0, 1), "label": 0},
         }
 
     def _write_examples(self, folder: Path, split: str) -> None:

@@ -6,8 +6,8 @@ import tensorflow as tf
 from photo_files import ANIMATED_GIF, HTML, encode, jpeg, png_header, scene
 from PIL import Image
 
-from components.image_validator.inspection import Limits, fingerprint, inspect
-from components.image_validator.photo import Finding, Inspection, Reason
+from components.common.contracts.quarantine import Reason
+from components.image_validator.image_check import Defect, ImageCheck, Limits, check_image, fingerprint
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
 MPO = encode(scene(1), format="MPO", save_all=True, append_images=[scene(2)])
@@ -15,10 +15,10 @@ APNG = encode(scene(1), format="PNG", save_all=True, append_images=[scene(2)])
 WEBP = encode(scene(1), format="WEBP", save_all=True, append_images=[scene(2)])
 
 
-def found(image: bytes, limits: Limits = LIMITS) -> Finding:
-    finding = inspect(image, limits).finding
-    assert finding
-    return finding
+def found(image: bytes, limits: Limits = LIMITS) -> Defect:
+    defect = check_image(image, limits).defect
+    assert defect
+    return defect
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def found(image: bytes, limits: Limits = LIMITS) -> Finding:
     ids=["jpeg", "progressive", "gray", "cmyk", "mpo", "trailing", "png", "alpha", "palette", "gif", "bmp"],
 )
 def test_usable_photos_are_decodable_by_tensorflow(image: bytes, image_format: str, color_mode: str) -> None:
-    inspection = inspect(image, LIMITS)
+    check = check_image(image, LIMITS)
 
-    assert (inspection.finding, inspection.image_format, inspection.color_mode) == (None, image_format, color_mode)
-    assert inspection.fingerprint
+    assert (check.defect, check.image_format, check.color_mode) == (None, image_format, color_mode)
+    assert check.fingerprint
     assert tf.io.decode_image(image, channels=3, expand_animations=False).shape == (120, 160, 3)
 
 
@@ -71,13 +71,13 @@ def test_usable_photos_are_decodable_by_tensorflow(image: bytes, image_format: s
     ids=lambda value: value.value if isinstance(value, Reason) else "",
 )
 def test_unusable_photos(image: bytes, reason: Reason, detail: str) -> None:
-    finding = found(image)
+    defect = found(image)
 
-    assert finding.reason is reason
-    assert detail in finding.detail
-    assert "\n" not in finding.detail
-    assert " at 0x" not in finding.detail
-    assert len(finding.detail) <= 200
+    assert defect.reason is reason
+    assert detail in defect.detail
+    assert "\n" not in defect.detail
+    assert " at 0x" not in defect.detail
+    assert len(defect.detail) <= 200
 
 
 @pytest.mark.parametrize("options", [{"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "PNG"}])
@@ -92,7 +92,7 @@ def test_every_single_corrupted_byte_gives_a_verdict() -> None:
     for image in (jpeg(1), encode(scene(1), format="GIF"), encode(scene(1), format="PNG")):
         for position in range(0, len(image), len(image) // 60):
             damaged = image[:position] + bytes([image[position] ^ 0xFF]) + image[position + 1 :]
-            assert isinstance(inspect(damaged, LIMITS), Inspection)
+            assert isinstance(check_image(damaged, LIMITS), ImageCheck)
 
 
 def test_bomb_is_not_decoded_before_its_size_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,8 +121,8 @@ def test_photos_without_texture_have_no_fingerprint() -> None:
 
     assert fingerprint(np.full((50, 50, 3), 7, np.uint8)) is None
     assert fingerprint(noise) is None
-    assert inspect(encode(Image.fromarray(noise)), LIMITS).finding is None
+    assert check_image(encode(Image.fromarray(noise)), LIMITS).defect is None
 
 
 def test_single_pixel_photo_is_usable() -> None:
-    assert inspect(encode(scene(1).resize((1, 1)), format="PNG"), LIMITS).finding is None
+    assert check_image(encode(scene(1).resize((1, 1)), format="PNG"), LIMITS).defect is None
