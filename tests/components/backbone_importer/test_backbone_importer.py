@@ -71,10 +71,9 @@ def test_a_wrong_image_size_is_refused(backbone, tmp_path):
         _run(BackboneImporter(backbone, image_size=(224, 224)), tmp_path / "model")
 
 
-def test_the_cache_key_holds_the_backbone_its_content_and_the_code(backbone):
+def test_the_cache_key_holds_the_backbone_and_its_content(backbone):
     def key(*args, **kwargs):
         return tuple(sorted(BackboneImporter(*args, **kwargs).exec_properties.items()))
 
     assert key("mobilenet_v2") == key("mobilenet_v2")
     assert len({key(backbone), key("mobilenet_v2"), key(backbone, digest="1"), key(backbone, image_size=(4, 5))}) == 4
-    assert BackboneImporter(backbone).exec_properties["code_digest"]
