@@ -1,5 +1,6 @@
 """Executor of TFLiteExporter."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Iterator
@@ -15,13 +16,13 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT
+from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, tflite
 from components.common.examples_io import class_names_of
 from components.common.progress import report_progress
 from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import RAW_EXAMPLES_SIGNATURE, image_size_of
-from components.tflite_exporter import artifacts, conversion, measurement
+from components.tflite_exporter import conversion, measurement
 from components.tflite_exporter.metadata import labels_text, with_metadata
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         output = artifact_utils.get_single_instance(output_dict["tflite_model"])
         blessed = all(model_utils.is_model_blessed(blessing) for blessing in input_dict.get("model_blessing") or [])
-        output.set_int_custom_property(artifacts.EXPORTED_PROPERTY, int(blessed))
+        output.set_int_custom_property(tflite.EXPORTED_PROPERTY, int(blessed))
         if not blessed:
             logger.info("The model is not blessed: it is not converted to TFLite")
             return
@@ -58,23 +59,28 @@ class Executor(base_executor.BaseExecutor):
         calibration = _Photos(images.validation_batches(files[TRAIN_SPLIT]), exec_properties["calibration_photos"])
         frozen = conversion.freeze(model, image_size_of(transform_output))
         converted = {
-            artifacts.FLOAT16: conversion.to_float16(frozen),
-            artifacts.INT8: conversion.to_int8(frozen, lambda: calibration.read("Calibrating int8")),
+            tflite.FLOAT16_FILE: conversion.to_float16(frozen),
+            tflite.INT8_FILE: conversion.to_int8(frozen, lambda: calibration.read("Calibrating int8")),
         }
-        converted = {name: with_metadata(f"{name} classifier", converted[name], class_names) for name in converted}
+        for name, content in converted.items():
+            converted[name] = with_metadata(f"{name.removesuffix('.tflite')} classifier", content, class_names)
         test = _Photos(images.validation_batches(files[TEST_SPLIT]), exec_properties["test_photos"])
         labels, original = measurement.classify_with_original(
             model.signatures[RAW_EXAMPLES_SIGNATURE], read_serialized(files[TEST_SPLIT]).take(test.limit)
         )
         found = measurement.classify_with_tflite(converted, test.read("Measuring TFLite models"))
-        metrics = measurement.compare(labels, {artifacts.ORIGINAL: original, **found})
-        sizes = {artifacts.ORIGINAL: _folder_size(model_path)} | {name: len(file) for name, file in converted.items()}
-        summary = {
-            "test_photos": len(labels),
-            "calibration_photos": calibration.count,
-            **{name: {"bytes": sizes[name], **values} for name, values in metrics.items()},
+        compared = {
+            name: measurement.compare(labels, original, found[name], len(content))
+            for name, content in converted.items()
         }
-        _write(output, converted, class_names, summary)
+        metrics = tflite.TFLiteMetrics(
+            test_photos=len(labels),
+            calibration_photos=calibration.count,
+            original=tflite.OriginalModel(_folder_size(model_path), measurement.accuracy(labels, original)),
+            float16=compared[tflite.FLOAT16_FILE],
+            int8=compared[tflite.INT8_FILE],
+        )
+        _write(output, converted, class_names, metrics)
 
 
 class _Photos:
@@ -101,17 +107,19 @@ def _folder_size(path: str) -> int:
 
 
 def _write(
-    output: types.Artifact, converted: dict[str, bytes], class_names: list[str], summary: dict[str, Any]
+    output: types.Artifact, converted: dict[str, bytes], class_names: list[str], metrics: tflite.TFLiteMetrics
 ) -> None:
     for name, content in converted.items():
-        with fileio.open(f"{output.uri}/{artifacts.model_file(name)}", "wb") as file:
+        with fileio.open(f"{output.uri}/{name}", "wb") as file:
             file.write(content)
-    io_utils.write_string_file(f"{output.uri}/{artifacts.LABELS_FILE}", labels_text(class_names))
-    io_utils.write_string_file(f"{output.uri}/{artifacts.METRICS_FILE}", json.dumps(summary, indent=2))
-    for name in (artifacts.ORIGINAL, *converted):
-        output.set_float_custom_property(f"{artifacts.ACCURACY_PROPERTY}_{name}", summary[name]["accuracy"])
+    io_utils.write_string_file(f"{output.uri}/{tflite.LABELS_FILE}", labels_text(class_names))
+    text = json.dumps(dataclasses.asdict(metrics), indent=2)
+    io_utils.write_string_file(f"{output.uri}/{tflite.TFLITE_METRICS_FILE}", text)
+    original, float16, int8 = metrics.original, metrics.float16, metrics.int8
+    output.set_float_custom_property(tflite.ORIGINAL_ACCURACY_PROPERTY, original.accuracy)
+    output.set_float_custom_property(tflite.FLOAT16_ACCURACY_PROPERTY, float16.accuracy)
+    output.set_float_custom_property(tflite.INT8_ACCURACY_PROPERTY, int8.accuracy)
     logger.info(
         "TFLite: float16 %.1f MB, int8 %.1f MB; accuracy on %d test photos %.4f and %.4f, original %.4f",
-        *(summary[name]["bytes"] / 1e6 for name in converted), summary["test_photos"],
-        *(summary[name]["accuracy"] for name in (*converted, artifacts.ORIGINAL)),
+        float16.bytes / 1e6, int8.bytes / 1e6, metrics.test_photos, float16.accuracy, int8.accuracy, original.accuracy,
     )  # fmt: skip

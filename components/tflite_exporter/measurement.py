@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.common.contracts import LABEL_KEY
-from components.tflite_exporter.artifacts import ORIGINAL
+from components.common.contracts.tflite import ConvertedModel
 from components.tflite_exporter.conversion import logged_stderr
 
 _BATCH_SIZE = 32
@@ -62,21 +62,23 @@ def _invoke(interpreter: Any, photo: np.ndarray) -> np.ndarray:
     return np.asarray(interpreter.get_tensor(target["index"]))
 
 
-def compare(labels: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Measures every model, and each but the original against it.
+def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the share, in [0, 1], of photos whose most probable class is their label.
 
     Args:
         labels: int64 [N].
-        probabilities: float32 [N, C] by the model's name, those of `original` among them.
-
-    Returns:
-        By name, `accuracy` in [0, 1] and, except for the original, `max_probability_difference` in [0, 1], over all
-        photos and classes.
+        probabilities: float32 [N, C].
     """
-    results = {}
-    for name, found in probabilities.items():
-        results[name] = {"accuracy": float(np.mean(found.argmax(axis=1) == labels))}
-        if name != ORIGINAL:
-            difference = np.abs(found - probabilities[ORIGINAL]).max()
-            results[name]["max_probability_difference"] = float(difference)
-    return results
+    return float(np.mean(probabilities.argmax(axis=1) == labels))
+
+
+def compare(labels: np.ndarray, original: np.ndarray, converted: np.ndarray, size: int) -> ConvertedModel:
+    """Measures a converted model against the original, over all photos and classes.
+
+    Args:
+        labels: int64 [N].
+        original: The original's probabilities, float32 [N, C].
+        converted: The converted model's, float32 [N, C].
+        size: The converted model's, in bytes.
+    """
+    return ConvertedModel(size, accuracy(labels, converted), float(np.abs(converted - original).max()))

@@ -15,6 +15,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tfx import types
 from tfx.types import standard_artifacts
 
+from components.common.contracts.tflite import ConvertedModel
 from components.common.errors import UserError
 from components.modeling.image_pipeline import ImagePipeline
 from components.tflite_exporter.artifacts import TFLiteModel
@@ -205,6 +206,5 @@ def test_too_few_photos_are_a_user_error(parameters: dict[str, Any]) -> None:
 
 def test_differences_are_the_largest_over_photos_and_classes() -> None:
     original = np.array([[0.9, 0.1], [0.2, 0.8]])
-    metrics = compare(np.array([0, 1]), {"original": original, "int8": np.array([[0.8, 0.2], [0.7, 0.3]])})
-    assert metrics["original"] == {"accuracy": 1.0}
-    assert metrics["int8"] == {"accuracy": 0.5, "max_probability_difference": pytest.approx(0.5)}
+    metrics = compare(np.array([0, 1]), original, np.array([[0.8, 0.2], [0.7, 0.3]]), size=7)
+    assert metrics == ConvertedModel(bytes=7, accuracy=0.5, max_probability_difference=pytest.approx(0.5))
