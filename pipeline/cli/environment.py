@@ -44,7 +44,7 @@ print(json.dumps(tf.keras.layers.Layer is tf_keras.layers.Layer))
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One check.
 
     Attributes:
@@ -60,7 +60,7 @@ class Finding:
     fix: str = ""
 
 
-def examine(output: Path, with_imports: bool) -> list[Finding]:
+def examine(output: Path, with_imports: bool) -> list[Diagnosis]:
     """Runs every check.
 
     Args:
@@ -78,83 +78,87 @@ def examine(output: Path, with_imports: bool) -> list[Finding]:
     return findings + _network()
 
 
-def _python() -> Finding:
+def _python() -> Diagnosis:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] == (3, 10):
-        return Finding("Python", OK, version)
-    return Finding("Python", BROKEN, version, f"TFX 1.16 needs 3.10: PYTHON310=/path/to/python3.10; {_REINSTALL}")
+        return Diagnosis("Python", OK, version)
+    return Diagnosis("Python", BROKEN, version, f"TFX 1.16 needs 3.10: PYTHON310=/path/to/python3.10; {_REINSTALL}")
 
 
-def _packages() -> list[Finding]:
+def _packages() -> list[Diagnosis]:
     try:
         required = importlib.metadata.requires(_DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
-        return [Finding(_DISTRIBUTION, BROKEN, "not installed", _REINSTALL)]
+        return [Diagnosis(_DISTRIBUTION, BROKEN, "not installed", _REINSTALL)]
     matches = [re.match(r"([\w-]+)(?:\[.*?\])?==([\w.]+)", line) for line in required]
     pins = {match[1]: match[2] for match in matches if match}
     return [_package(name, pins.get(name)) for name in _PACKAGES]
 
 
-def _package(name: str, pinned: str | None) -> Finding:
+def _package(name: str, pinned: str | None) -> Diagnosis:
     missing = WARNING if name in _OPTIONAL_PACKAGES else BROKEN
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, missing, "not installed", _REINSTALL)
+        return Diagnosis(name, missing, "not installed", _REINSTALL)
     if pinned and version != pinned:
-        return Finding(name, WARNING, f"{version}, tested with {pinned}", _REINSTALL)
-    return Finding(name, OK, version)
+        return Diagnosis(name, WARNING, f"{version}, tested with {pinned}", _REINSTALL)
+    return Diagnosis(name, OK, version)
 
 
-def _imports() -> Finding:
+def _imports() -> Diagnosis:
     """Imports what a run imports: versions alone do not tell whether the libraries load together."""
     name = "imports and Keras mode"
     command = [sys.executable, "-c", _IMPORTS]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=_IMPORT_TIMEOUT_S, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
-        return Finding(name, BROKEN, f"no answer within {_IMPORT_TIMEOUT_S} s", "close other programs and try again")
+        return Diagnosis(name, BROKEN, f"no answer within {_IMPORT_TIMEOUT_S} s", "close other programs and try again")
     if result.returncode:
         last = next(reversed(result.stderr.strip().splitlines()), f"exit status {result.returncode}")
-        return Finding(name, BROKEN, last, _REINSTALL)
+        return Diagnosis(name, BROKEN, last, _REINSTALL)
     if json.loads(result.stdout.splitlines()[-1]):
-        return Finding(name, OK, "TensorFlow, TFX, Hub, MLMD and Beam load; tf.keras is Keras 2 (tf-keras)")
+        return Diagnosis(name, OK, "TensorFlow, TFX, Hub, MLMD and Beam load; tf.keras is Keras 2 (tf-keras)")
     value = os.environ.get("TF_USE_LEGACY_KERAS")
-    return Finding(name, BROKEN, f"tf.keras is Keras 3 (TF_USE_LEGACY_KERAS={value})", "unset TF_USE_LEGACY_KERAS")
+    return Diagnosis(name, BROKEN, f"tf.keras is Keras 3 (TF_USE_LEGACY_KERAS={value})", "unset TF_USE_LEGACY_KERAS")
 
 
-def _backbone(backbone: Backbone) -> Finding:
+def _backbone(backbone: Backbone) -> Diagnosis:
     name = f"backbone {backbone.name}"
     embedded = backbone.handle.startswith(EMBEDDED_SCHEME)
     # Hub's client keeps a module in a folder named by the SHA-1 of its handle.
     digest = hashlib.sha1(backbone.handle.encode(), usedforsecurity=False).hexdigest()
     folders = [path for path in cache_dir().glob(f"{backbone.name}-*" if embedded else digest) if path.is_dir()]
     if folders:
-        return Finding(name, OK, f"cached in {max(folders, key=lambda path: path.stat().st_mtime)}")
+        return Diagnosis(name, OK, f"cached in {max(folders, key=lambda path: path.stat().st_mtime)}")
     if embedded:
-        return Finding(name, OK, "not built yet; the first run does, from an installed package")
-    return Finding(name, OK, "not cached; downloaded when it is first used")
+        return Diagnosis(name, OK, "not built yet; the first run does, from an installed package")
+    return Diagnosis(name, OK, "not cached; downloaded when it is first used")
 
 
-def _disk(check: str, path: Path) -> Finding:
+def _disk(check: str, path: Path) -> Diagnosis:
     existing = next(folder for folder in (path, *path.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / _GIB
     found = f"{free:.1f} GiB free at {existing}"
     if not os.access(existing, os.W_OK):
-        return Finding(check, BROKEN, f"{existing} cannot be written to", "choose another --output or TFHUB_CACHE_DIR")
+        return Diagnosis(
+            check, BROKEN, f"{existing} cannot be written to", "choose another --output or TFHUB_CACHE_DIR"
+        )
     if free < _LOW_DISK_GIB:
         status = BROKEN if free < _NO_DISK_GIB else WARNING
-        return Finding(check, status, found, f"free {_LOW_DISK_GIB} GiB, or choose another --output or TFHUB_CACHE_DIR")
-    return Finding(check, OK, found)
+        return Diagnosis(
+            check, status, found, f"free {_LOW_DISK_GIB} GiB, or choose another --output or TFHUB_CACHE_DIR"
+        )
+    return Diagnosis(check, OK, found)
 
 
-def _network() -> list[Finding]:
+def _network() -> list[Diagnosis]:
     proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
     with ThreadPoolExecutor(len(_HOSTS)) as pool:
         return list(pool.map(lambda host: _host(host, _HOSTS[host], proxy), _HOSTS))
 
 
-def _host(host: str, needed_for: str, proxy: str | None) -> Finding:
+def _host(host: str, needed_for: str, proxy: str | None) -> Diagnosis:
     parts = urlsplit(proxy) if proxy else None
     address = (parts.hostname, parts.port or 80) if parts and parts.hostname else (host, 443)
     way = " through HTTPS_PROXY" if proxy else ""
@@ -162,7 +166,7 @@ def _host(host: str, needed_for: str, proxy: str | None) -> Finding:
         socket.create_connection(address, timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        return Finding(
+        return Diagnosis(
             host, WARNING, f"not reachable{way} ({reason})", f"check the network or set HTTPS_PROXY; {needed_for}"
         )
-    return Finding(host, OK, f"reachable{way}")
+    return Diagnosis(host, OK, f"reachable{way}")

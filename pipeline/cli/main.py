@@ -3,26 +3,29 @@
 TensorFlow and TFX are imported by the commands that need them, not here: `--help` has to answer at once.
 """
 
+import importlib
 import sys
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from pipeline.cli.commands.artifacts import artifacts
-from pipeline.cli.commands.compare import compare
-from pipeline.cli.commands.completion import completion
-from pipeline.cli.commands.doctor import doctor
-from pipeline.cli.commands.lineage import lineage
-from pipeline.cli.commands.predict import predict
-from pipeline.cli.commands.report import report
-from pipeline.cli.commands.run import run
-from pipeline.cli.commands.runs import runs
-from pipeline.cli.commands.show import show
-from pipeline.cli.commands.tensorboard import tensorboard
-from pipeline.cli.commands.why import why
-
 PROGRAM_NAME = "local_runner.py"
+# Each a module of `pipeline.cli.commands` with a command of its name, in the order of the README.
+_COMMANDS = (
+    "run",
+    "runs",
+    "report",
+    "why",
+    "compare",
+    "lineage",
+    "artifacts",
+    "show",
+    "predict",
+    "tensorboard",
+    "doctor",
+    "completion",
+)
 
 
 class _DefaultGroup(click.Group):
@@ -54,10 +57,8 @@ def cli() -> None:
     """
 
 
-for _command in (
-    run, runs, report, why, compare, lineage, artifacts, show, predict, tensorboard, doctor, completion,
-):  # fmt: skip
-    cli.add_command(_command)
+for _name in _COMMANDS:
+    cli.add_command(getattr(importlib.import_module(f"pipeline.cli.commands.{_name}"), _name))
 
 
 def main(args: list[str] | None = None) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from components.common.contracts.output_folder import LOCK_FILE
 from components.common.errors import UserError
 
 
@@ -40,6 +41,6 @@ def exclusive(output: str) -> Iterator[None]:
 
 def _open(output: str) -> TextIO:
     try:
-        return (Path(output) / ".lock").open("a+")
+        return (Path(output) / LOCK_FILE).open("a+")
     except OSError as error:
         raise UserError(f"cannot write to --output {output}: {error.strerror}; choose another folder") from error

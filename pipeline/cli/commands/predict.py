@@ -11,7 +11,7 @@ import click
 from pipeline.cli.store_options import console, print_json
 
 if TYPE_CHECKING:
-    from pipeline.prediction.classifier import Prediction
+    from pipeline.prediction.served_model import Classification
 
 _BAR_WIDTH = 20
 
@@ -28,17 +28,17 @@ def predict(photos: tuple[str, ...], output: str, model: str | None, top: int, f
 
     A photo that cannot be read is reported and the others are still answered; the exit status is 1 then.
     """
-    from pipeline.prediction.classifier import Classifier, find_model
     from pipeline.prediction.photo_inputs import list_photos, read_photos
+    from pipeline.prediction.served_model import ServedModel, find_model
 
     path = find_model(Path(output).expanduser().absolute(), model)
     names = list_photos(photos)
     # stderr: standard output is for the answer alone.
     click.echo(f"Model: {path} (loading TensorFlow ...)", err=True)
-    classifier = Classifier(path)
+    served = ServedModel(path)
     predictions = [
         type(prediction)(prediction.photo, prediction.classes[:top], prediction.error)
-        for prediction in classifier.classify(read_photos(names))
+        for prediction in served.classify(read_photos(names))
     ]
     if form == "json":
         print_json({"model": str(path), "predictions": [_content(prediction) for prediction in predictions]})
@@ -50,14 +50,14 @@ def predict(photos: tuple[str, ...], output: str, model: str | None, top: int, f
         sys.exit(1)
 
 
-def _content(prediction: "Prediction") -> dict[str, object]:
+def _content(prediction: "Classification") -> dict[str, object]:
     if prediction.error:
         return {"photo": prediction.photo, "error": prediction.error}
     classes = [{"class": name, "probability": probability} for name, probability in prediction.classes]
     return {"photo": prediction.photo, "classes": classes}
 
 
-def _print_csv(predictions: "Iterable[Prediction]") -> None:
+def _print_csv(predictions: "Iterable[Classification]") -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["photo", "rank", "class", "probability", "error"])
     for prediction in predictions:
@@ -67,7 +67,7 @@ def _print_csv(predictions: "Iterable[Prediction]") -> None:
             writer.writerow([prediction.photo, rank, name, f"{probability:.6f}", ""])
 
 
-def _print_table(predictions: "Iterable[Prediction]") -> None:
+def _print_table(predictions: "Iterable[Classification]") -> None:
     from rich.bar import Bar
     from rich.markup import escape
     from rich.table import Table

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.contracts.output_folder import SERVING_MODEL_FOLDER
 from components.common.errors import UserError
 from pipeline.prediction.photo_inputs import MAX_BYTES, MAX_PIXELS, PhotoInput
 
@@ -20,7 +21,7 @@ _BATCH_SIZE = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class Classification:
     """A photo's classes with their probabilities, most probable first; or why there are none."""
 
     photo: str
@@ -47,7 +48,7 @@ def find_model(output: Path, model: str | None) -> Path:
             if candidate and (candidate / _SAVED_MODEL_FILE).is_file():
                 return candidate
         raise UserError(f"no SavedModel in --model {model}: it holds no {_SAVED_MODEL_FILE} and no numbered version")
-    version = _latest_version((output / "serving_model").glob("*"))
+    version = _latest_version((output / SERVING_MODEL_FOLDER).glob("*"))
     if version is None:
         raise UserError(
             f"no model was pushed below {output} yet: `why` says what the latest run missed; --model DIR takes any "
@@ -61,7 +62,7 @@ def _latest_version(folders: Iterable[Path]) -> Path | None:
     return max(versions, key=lambda path: int(path.name), default=None)
 
 
-class Classifier:
+class ServedModel:
     """A SavedModel that takes `image_bytes` and returns `probabilities`."""
 
     def __init__(self, path: Path):
@@ -90,14 +91,14 @@ class Classifier:
             )
         self.class_names = _class_names(self._signature)
 
-    def classify(self, photos: Iterable[PhotoInput]) -> Iterator[Prediction]:
+    def classify(self, photos: Iterable[PhotoInput]) -> Iterator[Classification]:
         """Classifies photos in batches.
 
         Args:
             photos: Any number of photos.
 
         Yields:
-            A prediction per photo, in order.
+            What the model makes of each photo, in order.
         """
         photos = iter(photos)
         while batch := list(itertools.islice(photos, _BATCH_SIZE)):
@@ -106,9 +107,9 @@ class Classifier:
             rows = iter(self._probabilities(contents) if contents else ())
             for photo in checked:
                 if photo.error is None:
-                    yield Prediction(photo.name, self._ranked(next(rows)))
+                    yield Classification(photo.name, self._ranked(next(rows)))
                 else:
-                    yield Prediction(photo.name, [], photo.error)
+                    yield Classification(photo.name, [], photo.error)
 
     def _probabilities(self, contents: list[bytes]) -> "np.ndarray":
         import tensorflow as tf
