@@ -1,48 +1,87 @@
-"""The pipeline's configuration: frozen dataclasses that `create_pipeline` reads and runners build.
+"""The pipeline's configuration: frozen dataclasses, the one place where an option is declared.
 
-Values only: nothing here imports TensorFlow or TFX, so commands that merely print help stay quick.
+The options of the command lines, `RunOptions` and Kubeflow's run-time parameters follow from the fields' declarations;
+`PipelineConfig` is `RunOptions` with what a look at data and backbone adds. Values only: nothing here imports
+TensorFlow or TFX, so commands that merely print help stay quick.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
+from typing import Final
 
-from components.common.errors import UserError
+from components.common.settings import check_settings, setting
+from components.modeling.backbones.registry import BACKBONES
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
 
-RESOLVER_BASELINE = "resolver"
-NO_BASELINE = "none"
+RESOLVER_BASELINE: Final = "resolver"
+NO_BASELINE: Final = "none"
 
 
-@dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Which photos, and how they are split.
+def _parse_size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) > 0 and int(width) > 0):
+        raise ValueError(f"{text!r} is not a size such as 224x224")
+    return int(height), int(width)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which photos, and how they are split."""
+
+    photos: str = setting("", "Your own photos: a folder or .tgz of class-named folders.", metavar="PATH")
+    dataset: str = setting("", "Any TFDS image-classification dataset, instead of the preset's.", metavar="NAME")
+    data_dir: str = setting("", "Where TFDS datasets are prepared.", metavar="DIR", default_text="TFDS's own")
+    num_photos: int = setting(1600, "Photos to draw.", minimum=1)
+    split_method: str = setting(
+        "count",
+        "count: exactly 50/25/25; hash: added photos move none of the others between splits.",
+        choices=("count", "hash"),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig(DataOptions):
+    """Which photos, looked at.
 
     Attributes:
         class_names: The classes in label order.
         fingerprint: What identifies the content (a version, or a digest of the photos), part of the cache key.
-        dataset: TFDS dataset name or `synthetic_flowers`; empty with `photos`.
-        photos: Folder or archive of class-named folders; empty for a dataset.
-        data_dir: Where TFDS prepares and finds datasets; empty is TFDS's default.
         split_fractions: Shares of train, validation and test; they add up to 1.
-        split_method: `count` (exact shares) or `hash` (a photo's split depends on its own key alone).
         num_photos: How many photos `synthetic_flowers` draws; 0 is its default.
         seed: Seeds `synthetic_flowers`.
     """
 
     class_names: tuple[str, ...]
     fingerprint: str
-    dataset: str = ""
-    photos: str = ""
-    data_dir: str = ""
     split_fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
-    split_method: str = "count"
     num_photos: int = 0
     seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class BackboneConfig:
-    """Which TF Hub feature vector.
+class BackboneOptions:
+    """Which TF Hub feature vector."""
+
+    name: str = setting(
+        "",
+        f"Feature extractor: {', '.join(BACKBONES)}, a TF Hub URL, or a SavedModel folder.",
+        flag="--backbone",
+        metavar="NAME|URL|DIR",
+        default_text="the preset's",
+    )
+    image_size: tuple[int, int] | None = setting(
+        None, "For a backbone that takes any size.", metavar="HxW", parse=_parse_size
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneConfig(BackboneOptions):
+    """Which TF Hub feature vector, looked at.
 
     Attributes:
         name: Registry name, Hub URL or SavedModel folder, as given by the user.
@@ -51,84 +90,133 @@ class BackboneConfig:
         batch_size: Photos per forward pass during feature extraction.
     """
 
-    name: str
-    image_size: tuple[int, int]
+    name: str = dataclasses.field()
+    image_size: tuple[int, int] = dataclasses.field()
     digest: str = ""
     batch_size: int = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageValidationConfig:
-    """What ImageValidator lets pass; see `components.image_validator.component`, which checks the values.
+    """What ImageValidator lets pass; see `components.image_validator.component`."""
 
-    Attributes:
-        max_quarantine_share: Share of unusable photos above which a run stops, in [0, 1].
-        cross_split_duplicates: `drop_from_evaluation`, `move_to_train` or `keep`: the same picture in several splits.
-        near_duplicate_distance: Bits of a 64-bit perceptual hash in which two copies of a picture may differ, at most
-            10; 0 compares bytes, a negative number does not look for duplicates.
-    """
+    max_quarantine_share: float = setting(
+        0.05, "Share of unusable photos above which the run stops.", minimum=0, maximum=1
+    )
+    cross_split_duplicates: str = setting(
+        "drop_from_evaluation",
+        "The same picture in several splits.",
+        choices=("drop_from_evaluation", "move_to_train", "keep"),
+    )
+    near_duplicate_distance: int = setting(
+        4,
+        "Bits in which perceptual hashes of one picture may differ; 0: equal bytes only; -1: do not look.",
+        maximum=10,
+    )
 
-    max_quarantine_share: float = 0.05
-    cross_split_duplicates: str = "drop_from_evaluation"
-    near_duplicate_distance: int = 4
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class BlessingConfig:
-    """What the test split has to show before a model is pushed.
+    """What the test split has to show before a model is pushed."""
 
-    Attributes:
-        min_accuracy: Lower bound of test accuracy, in [0, 1].
-        max_accuracy_drop: How far test accuracy may fall below the latest blessed model's, in [0, 1].
-    """
-
-    min_accuracy: float = 0.7
-    max_accuracy_drop: float = 0.02
+    min_accuracy: float = setting(
+        0.7, "Test accuracy needed for a blessing.", minimum=0, maximum=1, default_text="the preset's", per_run=True
+    )
+    max_accuracy_drop: float = setting(
+        0.02, "Allowed drop below the latest blessed model.", minimum=0, maximum=1, per_run=True
+    )
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if not 0 <= value <= 1:
-                raise UserError(f"{name} is {value}; it must be between 0 and 1")
+        check_settings(self)
 
 
 @dataclasses.dataclass(frozen=True)
-class PipelineConfig:
+class BeamOptions:
+    """What runs the Beam components."""
+
+    runner: str = setting(
+        DIRECT,
+        f"What runs the Beam components: {', '.join(RUNNERS)}, or a Beam runner's own name, such as SparkRunner.",
+        metavar="NAME",
+    )
+    workers: int = setting(0, "Workers.", minimum=0, metavar="N", default_text="one per CPU")
+    args: tuple[str, ...] = setting(
+        (), "One more Beam option, as --beam-arg=--x=y.", flag="--beam-arg", metavar="--X=Y"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self, "beam_")
+
+    def to_args(self) -> tuple[str, ...]:
+        """Returns Beam's pipeline options; raises UserError for a runner that is not known or lacks something."""
+        return beam_args(self.runner, self.workers, self.args)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """A user's choices."""
+
+    data: DataOptions = setting(factory=DataOptions, section="Photos")
+    image_validation: ImageValidationConfig = setting(factory=ImageValidationConfig, section="Validation of photos")
+    backbone: BackboneOptions = setting(factory=BackboneOptions, section="Backbone")
+    hyperparameters: Hyperparameters = setting(factory=Hyperparameters, section="Head and training")
+    tuning_trials: int = setting(
+        0,
+        "Try N settings of the head (hidden units, learning rate, batch size) and train with the best.",
+        minimum=0,
+        flag="--tune",
+        section="Head and training",
+        metavar="N",
+    )
+    fine_tuning: FineTuning | None = setting(
+        None,
+        "Train the backbone, too, once the head is trained.",
+        section="Fine-tuning",
+        flag="--fine-tune",
+        prefix="fine_tune_",
+    )
+    blessing: BlessingConfig = setting(factory=BlessingConfig, section="Blessing")
+    beam: BeamOptions = setting(factory=BeamOptions, section="Beam", prefix="beam_")
+    export_tflite: bool = setting(False, "Convert a blessed model to TFLite (float16 and int8), and measure both.")
+    output: str = setting("output", "Everything is written below it.", metavar="DIR")
+    metadata: str = setting(
+        "",
+        "ML Metadata elsewhere than in --output: sqlite:PATH, mysql://USER@HOST/DATABASE or grpc://HOST:PORT; the "
+        "password is read from FLOWERS_METADATA_PASSWORD.",
+        metavar="URI",
+    )
+    enable_cache: bool = setting(True, "Compute everything again.", flag="--no-cache")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PipelineConfig(RunOptions):
     """One pipeline, whole.
 
     Attributes:
         name: Names the pipeline in ML Metadata; models are compared with earlier ones of the same name.
-        output: Folder or remote root that everything is written under.
         data: Which photos.
         backbone: Which feature extractor.
-        hyperparameters: The head and its training.
-        tuning_trials: How many sets of hyperparameters to try before the training; 0 takes them as they are.
-        fine_tuning: How to train the backbone after the head; None leaves it frozen.
-        blessing: Thresholds of the blessing.
-        export_tflite: Whether a blessed model is converted to TensorFlow Lite as well.
-        beam_args: Beam pipeline options, passed to every Beam component.
-        enable_cache: Whether TFX may answer a component from an earlier identical execution.
-        image_validation: Which photos are left out, and when there are too many of them.
         baseline: What the change threshold compares with: `resolver` (the latest blessed model in ML Metadata),
             `none`, or the folder of a Model artifact.
         work_root: Local folder for what only a running step needs; empty keeps it in `output`.
-        metadata: Where ML Metadata is (see `pipeline.history.connection`); empty is a SQLite file in `output`.
     """
 
     name: str
-    output: str
     data: DataConfig
     backbone: BackboneConfig
-    hyperparameters: Hyperparameters = dataclasses.field(default_factory=Hyperparameters)
-    tuning_trials: int = 0
-    fine_tuning: FineTuning | None = None
-    blessing: BlessingConfig = dataclasses.field(default_factory=BlessingConfig)
-    export_tflite: bool = False
-    beam_args: tuple[str, ...] = ()
-    enable_cache: bool = True
-    image_validation: ImageValidationConfig = dataclasses.field(default_factory=ImageValidationConfig)
     baseline: str = RESOLVER_BASELINE
     work_root: str = ""
-    metadata: str = ""
+
+    @functools.cached_property
+    def beam_args(self) -> tuple[str, ...]:
+        """Beam pipeline options, passed to every Beam component."""
+        return self.beam.to_args()
 
     @property
     def pipeline_root(self) -> str:

@@ -1,47 +1,145 @@
-"""From the flat options of a command line to `RunOptions`."""
+"""The options of the command lines that run or compile the pipeline, made from `RunOptions`, and the way back to it."""
 
 import dataclasses
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
 
-from components.modeling.hyperparameters import FineTuning, Hyperparameters
-from pipeline.config import ImageValidationConfig
-from pipeline.presets import RunOptions
+from components.common.settings import Setting, setting_of
+from pipeline.config import RunOptions
+from pipeline.presets import PRESETS
+
+_OTHERS = "Run"
 
 
-def collect_run_options(output: str, options: dict[str, Any]) -> RunOptions:
-    """Groups the options that belong to one dataclass each.
+class SectionedCommand(click.Command):
+    """A command whose help shows options by section."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class _SettingOption(click.Option):
+    def __init__(self, *declarations: str, section: str, **arguments: Any):
+        super().__init__(list(declarations), **arguments)
+        self.section = section
+
+
+def run_options(*, without: frozenset[str] = frozenset()) -> Callable[[click.Command], click.Command]:
+    """Returns a decorator that gives a command an option for every setting of `RunOptions`, and `--preset`.
 
     Args:
-        output: Where the run writes.
-        options: The other options by parameter name; those that no dataclass takes are fields of `RunOptions`.
+        without: Names of options to leave out, with underscores.
+    """
+    help_text = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
+    choice = click.Choice(list(PRESETS))
+    preset = click.Option(["--preset"], type=choice, default="quickstart", show_default=True, help=help_text)
+
+    def add(command: click.Command) -> click.Command:
+        options = [_option(*declaration) for declaration in _declarations(RunOptions)]
+        command.params += [preset, *(option for option in options if option.name not in without)]
+        return command
+
+    return add
+
+
+def collect_run_options(preset: str, **values: Any) -> RunOptions:
+    """Groups flat options.
+
+    Args:
+        preset: What options that are not given fall back to before their own default.
+        **values: By the names of options, with underscores; None is not given.
 
     Returns:
         The user's choices.
 
     Raises:
-        click.UsageError: An option of fine-tuning is given without `--fine-tune`.
+        click.UsageError: An option is given without the switch that it belongs to.
+        UserError: A value is out of range.
     """
-    rest = dict(options)
-    return RunOptions(
-        output=output,
-        image_validation=ImageValidationConfig(**_take(rest, ImageValidationConfig)),
-        hyperparameters=_take(rest, Hyperparameters),
-        fine_tuning=_fine_tuning(rest),
-        **rest,
-    )
+    given = {name: value for name, value in values.items() if value is not None}
+    options: RunOptions = _build(RunOptions, "", {**PRESETS[preset].options, **given})
+    return options
 
 
-def _take(options: dict[str, Any], dataclass: Any, prefix: str = "") -> dict[str, Any]:
-    """Takes the fields of a dataclass out of the options, as far as they are there."""
-    names = [field.name for field in dataclasses.fields(dataclass)]
-    return {name: options.pop(prefix + name) for name in names if prefix + name in options}
+def _declarations(cls: Any, prefix: str = "", section: str = "") -> Iterator[tuple[dataclasses.Field[Any], str, str]]:
+    """Yields every option's field, name and section; the options of a run as a whole last."""
+    for field, setting in _settings(cls):
+        if inner := _dataclass_of(field):
+            if setting.flag:
+                yield field, _name(field, setting, prefix), setting.section
+            yield from _declarations(inner, prefix + setting.prefix, setting.section)
+        else:
+            yield field, _name(field, setting, prefix), setting.section or section or _OTHERS
 
 
-def _fine_tuning(options: dict[str, Any]) -> FineTuning | None:
-    asked_for = options.pop("fine_tune")
-    given = FineTuning(**_take(options, FineTuning, "fine_tune_"))
-    if not asked_for and given != FineTuning():
-        raise click.UsageError("--fine-tune-epochs, -learning-rate and -layers need --fine-tune")
-    return given if asked_for else None
+def _settings(cls: Any) -> Iterator[tuple[dataclasses.Field[Any], Setting]]:
+    for field in dataclasses.fields(cls):
+        setting = setting_of(field)
+        if setting and setting.flag is not None:
+            yield field, setting
+
+
+def _name(field: dataclasses.Field[Any], setting: Setting, prefix: str) -> str:
+    return (setting.flag or prefix + field.name).lstrip("-").replace("-", "_")
+
+
+def _dataclass_of(field: dataclasses.Field[Any]) -> Any:
+    return next((kind for kind in (field.type, *typing.get_args(field.type)) if dataclasses.is_dataclass(kind)), None)
+
+
+def _option(field: dataclasses.Field[Any], name: str, section: str) -> click.Option:
+    setting = setting_of(field)
+    assert setting  # noqa: S101
+    text = setting.help
+    arguments: dict[str, Any] = {"metavar": setting.metavar}
+    if field.type is bool or _dataclass_of(field):
+        arguments = {"is_flag": True}
+    elif setting.parse:
+        arguments["callback"] = _parsing(setting.parse)
+    elif typing.get_origin(field.type) is tuple:
+        arguments["multiple"] = True
+    else:
+        arguments["type"] = click.Choice(setting.choices) if setting.choices else field.type
+        if setting.default_text:
+            text += f"  [default: {setting.default_text}]"
+        elif field.default not in ("", dataclasses.MISSING):
+            arguments |= {"default": field.default, "show_default": True}
+    return _SettingOption(f"--{name.replace('_', '-')}", name, section=section, help=text, **arguments)
+
+
+def _parsing(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    def callback(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+def _build(cls: Any, prefix: str, values: Mapping[str, Any]) -> Any:
+    """Builds a dataclass of settings from flat values."""
+    own: dict[str, Any] = {}
+    for field, setting in _settings(cls):
+        name = _name(field, setting, prefix)
+        inner = _dataclass_of(field)
+        if inner:
+            content = _build(inner, prefix + setting.prefix, values)
+            if not setting.flag or values.get(name):
+                own[field.name] = content
+            elif content != inner():
+                names = [_name(*pair, prefix + setting.prefix) for pair in _settings(inner)]
+                raise click.UsageError(f"{', '.join(f'--{n}' for n in names)} need {setting.flag}".replace("_", "-"))
+        elif name in values:
+            own[field.name] = values[name] != (field.default is True) if field.type is bool else values[name]
+    return cls(**own)

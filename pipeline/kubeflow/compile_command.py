@@ -7,26 +7,19 @@ from typing import Any
 import click
 
 from components.common.errors import UserError
-from pipeline.cli.commands.run import run as local_run
-from pipeline.cli.run_options import collect_run_options
+from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.kubeflow.settings import ClusterSettings, Resources, default_resources
 
 # Meant for a run on this machine, or chosen anew below.
-_NOT_HERE = {"output", "metadata", "verbose", "data_dir", "no_cache"}
-
-
-def _with_pipeline_options(command: click.Command) -> click.Command:
-    """Adds the options of `local_runner.py run` that say what is computed."""
-    command.params += [parameter for parameter in local_run.params if parameter.name not in _NOT_HERE]
-    return command
+_NOT_HERE = frozenset({"output", "metadata", "data_dir", "no_cache"})
 
 
 def _by_component(values: tuple[str, ...]) -> list[tuple[str, str]]:
     return [_pair(value, ":", "COMPONENT:NAME=VALUE (* is every component)") for value in values]
 
 
-@_with_pipeline_options
-@click.command("compile")
+@run_options(without=_NOT_HERE)
+@click.command("compile", cls=SectionedCommand)
 @click.option("--image", metavar="NAME", required=True, help="Container image, best as NAME@sha256:DIGEST.")
 @click.option("--pipeline-root", metavar="URI", required=True, help="minio://, s3:// or gs:// folder for artifacts.")
 @click.option("--package", metavar="FILE", default="build/pipeline.yaml", show_default=True, help="What to write.")
@@ -66,7 +59,7 @@ def compile_(package: str, image: str, pipeline_root: str, **options: Any) -> No
     )
     baseline = options.pop("baseline")
     settings = _cluster_settings(image, pipeline_root.rstrip("/"), options)
-    config = build_container_config(collect_run_options(pipeline_root, options), baseline, paths)
+    config = build_container_config(collect_run_options(output=pipeline_root, **options), baseline, paths)
     if not settings.serving_model_dir:
         # TensorFlow's name for MinIO is s3://.
         root = settings.pipeline_root.replace("minio://", "s3://")

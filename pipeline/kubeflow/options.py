@@ -6,9 +6,9 @@ from pathlib import Path
 
 from components.common.errors import UserError
 from components.modeling.backbones.registry import BACKBONES, find_backbone
-from pipeline.config import BackboneConfig, PipelineConfig
+from pipeline.config import BackboneConfig, PipelineConfig, RunOptions
 from pipeline.kubeflow.names import kubernetes_name
-from pipeline.presets import PRESETS, RunOptions, build_config
+from pipeline.presets import build_config
 
 # Inside a container; what is written here goes with it.
 WORK_ROOT = "/tmp/flowers"  # noqa: S108
@@ -61,9 +61,9 @@ def build_container_config(options: RunOptions, baseline: str, paths: ContainerP
 
 def _backbone(options: RunOptions) -> BackboneConfig | None:
     """Returns what is known of a backbone without loading it; None for a folder that is here."""
-    name = options.backbone or PRESETS[options.preset].backbone
+    name = options.backbone.name
     known = find_backbone(name)
-    image_size = options.image_size or (known.image_size if known else None)
+    image_size = options.backbone.image_size or (known.image_size if known else None)
     if image_size:
         return BackboneConfig(name=name, image_size=image_size)
     if not Path(name).expanduser().is_dir():

@@ -10,7 +10,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.config import PipelineConfig
+from components.common.contracts import nodes
+from components.common.settings import per_run_settings
+from components.modeling.hyperparameters import Hyperparameters
+from pipeline.config import BlessingConfig, PipelineConfig
 from pipeline.kubeflow.settings import ClusterSettings
 
 OVERRIDE_PREFIX = "override_"
@@ -58,6 +61,10 @@ def _set_max_accuracy_drop(properties: ExecProperties, value: float) -> None:
     _set_thresholds(properties, "change_threshold", {"absolute": -value})
 
 
+_TRAINERS = (nodes.TRAINER, nodes.TUNER, nodes.FINE_TUNING)
+_BLESSING_SETTERS = {"min_accuracy": _set_min_accuracy, "max_accuracy_drop": _set_max_accuracy_drop}
+
+
 def _set_serving_model_dir(properties: ExecProperties, value: str) -> None:
     set_json(properties, "push_destination", ("filesystem", "base_directory"), value)
 
@@ -87,15 +94,28 @@ class RuntimeParameter:
     setters: Mapping[str, Setter] = dataclasses.field(default_factory=dict)
 
 
-def _in_hyperparameters(name: str, kind: str, description: str) -> RuntimeParameter:
-    trainers = ("Trainer", "Tuner", "Trainer.fine_tuning")
-    return RuntimeParameter(
-        name,
-        kind,
-        description,
-        lambda config, _: getattr(config.hyperparameters, name),
-        setters=dict.fromkeys(trainers, _hyperparameter(name)),
-    )
+def _value_of(group: str, name: str) -> Callable[[PipelineConfig, ClusterSettings], Any]:
+    return lambda config, _: getattr(getattr(config, group), name)
+
+
+def _from_settings(group: str, settings: Any, setters: Callable[[str], Mapping[str, Setter]]) -> list[RuntimeParameter]:
+    """Makes the parameters that are declared as settings.
+
+    Args:
+        group: The field of `PipelineConfig` that holds the settings.
+        settings: Their dataclass.
+        setters: How a component is told a setting, by the setting's name.
+    """
+    return [
+        RuntimeParameter(
+            name,
+            _INTEGER if kind is int else _DOUBLE,
+            f"{declared.help} It must be {declared.allowed}.",
+            _value_of(group, name),
+            setters=setters(name),
+        )
+        for name, (kind, declared) in per_run_settings(settings).items()
+    ]
 
 
 _SOURCE = (
@@ -139,24 +159,8 @@ _COMMON = (
         properties={"BackboneImporter": "image_size"},
         setters={"Transform": _set_transform_image_size},
     ),
-    _in_hyperparameters("epochs", _INTEGER, "passes over the training split, at least 1"),
-    _in_hyperparameters("learning_rate", _DOUBLE, "Adam's learning rate, greater than 0"),
-    _in_hyperparameters("batch_size", _INTEGER, "photos per training step, at least 1"),
-    _in_hyperparameters("hidden_units", _INTEGER, "units of the hidden layer, at least 1"),
-    RuntimeParameter(
-        "min_accuracy",
-        _DOUBLE,
-        "test accuracy needed for a blessing, in [0, 1]",
-        lambda config, _: config.blessing.min_accuracy,
-        setters={"Evaluator.test": _set_min_accuracy},
-    ),
-    RuntimeParameter(
-        "max_accuracy_drop",
-        _DOUBLE,
-        "allowed drop below the baseline model's test accuracy, in [0, 1]; without a baseline it is not looked at",
-        lambda config, _: config.blessing.max_accuracy_drop,
-        setters={"Evaluator.test": _set_max_accuracy_drop},
-    ),
+    *_from_settings("hyperparameters", Hyperparameters, lambda name: dict.fromkeys(_TRAINERS, _hyperparameter(name))),
+    *_from_settings("blessing", BlessingConfig, lambda name: {nodes.EVALUATOR_TEST: _BLESSING_SETTERS[name]}),
     RuntimeParameter(
         "serving_model_dir",
         _STRING,

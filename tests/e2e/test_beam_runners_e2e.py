@@ -21,9 +21,10 @@ from components.common.contracts import BACKBONE_PASSES_PROPERTY
 from components.common.errors import UserError
 from components.feature_extractor.executor import Executor
 from pipeline.beam_runners.beam_args import beam_args, prepare
+from pipeline.cli.run_options import collect_run_options
 from pipeline.local_run import runner as local
 from pipeline.local_run.failures import user_error_message
-from pipeline.presets import RunOptions, build_config
+from pipeline.presets import build_config
 
 _JOB_SERVER = Path(__file__).parents[2] / "build" / "flink" / "job-server.jar"
 _WORKERS = 2
@@ -70,12 +71,14 @@ def run_on(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_ba
     """Runs the whole pipeline on a runner."""
 
     def run(runner: str, workers: int) -> _Run:
-        options = RunOptions(
-            preset="quickstart",
+        options = collect_run_options(
+            "quickstart",
             output=str(tmp_path_factory.mktemp(runner)),
             photos=str(small_photos),
             backbone=str(tiny_backbone),
-            hyperparameters={"epochs": 2, "batch_size": 8, "learning_rate": 0.05},
+            epochs=2,
+            batch_size=8,
+            learning_rate=0.05,
             min_accuracy=0.0,
             beam_runner=runner,
             beam_workers=workers,

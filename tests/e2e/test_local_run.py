@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import PipelineConfig
+from components.modeling.hyperparameters import Hyperparameters
+from pipeline.cli.run_options import collect_run_options
+from pipeline.config import BlessingConfig, PipelineConfig, RunOptions
 from pipeline.history.explanation import explain
 from pipeline.history.run import Run
 from pipeline.history.store import open_store
 from pipeline.local_run import runner as local
-from pipeline.presets import RunOptions, build_config
+from pipeline.presets import build_config
 
 _NODES = {
     "BackboneImporter", "TfdsExampleGen", "latest_blessed_model_resolver", "ImageValidator", "ImageSchemaGen",
@@ -39,12 +41,14 @@ class _Observer:
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_backbone: Path) -> RunOptions:
-    return RunOptions(
-        preset="quickstart",
+    return collect_run_options(
+        "quickstart",
         output=str(tmp_path_factory.mktemp("output")),
         photos=str(small_photos),
         backbone=str(tiny_backbone),
-        hyperparameters={"epochs": 3, "batch_size": 8, "learning_rate": 0.05},
+        epochs=3,
+        batch_size=8,
+        learning_rate=0.05,
     )
 
 
@@ -148,8 +152,9 @@ def test_an_identical_run_is_answered_from_the_cache(config: PipelineConfig, fre
 
 def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: tuple[str, _Observer]) -> None:
     """Another head, hardly trained, against a bound that it cannot reach; ingestion and features stay cached."""
-    hyperparameters = {"epochs": 1, "learning_rate": 1e-6, "hidden_units": 4, "batch_size": 8}
-    config = build_config(dataclasses.replace(options, hyperparameters=hyperparameters, min_accuracy=0.99))
+    hyperparameters = Hyperparameters(epochs=1, learning_rate=1e-6, hidden_units=4, batch_size=8)
+    blessing = BlessingConfig(min_accuracy=0.99)
+    config = build_config(dataclasses.replace(options, hyperparameters=hyperparameters, blessing=blessing))
     versions = _versions(config)
     observer = _Observer()
     finished = _run(config, local.run(config, observer))

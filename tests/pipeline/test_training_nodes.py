@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from components.common.errors import UserError
 from components.modeling.hyperparameters import FineTuning
 from pipeline.cli.main import cli
+from pipeline.cli.run_options import collect_run_options
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.graph import create_pipeline
-from pipeline.presets import RunOptions, build_config
+from pipeline.presets import build_config
 
 _CONFIG = PipelineConfig(
     name="flowers",
@@ -62,7 +63,7 @@ def test_fine_tuning_options_need_fine_tuning() -> None:
 
 
 def test_a_backbone_that_cannot_be_trained_is_refused_at_once(tmp_path: Path, tiny_backbone: Path) -> None:
-    options = RunOptions("quickstart", str(tmp_path), backbone=str(tiny_backbone), fine_tuning=FineTuning())
+    options = collect_run_options("quickstart", output=str(tmp_path), backbone=str(tiny_backbone), fine_tune=True)
     with pytest.raises(UserError, match="cannot be fine-tuned"):
         build_config(options)
 

@@ -19,7 +19,12 @@ from pipeline.local_run.scratch import scratch_folder
 
 @pytest.fixture
 def config(tmp_path: Path) -> PipelineConfig:
-    return PipelineConfig("p", str(tmp_path / "output"), DataConfig(("a", "b"), "f"), BackboneConfig("b", (16, 16)))
+    return PipelineConfig(
+        name="p",
+        output=str(tmp_path / "output"),
+        data=DataConfig(class_names=("a", "b"), fingerprint="f"),
+        backbone=BackboneConfig("b", (16, 16)),
+    )
 
 
 def execute(config: PipelineConfig, state: pb.Execution.State, store: str = "metadata.sqlite") -> tuple[int, Path]:

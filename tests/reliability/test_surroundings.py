@@ -122,7 +122,12 @@ def test_photos_that_are_read_only(tmp_path: Path, photo_folder: Path) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> PipelineConfig:
-    return PipelineConfig("p", str(tmp_path), DataConfig(("a", "b"), "f"), BackboneConfig("b", (16, 16)))
+    return PipelineConfig(
+        name="p",
+        output=str(tmp_path),
+        data=DataConfig(class_names=("a", "b"), fingerprint="f"),
+        backbone=BackboneConfig("b", (16, 16)),
+    )
 
 
 @pytest.fixture

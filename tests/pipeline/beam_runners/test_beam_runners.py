@@ -15,7 +15,8 @@ from components.common.errors import UserError
 from pipeline.beam_runners import flink
 from pipeline.beam_runners.beam_args import beam_args, prepare
 from pipeline.beam_runners.worker_logs import forward_worker_logs
-from pipeline.presets import RunOptions, build_config
+from pipeline.cli.run_options import collect_run_options
+from pipeline.presets import build_config
 
 _DATAFLOW = (
     "--project=flowers", "--region=europe-west1", "--temp_location=gs://flowers/tmp",
@@ -155,7 +156,7 @@ def test_dataflow_cannot_write_here() -> None:
 
 def test_a_wrong_runner_is_found_before_the_data(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--beam-runner"):
-        build_config(RunOptions("quickstart", str(tmp_path), photos="/nowhere", beam_runner="none"))
+        build_config(collect_run_options("quickstart", output=str(tmp_path), photos="/nowhere", beam_runner="none"))
 
 
 def test_records_of_workers_are_shown_under_their_own_loggers(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,74 @@
+"""Options of the command line follow from the declarations of `RunOptions`."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from components.common.errors import UserError
+from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from pipeline.cli.main import cli
+from pipeline.cli.run_options import collect_run_options, run_options
+from pipeline.config import BackboneOptions, BeamOptions, BlessingConfig, RunOptions
+
+
+def _parse(*arguments: str) -> RunOptions:
+    """What a command makes of its arguments."""
+    collected: list[RunOptions] = []
+
+    @run_options()
+    @click.command()
+    def command(**values: object) -> None:
+        collected.append(collect_run_options(**values))
+
+    command(arguments, standalone_mode=False)
+    return collected[0]
+
+
+def test_without_options_the_preset_and_then_the_declared_defaults_hold() -> None:
+    options = _parse()
+    assert (options.data.dataset, options.backbone.name) == ("synthetic_flowers", "efficientnet_lite0")
+    assert options.blessing == BlessingConfig(min_accuracy=0.75)
+    assert _parse("--preset", "tf_flowers").blessing.min_accuracy == 0.8
+    assert (options.hyperparameters, options.fine_tuning, options.beam) == (Hyperparameters(), None, BeamOptions())
+    assert options.enable_cache
+
+
+def test_options_reach_the_dataclass_that_declares_them() -> None:
+    options = _parse(
+        *("--epochs", "3", "--min-accuracy", "0.5", "--backbone", "mobilenet_v2", "--image-size", "96x128"),
+        *("--fine-tune", "--fine-tune-epochs", "2", "--beam-workers", "2", "--beam-arg=--a=b", "--beam-arg=--c=d"),
+        *("--tune", "4", "--no-cache", "--export-tflite", "--split-method", "hash"),
+    )
+    assert options.hyperparameters == Hyperparameters(epochs=3)
+    assert options.blessing.min_accuracy == 0.5
+    assert options.backbone == BackboneOptions("mobilenet_v2", (96, 128))
+    assert options.fine_tuning == FineTuning(epochs=2)
+    assert options.beam == BeamOptions(workers=2, args=("--a=b", "--c=d"))
+    assert (options.tuning_trials, options.enable_cache, options.export_tflite) == (4, False, True)
+    assert options.data.split_method == "hash"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_photos": 0}, "num_photos is 0; it must be at least 1"),
+        ({"max_quarantine_share": 1.1}, "max_quarantine_share is 1.1; it must be between 0 and 1"),
+        ({"near_duplicate_distance": 11}, "near_duplicate_distance is 11; it must be at most 10"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; it must be greater than 0"),
+        ({"fine_tune": True, "fine_tune_layers": -1}, "fine_tune_layers is -1"),
+        ({"beam_workers": -1}, "beam_workers is -1"),
+        ({"tune": -1}, "tuning_trials is -1"),
+    ],
+)
+def test_values_out_of_range_are_user_errors(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        collect_run_options("quickstart", **values)
+
+
+def test_help_shows_sections_defaults_and_choices() -> None:
+    text = CliRunner().invoke(cli, ["run", "--help"]).output
+    words = " ".join(text.split())
+    assert "Fine-tuning: --fine-tune Train the backbone, too" in words
+    assert "--epochs INTEGER Passes over the training split. [default: 10]" in words
+    assert "--min-accuracy FLOAT Test accuracy needed for a blessing. [default: the preset's]" in words
+    assert "--log-every-steps" not in text
