@@ -10,6 +10,12 @@ import functools
 from pathlib import Path
 from typing import Final
 
+from components.common.contracts.output_folder import (
+    METADATA_FILE,
+    PIPELINES_FOLDER,
+    SERVING_MODEL_FOLDER,
+    TRAINING_FOLDER,
+)
 from components.common.settings import check_settings, setting
 from components.modeling.backbones.registry import BACKBONES
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
@@ -221,19 +227,19 @@ class PipelineConfig(RunOptions):
     @property
     def pipeline_root(self) -> str:
         """Where artifacts are written."""
-        return f"{self.output}/pipelines/{self.name}"
+        return f"{self.output}/{PIPELINES_FOLDER}/{self.name}"
 
     @property
     def serving_model_dir(self) -> str:
         """Where blessed models are pushed, one folder per version, as TF Serving reads them."""
-        return f"{self.output}/serving_model/{self.name}"
+        return f"{self.output}/{SERVING_MODEL_FOLDER}/{self.name}"
 
     @property
     def training_work_root(self) -> str:
         """Where interrupted training is kept until it is resumed."""
-        return f"{self.work_root or self.output}/training/{self.name}"
+        return f"{self.work_root or self.output}/{TRAINING_FOLDER}/{self.name}"
 
     @property
     def metadata_uri(self) -> str:
         """Where a local run's ML Metadata is; holds no password."""
-        return self.metadata or f"sqlite:{Path(self.output) / 'metadata.sqlite'}"
+        return self.metadata or f"sqlite:{Path(self.output) / METADATA_FILE}"

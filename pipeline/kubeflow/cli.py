@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from components.common.contracts.output_folder import METADATA_FILE
 from components.common.errors import UserError
 from pipeline.kubeflow.compile_command import compile_
 
@@ -79,7 +80,7 @@ def collect(copy: str, output: str) -> None:
 
     if not Path(copy).is_dir():
         raise UserError(f"{copy} is no folder: copy the pipeline root here first, e.g. with gsutil, aws s3 or mc")
-    runs = collect_runs(Path(copy), Path(output) / "metadata.sqlite")
+    runs = collect_runs(Path(copy), Path(output) / METADATA_FILE)
     for run_id, executions in runs.items():
         click.echo(f"{run_id}: {len(executions)} components")
     click.echo(f"Now e.g.: local_runner.py runs --output {output}")

@@ -124,7 +124,7 @@ _SOURCE = (
         _STRING,
         "TFDS image-classification dataset, or synthetic_flowers",
         lambda config, _: config.data.dataset,
-        properties={"TfdsExampleGen": "dataset"},
+        properties={nodes.EXAMPLE_GEN: "dataset"},
     ),
 )
 _PHOTOS = (
@@ -133,14 +133,14 @@ _PHOTOS = (
         _STRING,
         "folder or archive of class-named folders, as the containers see it",
         lambda config, _: config.data.photos,
-        properties={"TfdsExampleGen": "photos"},
+        properties={nodes.EXAMPLE_GEN: "photos"},
     ),
     RuntimeParameter(
         "photos_fingerprint",
         _STRING,
         "what the photos' fingerprint must be; empty takes any photos, but lets KFP answer from its cache",
         lambda config, _: config.data.fingerprint,
-        properties={"TfdsExampleGen": "fingerprint"},
+        properties={nodes.EXAMPLE_GEN: "fingerprint"},
     ),
 )
 _COMMON = (
@@ -149,15 +149,15 @@ _COMMON = (
         _STRING,
         "registry name, TF Hub URL or SavedModel folder",
         lambda config, _: config.backbone.name,
-        properties={"BackboneImporter": "backbone"},
+        properties={nodes.BACKBONE_IMPORTER: "backbone"},
     ),
     RuntimeParameter(
         "image_size",
         _STRING,
         "height and width in pixels that the backbone reads, such as [224, 224]",
         lambda config, _: json.dumps(list(config.backbone.image_size)),
-        properties={"BackboneImporter": "image_size"},
-        setters={"Transform": _set_transform_image_size},
+        properties={nodes.BACKBONE_IMPORTER: "image_size"},
+        setters={nodes.TRANSFORM: _set_transform_image_size},
     ),
     *_from_settings("hyperparameters", Hyperparameters, lambda name: dict.fromkeys(_TRAINERS, _hyperparameter(name))),
     *_from_settings("blessing", BlessingConfig, lambda name: {nodes.EVALUATOR_TEST: _BLESSING_SETTERS[name]}),
@@ -166,7 +166,7 @@ _COMMON = (
         _STRING,
         "where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume",
         lambda _, settings: settings.serving_model_dir,
-        setters={"Pusher": _set_serving_model_dir},
+        setters={nodes.PUSHER: _set_serving_model_dir},
     ),
 )
 _ALL = {parameter.name: parameter for parameter in (*_SOURCE, *_PHOTOS, *_COMMON)}

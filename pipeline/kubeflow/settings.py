@@ -6,6 +6,7 @@ Values only: built by `pipeline.kubeflow.commands`, read by `pipeline.kubeflow.c
 import dataclasses
 import re
 
+from components.common.contracts.nodes import FEATURE_EXTRACTOR, FINE_TUNING, TRAINER, TUNER
 from components.common.errors import UserError
 
 EVERY_COMPONENT = "*"
@@ -74,7 +75,7 @@ def _number(name: str, value: str) -> float | int:
     return number
 
 
-_HEAVY_COMPONENTS = ("FeatureExtractor", "Trainer", "Trainer.fine_tuning", "Tuner", EVERY_COMPONENT)
+_HEAVY_COMPONENTS = (FEATURE_EXTRACTOR, TRAINER, FINE_TUNING, TUNER, EVERY_COMPONENT)
 
 
 def default_resources(component_id: str) -> Resources:
