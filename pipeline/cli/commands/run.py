@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.lean_start import skip_tfx_components_init
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import RunOptions
 
@@ -77,6 +78,7 @@ def _run_alone(options: RunOptions, console: Any) -> int:
     config = build_config(options)
     prepare(config.beam_args, config.output)
     console.configured(config)
+    skip_tfx_components_init()
     import psutil
 
     from pipeline.history.store import open_store

@@ -1,0 +1,19 @@
+"""What a run imports, seen from a fresh interpreter."""
+
+import subprocess
+import sys
+
+_CODE = """
+import gc, sys
+from pipeline.cli.lean_start import skip_tfx_components_init
+skip_tfx_components_init()
+import pipeline.local_run.runner
+from tfx.components.evaluator.component import Evaluator
+print([name for name in ("kubernetes", "keras_tuner", "tfx.components.infra_validator") if name in sys.modules])
+print(Evaluator.__name__, gc.isenabled())
+"""
+
+
+def test_a_run_imports_no_component_that_it_lacks() -> None:
+    result = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["[]", "Evaluator True"]
