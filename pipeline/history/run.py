@@ -1,6 +1,5 @@
 """One run, whatever it came to: what ML Metadata and the files of its artifacts tell of it."""
 
-import dataclasses
 import functools
 import json
 import time
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from components.common import contracts
 from components.common.contracts import evaluation, nodes, training
 from components.common.contracts.nodes import Output
-from components.common.contracts.output_folder import LOCK_FILE
 from components.common.contracts.tflite import TFLITE_METRICS_FILE, TFLiteMetrics
 from pipeline.history.records import ArtifactRecord, ExecutionRecord
 
@@ -21,21 +19,6 @@ if TYPE_CHECKING:
 _UNFINISHED_STATES = ("RUNNING", "NEW")
 _MODEL_RUN_TYPE = "ModelRun"
 _T = TypeVar("_T")
-
-
-@dataclasses.dataclass(frozen=True)
-class TuningResult:
-    """What a search found.
-
-    Attributes:
-        values: The best trial's hyperparameters.
-        validation_accuracy: The best trial's, in [0, 1].
-        trials: How many there were.
-    """
-
-    values: Mapping[str, float]
-    validation_accuracy: float
-    trials: int
 
 
 class Run:
@@ -111,7 +94,7 @@ class Run:
         if nodes.PUSHER in self.executions and not states.intersection(_UNFINISHED_STATES):
             return "complete"
         is_latest = self.run_id == next(reversed(self.store.pipeline_names))
-        return "running" if is_latest and _is_locked(self.store.output / LOCK_FILE) else "interrupted"
+        return "running" if is_latest and self.store.is_locked() else "interrupted"
 
     @property
     def failed_nodes(self) -> list[str]:
@@ -201,12 +184,12 @@ class Run:
         return self.json(output, training.HISTORY_FILE, training.parse_history) or []
 
     @property
-    def tuning(self) -> TuningResult | None:
+    def tuning(self) -> training.TuningResult | None:
         """What the search found."""
         best = self.artifact(nodes.BEST_HYPERPARAMETERS)
         if best is None:
             return None
-        return TuningResult(
+        return training.TuningResult(
             values=json.loads(str(best.properties[training.TUNED_VALUES_PROPERTY])),
             validation_accuracy=float(best.properties[training.VALIDATION_ACCURACY_PROPERTY]),
             trials=int(best.properties[training.TRIALS_PROPERTY]),
@@ -256,13 +239,3 @@ class Run:
         if pushed is None or not pushed.properties.get(nodes.PUSHED_PROPERTY):
             return None
         return self.store.locate(str(pushed.properties[nodes.PUSHED_DESTINATION_PROPERTY]))
-
-
-def _is_locked(lock: Path) -> bool:
-    """Tells whether a run holds an output folder, without taking the lock, which could turn a starting run away."""
-    held = Path("/proc/locks")
-    if not lock.exists() or not held.exists():
-        # Only Linux lists locks; elsewhere an unfinished run is taken to be running.
-        return lock.exists()
-    inode = f":{lock.stat().st_ino} "
-    return any(" FLOCK " in line and inode in line for line in held.read_text().splitlines())

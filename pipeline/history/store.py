@@ -74,6 +74,15 @@ class RunStore:
         """Tells whether a text names a run; an ambiguous beginning does."""
         return bool(_LATEST.fullmatch(text)) or any(run_id.startswith(text) for run_id in self.pipeline_names if text)
 
+    def is_locked(self) -> bool:
+        """Tells whether a run holds the output folder; taking the lock to see could turn a starting run away."""
+        lock, held = self.output / output_folder.LOCK_FILE, Path("/proc/locks")
+        if not lock.exists() or not held.exists():
+            # Only Linux lists locks; elsewhere an unfinished run is taken to be running.
+            return lock.exists()
+        inode = f":{lock.stat().st_ino} "
+        return any(" FLOCK " in line and inode in line for line in held.read_text().splitlines())
+
     def locate(self, uri: str) -> Path:
         """Returns where a recorded path is now.
 

@@ -47,3 +47,18 @@ class FineTuningOutcome:
     accuracy_before: float
     accuracy_after: float
     kept: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningResult:
+    """What a search found.
+
+    Attributes:
+        values: The best trial's hyperparameters.
+        validation_accuracy: The best trial's, in [0, 1].
+        trials: How many there were.
+    """
+
+    values: Mapping[str, float]
+    validation_accuracy: float
+    trials: int
