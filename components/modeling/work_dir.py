@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common.code_digest import code_digest
+from components.common.contracts.output_folder import FINISHED_SUFFIX
 
 
 def resumable_work_dir(fn_args: FnArgs, module: str) -> Path:
@@ -18,7 +21,7 @@ def resumable_work_dir(fn_args: FnArgs, module: str) -> Path:
         module: The dotted name of the module that trains.
 
     Returns:
-        A folder that exists; whoever finishes removes it.
+        A folder that exists; whoever finishes removes it (see `remove_work_dir`).
     """
     identity: list[Any] = [
         sorted(fn_args.train_files), sorted(fn_args.eval_files), fn_args.transform_graph_path, fn_args.base_model,
@@ -28,3 +31,13 @@ def resumable_work_dir(fn_args: FnArgs, module: str) -> Path:
     work_dir = Path(fn_args.custom_config["work_root"]) / key
     work_dir.mkdir(parents=True, exist_ok=True)
     return work_dir
+
+
+def remove_work_dir(work_dir: Path) -> None:
+    """Removes the folder of a training that is finished; killed midway, it leaves nothing that would be resumed.
+
+    Args:
+        work_dir: From `resumable_work_dir`.
+    """
+    finished = work_dir.rename(work_dir.with_name(f"{work_dir.name}-{uuid.uuid4().hex}{FINISHED_SUFFIX}"))
+    shutil.rmtree(finished)

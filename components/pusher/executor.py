@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from typing import Any
 
 from tfx import types
@@ -11,9 +12,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
+from components.common.contracts.output_folder import STAGING_PREFIX
 from components.modeling.backbones.digest import content_digest
-
-_STAGING_PREFIX = ".staging-"
 
 
 class Executor(pusher_executor.Executor):
@@ -38,8 +38,8 @@ class Executor(pusher_executor.Executor):
             self._MarkNotPushed(model_push)
             return
         fileio.makedirs(base)
-        remove_stale_staging(base)
-        staging = _path(base, f"{_STAGING_PREFIX}{model_push.id}")
+        # Another run may be pushing to the same folder.
+        staging = _path(base, f"{STAGING_PREFIX}{uuid.uuid4().hex}")
         destination.filesystem.base_directory = staging
         super().Do(
             input_dict, output_dict, {**exec_properties, "push_destination": proto_utils.proto_to_json(destination)}
@@ -61,13 +61,6 @@ class Executor(pusher_executor.Executor):
 def _latest_version(base: str) -> int:
     """Returns a serving folder's highest version, 0 if it has none."""
     return max((int(name) for name in _children(base) if name.isdigit()), default=0)
-
-
-def remove_stale_staging(base: str) -> None:
-    """Removes the copies that killed pushes left in a serving folder."""
-    for name in _children(base):
-        if name.startswith(_STAGING_PREFIX):
-            fileio.rmtree(_path(base, name))
 
 
 def _children(base: str) -> list[str]:

@@ -1,7 +1,6 @@
 """The Trainer component's `run_fn`, named by its dotted path in `pipeline.graph`."""
 
 import logging
-import shutil
 from pathlib import Path
 
 import tensorflow_transform as tft
@@ -16,7 +15,7 @@ from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
-from components.modeling.work_dir import resumable_work_dir
+from components.modeling.work_dir import remove_work_dir, resumable_work_dir
 from components.trainer.visualization import write_visualizations
 
 logger = logging.getLogger(__name__)
@@ -64,4 +63,4 @@ def keep_logs(work_dir: Path, model_run_dir: str) -> None:
     """
     io_utils.copy_dir(str(work_dir / "logs"), model_run_dir)
     io_utils.copy_file(str(work_dir / HISTORY_FILE), f"{model_run_dir}/{HISTORY_FILE}", overwrite=True)
-    shutil.rmtree(work_dir)
+    remove_work_dir(work_dir)

@@ -6,7 +6,6 @@ the extracted features, so a trial costs what training the head costs: seconds.
 
 import dataclasses
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
 from components.modeling.training_loop import TrainingLoop
-from components.modeling.work_dir import resumable_work_dir
+from components.modeling.work_dir import remove_work_dir, resumable_work_dir
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
         return {OBJECTIVE: score}
 
     def on_search_end(self) -> None:
-        shutil.rmtree(self._work_dir)
+        remove_work_dir(self._work_dir)
 
     # TFX calls both; they print to standard output, past this project's reports.
     def search_space_summary(self, extended: bool = False) -> None:

@@ -4,16 +4,19 @@ import datetime
 import time
 from typing import Protocol
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
+from components.common.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.history.connection import ConnectionConfig, connection_config
 from pipeline.history.records import is_cached
+from pipeline.local_run.artifact_files import record_files
 
 
 class RunObserver(Protocol):
@@ -32,13 +35,16 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
     TFX's own runner reports through log lines only, makes up the run's id, and logs the metadata connection.
     """
 
-    def __init__(self, observer: RunObserver, connection: ConnectionConfig):
+    def __init__(self, observer: RunObserver, connection: ConnectionConfig, output: str):
         """Constructs a runner.
 
         Args:
             observer: Told of every node's start and end.
             connection: Of ML Metadata. It may hold a password, so it is no part of the compiled pipeline.
+            output: The absolute path of the output folder. Every execution gets a context of that name, which tells
+                what is this output's in a store that may be shared.
         """
+        self._output = output
         self._observer = observer
         self._connection = connection
         self.run_id = datetime.datetime.now().isoformat()
@@ -58,7 +64,10 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
         runtime_parameter_utils.substitute_runtime_parameter(
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self.run_id}
         )
+        context = pipeline_pb2.ContextSpec(type=metadata_store_pb2.ContextType(name=OUTPUT_CONTEXT_TYPE))
+        context.name.field_value.string_value = self._output
         for position, node in enumerate(pipeline.nodes, start=1):
+            node.pipeline_node.contexts.contexts.append(context)
             node_id = node.pipeline_node.node_info.id
             self._observer.node_started(node_id, position, len(pipeline.nodes))
             started = time.monotonic()
@@ -77,8 +86,13 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
             executor_spec=runner_utils.extract_executor_spec(deployment, node.node_info.id),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node.node_info.id),
         ).launch()
+        if info is None:
+            return False
         with connection as handle:
-            return info is not None and is_cached(handle.store, info.execution_id)
+            cached = is_cached(handle.store, info.execution_id)
+            if not cached:
+                record_files(handle.store, info.execution_id, self._output)
+            return cached
 
 
 def run(config: PipelineConfig, observer: RunObserver) -> str:
@@ -94,6 +108,6 @@ def run(config: PipelineConfig, observer: RunObserver) -> str:
     Raises:
         Exception: Whatever a component's executor raised.
     """
-    runner = LocalDagRunner(observer, connection_config(config.metadata_uri))
+    runner = LocalDagRunner(observer, connection_config(config.metadata_uri), config.output)
     runner.run(create_pipeline(config))
     return runner.run_id

@@ -17,6 +17,7 @@ from pipeline.history.explanation import explain
 from pipeline.history.run import Run
 from pipeline.history.store import open_store
 from pipeline.local_run import runner as local
+from pipeline.local_run.recovery import recovering
 from pipeline.presets import build_config
 
 _NODES = {
@@ -148,6 +149,21 @@ def test_an_identical_run_is_answered_from_the_cache(config: PipelineConfig, fre
     finished = _run(config, run_id)
     assert finished.blessed
     assert finished.metrics("test") == _run(config, fresh_run[0]).metrics("test")
+
+
+def test_what_has_gone_from_the_disk_is_made_anew(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:
+    shutil.rmtree(config.serving_model_dir)
+    statistics = _run(config, fresh_run[0]).executions["StatisticsGen"].output("statistics")
+    assert statistics is not None
+    (statistics.path / "Split-test" / "FeatureStats.pb").unlink()
+    observer = _Observer()
+    with recovering(config):
+        finished = _run(config, local.run(config, observer))
+    recomputed = {node for node, cached in observer.finished if not cached}
+    assert {"StatisticsGen", "Pusher"} <= recomputed
+    assert not {"TfdsExampleGen", "FeatureExtractor"} & recomputed
+    assert finished.pushed_path is not None
+    assert (Path(finished.pushed_path) / "saved_model.pb").is_file()
 
 
 def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: tuple[str, _Observer]) -> None:

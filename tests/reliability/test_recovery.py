@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from components.common.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from components.common.errors import UserError
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.history.records import sqlite_config
@@ -29,14 +31,23 @@ def config(tmp_path: Path) -> PipelineConfig:
 
 def execute(config: PipelineConfig, state: pb.Execution.State, store: str = "metadata.sqlite") -> tuple[int, Path]:
     """Records an execution of the Trainer in that state, and returns its id and its output."""
-    metadata = mlmd.MetadataStore(sqlite_config(Path(config.output) / store))
-    type_id = metadata.put_execution_type(pb.ExecutionType(name="Trainer"))
-    (number,) = metadata.put_executions([pb.Execution(type_id=type_id, last_known_state=state)])
+    number = record(config.output, state, Path(config.output) / store)
     node = Path(config.pipeline_root) / "Trainer"
     for folder in (f"model/{number}", f".system/executor_execution/{number}/.temp", ".system/stateful_working_dir/x"):
         (node / folder).mkdir(parents=True)
         (node / folder / "file").write_text("content")
     return number, node / "model" / str(number)
+
+
+def record(output: str, state: pb.Execution.State, store: Path) -> int:
+    """Records an execution of a run on an output folder, and returns its id."""
+    metadata = mlmd.MetadataStore(sqlite_config(store))
+    type_id = metadata.put_execution_type(pb.ExecutionType(name="Trainer"))
+    context_type = metadata.put_context_type(pb.ContextType(name=OUTPUT_CONTEXT_TYPE))
+    context = metadata.get_context_by_type_and_name(OUTPUT_CONTEXT_TYPE, output)
+    context = context or pb.Context(type_id=context_type, name=output)
+    number, _, _ = metadata.put_execution(pb.Execution(type_id=type_id, last_known_state=state), [], [context])
+    return int(number)
 
 
 def state_of(config: PipelineConfig, number: int, store: str = "metadata.sqlite") -> int:
@@ -65,14 +76,35 @@ def test_only_the_output_of_success_is_kept(config: PipelineConfig, state: int, 
 def test_in_a_shared_store_other_outputs_are_left_alone(config: PipelineConfig) -> None:
     config = dataclasses.replace(config, metadata=f"sqlite:{config.output}/shared.sqlite")
     own, _ = execute(config, pb.Execution.RUNNING, "shared.sqlite")
-    elsewhere = dataclasses.replace(config, output=f"{config.output}/elsewhere")
-    metadata = mlmd.MetadataStore(sqlite_config(Path(config.output) / "shared.sqlite"))
-    type_id = metadata.get_execution_type("Trainer").id
-    (other,) = metadata.put_executions([pb.Execution(type_id=type_id, last_known_state=pb.Execution.RUNNING)])
-    (Path(elsewhere.pipeline_root) / f"Trainer/.system/executor_execution/{other}").mkdir(parents=True)
+    other = record(f"{config.output}/elsewhere", pb.Execution.RUNNING, Path(config.output) / "shared.sqlite")
     with recovering(config):
         assert state_of(config, own, "shared.sqlite") == pb.Execution.FAILED
         assert state_of(config, other, "shared.sqlite") == pb.Execution.RUNNING
+
+
+def test_another_store_deletes_nothing_and_is_refused(config: PipelineConfig) -> None:
+    """The ids in that store are other executions': what failed there has succeeded here."""
+    good, output = execute(config, pb.Execution.COMPLETE)
+    shared = Path(config.output).parent / "shared.sqlite"
+    foreign = record("/another/output", pb.Execution.FAILED, shared)
+    running = record("/another/output", pb.Execution.RUNNING, shared)
+    assert foreign == good
+    config = dataclasses.replace(config, metadata=f"sqlite:{shared}")
+    with pytest.raises(UserError, match="does not know: choose another --output"), recovering(config):
+        pass
+    assert output.exists()
+    assert state_of(config, running, "../shared.sqlite") == pb.Execution.RUNNING
+
+
+def test_what_the_store_does_not_call_this_outputs_is_kept(config: PipelineConfig) -> None:
+    """A copied output folder: its store speaks of the original's folder."""
+    number, output = execute(config, pb.Execution.FAILED)
+    copy = Path(config.output).with_name("copy")
+    shutil.copytree(config.output, copy)
+    copied = dataclasses.replace(config, output=str(copy))
+    with recovering(copied):
+        assert (copy / output.relative_to(config.output)).exists()
+    assert state_of(copied, number) == pb.Execution.FAILED
 
 
 def test_an_interrupted_run_is_reported_as_failed_at_once(config: PipelineConfig) -> None:
@@ -84,8 +116,10 @@ def test_an_interrupted_run_is_reported_as_failed_at_once(config: PipelineConfig
 
 def test_half_pushes_and_forgotten_trainings_are_removed(config: PipelineConfig) -> None:
     versions = Path(config.serving_model_dir)
-    recent, forgotten = (Path(config.training_work_root) / name for name in ("recent", "forgotten"))
-    for folder in (versions / "170" / "variables", versions / ".staging-0" / "171", recent, forgotten):
+    recent, forgotten, finished = (
+        Path(config.training_work_root) / name for name in ("recent", "forgotten", "done.finished")
+    )
+    for folder in (versions / "170" / "variables", versions / ".staging-0" / "171", recent, forgotten, finished):
         folder.mkdir(parents=True)
     long_ago = time.time() - ABANDONED_TRAINING_S - 60
     os.utime(forgotten, (long_ago, long_ago))

@@ -1,4 +1,4 @@
-"""What is where below the output folder of runs."""
+"""What is where below the output folder of runs, and what ML Metadata knows of it."""
 
 from typing import Final
 
@@ -8,3 +8,12 @@ PIPELINES_FOLDER: Final = "pipelines"  # artifacts: PIPELINE/NODE/KEY/EXECUTION
 SERVING_MODEL_FOLDER: Final = "serving_model"  # pushed models: PIPELINE/VERSION
 TRAINING_FOLDER: Final = "training"  # interrupted training: PIPELINE/KEY
 REPORTS_FOLDER: Final = "reports"  # PIPELINE/RUN.html
+STAGING_PREFIX: Final = ".staging-"  # of copies in a serving folder that are no version yet
+FINISHED_SUFFIX: Final = ".finished"  # of a training's folder that is about to be removed
+
+# Context type of every execution of a local run; the context's name is the absolute path of the output folder.
+OUTPUT_CONTEXT_TYPE: Final = "output_folder"
+
+# Custom properties of artifacts: what was there when their node had finished.
+WRITTEN_FILES_PROPERTY: Final = "written_files"  # int
+WRITTEN_BYTES_PROPERTY: Final = "written_bytes"  # int

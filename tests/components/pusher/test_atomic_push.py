@@ -68,12 +68,14 @@ def test_an_unblessed_model_leaves_the_serving_folder_alone(tmp_path: Path) -> N
     assert not (tmp_path / "serving").exists() or not list((tmp_path / "serving").iterdir())
 
 
-def test_what_a_killed_push_left_is_removed(tmp_path: Path) -> None:
-    half = tmp_path / "serving" / ".staging-3" / "1700000000"
-    half.mkdir(parents=True)
-    (half / "variables").write_bytes(b"half")
-    _push(tmp_path)
-    assert [path.name.isdigit() for path in (tmp_path / "serving").iterdir()] == [True]
+def test_the_copy_of_another_run_is_left_alone(tmp_path: Path) -> None:
+    """Its run may be in the midst of writing it, and may know its artifact by the same id."""
+    other = tmp_path / "serving" / ".staging-5" / "1700000000"
+    other.mkdir(parents=True)
+    (other / "variables").write_bytes(b"half")
+    _push(tmp_path, artifact_id=5)
+    assert (other / "variables").read_bytes() == b"half"
+    assert sorted(path.name.isdigit() for path in (tmp_path / "serving").iterdir()) == [False, True]
 
 
 def test_a_push_killed_before_it_was_recorded_is_not_repeated(tmp_path: Path) -> None:
