@@ -1,5 +1,6 @@
 """The examples of docs/development.md, applied to a copy of the tree, work; none touches more than three places."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -74,8 +75,10 @@ def extended(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Ch
         for block in blocks:
             _apply(block, extended.folder)
     shutil.copytree(checkout.folder / "output", extended.folder / "output")
-    run = "python local_runner.py --photos {0}/my_photos --backbone {0}/my_saved_model --epochs 2 --min-accuracy 0"
-    finished = extended.run(run.format(checkout.home))
+    finished = extended.run(
+        f"python local_runner.py --photos {checkout.home}/my_photos --backbone efficientnet_lite0_stem "
+        "--epochs 2 --min-accuracy 0 --max-accuracy-drop 1"
+    )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return extended
 
@@ -83,6 +86,11 @@ def extended(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Ch
 def test_the_component_runs(extended: Checkout) -> None:
     shown = extended.run("python local_runner.py show ClassBalance")
     assert "COMPLETE" in shown.stdout, shown.stdout + shown.stderr
+
+
+def test_the_backbone_is_used(extended: Checkout) -> None:
+    (latest,) = json.loads(extended.run("python local_runner.py runs --limit 1 --json").stdout)
+    assert latest["backbone"] == "efficientnet_lite0_stem"
 
 
 def test_the_section_is_in_the_report(extended: Checkout) -> None:

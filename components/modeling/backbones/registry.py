@@ -13,7 +13,7 @@ class Backbone:
 
     Attributes:
         name: What the user types.
-        handle: A TF Hub URL, or `embedded:NAME` for a backbone that is built from an installed package.
+        handle: A TF Hub URL, or `embedded:NAME` for what the module NAME builds from an installed package.
         image_size: Height and width of the input in pixels.
         feature_size: Length of the feature vector.
         license: SPDX identifier of the weights' licence.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.common.errors import UserError
 from components.modeling.backbones.digest import content_digest
-from components.modeling.backbones.efficientnet_lite import EfficientNetLite0
+from components.modeling.backbones.efficientnet_lite0 import EfficientNetLite0
 from components.modeling.backbones.loading import load_backbone, prepare_backbone
 from components.modeling.backbones.registry import BACKBONES
 from components.modeling.backbones.saved_model import save_feature_vector

