@@ -1,9 +1,14 @@
 """What TFMA measures, and what a model has to reach to be blessed."""
 
+import json
+from collections.abc import Sequence
+
 import tensorflow_model_analysis as tfma
 
 from components.common.contracts import LABEL_KEY
 from components.common.contracts.evaluation import ACCURACY, LOSS
+from components.common.errors import UserError
+from components.evaluator.bounds import ONE_CLASS_METRICS, OWN_METRICS, Bound
 from components.evaluator.metrics import CONFUSION_MATRIX
 from components.modeling.serving import FEATURE_EXAMPLES_SIGNATURE
 from pipeline.config import BlessingConfig
@@ -14,29 +19,39 @@ _PREDICTION_KEY = "probabilities"
 _CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
 
 
-def build_eval_config(blessing: BlessingConfig | None = None) -> tfma.EvalConfig:
+def build_eval_config(blessing: BlessingConfig | None = None, class_names: Sequence[str] = ()) -> tfma.EvalConfig:
     """Builds the configuration of an Evaluator.
 
-    Metrics: accuracy, cross-entropy and confusion matrix, over all examples and per true class. Precision, recall and
-    F1 per class follow from the confusion matrix (see `components.evaluator.metrics`).
+    Metrics: accuracy, cross-entropy and confusion matrix, over all examples and per true class, and those that the
+    blessing asks for.
 
     Args:
-        blessing: Thresholds on overall accuracy; None measures without deciding on a blessing.
+        blessing: Bounds; None measures without deciding on a blessing.
+        class_names: The classes in label order, for bounds per class.
 
     Returns:
         A config for models that take feature examples and return `probabilities` [N, C].
+
+    Raises:
+        UserError: A bound names a class that there is none of.
     """
-    accuracy = _classification_metric("Accuracy", ACCURACY)
-    if blessing:
-        accuracy.per_slice_thresholds.append(_overall_threshold(blessing))
-    overall = tfma.MetricsSpec(
-        metrics=[
-            accuracy,
-            _classification_metric("CrossEntropy", LOSS),
-            tfma.MetricConfig(class_name="ExampleCount"),
-            tfma.MetricConfig(class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG),
-        ]
-    )
+    metrics = {
+        ACCURACY: _metric(ACCURACY),
+        LOSS: _metric(LOSS),
+        "count": tfma.MetricConfig(class_name="ExampleCount"),
+        CONFUSION_MATRIX: tfma.MetricConfig(
+            class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG
+        ),
+    }
+    for bound in blessing.bounds() if blessing else []:
+        for class_id in _class_ids(bound, class_names):
+            if class_id is not None and bound.metric in ONE_CLASS_METRICS:
+                name, label_id, of_slice = f"{bound.metric}[{class_names[class_id]}]", class_id, {}
+            else:
+                name, label_id = bound.metric, None
+                of_slice = {} if class_id is None else {LABEL_KEY: str(class_id)}
+            metric = metrics.setdefault(name, _metric(bound.metric, name, label_id))
+            metric.per_slice_thresholds.append(_threshold(bound, tfma.SlicingSpec(feature_values=of_slice)))
     # Left out, TFMA loads the whole model once more to find the type out.
     model = tfma.ModelSpec(
         signature_name=FEATURE_EXAMPLES_SIGNATURE,
@@ -46,19 +61,35 @@ def build_eval_config(blessing: BlessingConfig | None = None) -> tfma.EvalConfig
     )
     # An empty slicing spec is the whole split; the other one slices by true class.
     slices = [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_KEY])]
-    return tfma.EvalConfig(model_specs=[model], metrics_specs=[overall], slicing_specs=slices)
+    spec = tfma.MetricsSpec(metrics=list(metrics.values()))
+    return tfma.EvalConfig(model_specs=[model], metrics_specs=[spec], slicing_specs=slices)
 
 
-def _classification_metric(class_name: str, name: str) -> tfma.MetricConfig:
-    return tfma.MetricConfig(class_name=class_name, module=_METRICS_MODULE, config=f'"name": "{name}"')
+def _metric(metric: str, name: str = "", label_id: int | None = None) -> tfma.MetricConfig:
+    config = {"name": name or metric} | ({} if label_id is None else {"label_id": label_id})
+    text = json.dumps(config)[1:-1]
+    if metric in OWN_METRICS:
+        return tfma.MetricConfig(class_name=OWN_METRICS[metric], module=_METRICS_MODULE, config=text)
+    return tfma.MetricConfig(class_name=metric, config=text)
 
 
-def _overall_threshold(blessing: BlessingConfig) -> tfma.PerSliceMetricThreshold:
-    # Without a baseline (the first run) TFX's Evaluator leaves the change threshold out.
-    threshold = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": blessing.min_accuracy}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -blessing.max_accuracy_drop}
-        ),
-    )
-    return tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
+def _class_ids(bound: Bound, class_names: Sequence[str]) -> Sequence[int | None]:
+    if bound.class_name is None:
+        return [None]
+    if bound.class_name == "*":
+        return range(len(class_names))
+    if bound.class_name not in class_names:
+        raise UserError(f"--bless names class {bound.class_name}; the classes are {', '.join(class_names)}")
+    return [class_names.index(bound.class_name)]
+
+
+def _threshold(bound: Bound, spec: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:
+    if bound.is_change:
+        # Without a baseline (the first run) TFX's Evaluator leaves the change threshold out.
+        direction = tfma.MetricDirection.HIGHER_IS_BETTER if bound.is_lower else tfma.MetricDirection.LOWER_IS_BETTER
+        change = tfma.GenericChangeThreshold(direction=direction, absolute={"value": bound.limit})
+        threshold = tfma.MetricThreshold(change_threshold=change)
+    else:
+        side = {"lower_bound" if bound.is_lower else "upper_bound": {"value": bound.limit}}
+        threshold = tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(**side))
+    return tfma.PerSliceMetricThreshold(slicing_specs=[spec], threshold=threshold)

@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 from typing import Final
 
+from components.common.contracts.evaluation import ACCURACY
 from components.common.contracts.output_folder import (
     METADATA_FILE,
     PIPELINES_FOLDER,
@@ -17,6 +18,7 @@ from components.common.contracts.output_folder import (
     TRAINING_FOLDER,
 )
 from components.common.settings import check_settings, setting
+from components.evaluator.bounds import OWN_METRICS, Bound
 from components.modeling.backbones.registry import BACKBONES
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
@@ -134,9 +136,25 @@ class BlessingConfig:
     max_accuracy_drop: float = setting(
         0.02, "Allowed drop below the latest blessed model.", minimum=0, maximum=1, per_run=True
     )
+    bless: tuple[str, ...] = setting(
+        (),
+        "One more bound: METRIC>=X or METRIC<=X; METRIC[CLASS] or METRIC[*] per class; baseline-X or baseline+X to "
+        "compare with the latest blessed model: 'loss<=0.5', 'recall[*]>=baseline-0.05'. Metrics: "
+        f"{', '.join(OWN_METRICS)}, or a class of TFMA or Keras.",
+        metavar="BOUND",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        self.bounds()
+
+    def bounds(self) -> list[Bound]:
+        """Returns every bound."""
+        return [
+            Bound(ACCURACY, None, is_lower=True, limit=self.min_accuracy),
+            Bound(ACCURACY, None, is_lower=True, limit=-self.max_accuracy_drop, is_change=True),
+            *map(Bound.parse, self.bless),
+        ]
 
 
 @dataclasses.dataclass(frozen=True)

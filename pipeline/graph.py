@@ -145,7 +145,7 @@ def _evaluate_and_push(
         model=model,
         baseline_model=baseline.outputs["model"] if baseline else None,
         example_splits=[TEST_SPLIT],
-        eval_config=build_eval_config(config.blessing),
+        eval_config=build_eval_config(config.blessing, config.data.class_names),
     ).with_id(EVALUATOR_TEST)
     pusher = Pusher(
         model=model,

@@ -19,17 +19,20 @@ _EPSILON = 1e-7
 _Accumulator = tuple[float, float]
 
 
-class _MeanCombineFn(beam.CombineFn, metaclass=abc.ABCMeta):
-    """The mean of a value per example."""
+class _RatioCombineFn(beam.CombineFn, metaclass=abc.ABCMeta):
+    """A ratio of two sums over examples."""
 
-    def __init__(self, key: tfma.metrics.MetricKey, eval_config: tfma.EvalConfig, example_weighted: bool):
+    def __init__(
+        self, key: tfma.metrics.MetricKey, eval_config: tfma.EvalConfig, example_weighted: bool, label_id: int | None
+    ):
+        self._label = label_id
         self._key = key
         self._eval_config = eval_config
         self._example_weighted = example_weighted
 
     @abc.abstractmethod
-    def _value(self, label: int, probabilities: np.ndarray) -> float:
-        """Measures one example."""
+    def _value(self, label: int, probabilities: np.ndarray) -> tuple[float, float]:
+        """Returns what one example adds to the ratio's two parts; 1 below the line is an ordinary mean."""
 
     def create_accumulator(self) -> _Accumulator:
         return 0.0, 0.0
@@ -44,8 +47,9 @@ class _MeanCombineFn(beam.CombineFn, metaclass=abc.ABCMeta):
             example_weighted=self._example_weighted,
             flatten=False,
         ):
-            total += self._value(int(label.item()), probabilities.ravel()) * float(weight.item())
-            weights += float(weight.item())
+            above, below = self._value(int(label.item()), probabilities.ravel())
+            total += above * float(weight.item())
+            weights += below * float(weight.item())
         return total, weights
 
     def merge_accumulators(self, accumulators: Iterable[_Accumulator]) -> _Accumulator:
@@ -57,26 +61,40 @@ class _MeanCombineFn(beam.CombineFn, metaclass=abc.ABCMeta):
         return {self._key: total / weights if weights else float("nan")}
 
 
-class _AccuracyCombineFn(_MeanCombineFn):
-    def _value(self, label: int, probabilities: np.ndarray) -> float:
-        return float(np.argmax(probabilities) == label)
+class _AccuracyCombineFn(_RatioCombineFn):
+    def _value(self, label: int, probabilities: np.ndarray) -> tuple[float, float]:
+        return float(np.argmax(probabilities) == label), 1.0
 
 
-class _CrossEntropyCombineFn(_MeanCombineFn):
-    def _value(self, label: int, probabilities: np.ndarray) -> float:
-        return -float(np.log(np.clip(float(probabilities[label]), _EPSILON, 1 - _EPSILON)))
+class _CrossEntropyCombineFn(_RatioCombineFn):
+    def _value(self, label: int, probabilities: np.ndarray) -> tuple[float, float]:
+        return -float(np.log(np.clip(float(probabilities[label]), _EPSILON, 1 - _EPSILON))), 1.0
 
 
-class _MeanMetric(tfma.metrics.Metric):
-    _combine_fn: type[_MeanCombineFn]
+class _PrecisionCombineFn(_RatioCombineFn):
+    def _value(self, label: int, probabilities: np.ndarray) -> tuple[float, float]:
+        predicted = np.argmax(probabilities) == self._label
+        return float(predicted and label == self._label), float(predicted)
 
-    def __init__(self, name: str):
+
+class _F1ScoreCombineFn(_RatioCombineFn):
+    def _value(self, label: int, probabilities: np.ndarray) -> tuple[float, float]:
+        predicted, actual = np.argmax(probabilities) == self._label, label == self._label
+        return 2.0 * (predicted and actual), float(predicted) + float(actual)
+
+
+class _RatioMetric(tfma.metrics.Metric):
+    _combine_fn: type[_RatioCombineFn]
+
+    def __init__(self, name: str, label_id: int | None = None):
         """Constructs the metric.
 
         Args:
             name: The name its value gets in TFMA's results.
+            label_id: The label of the class that a metric of one class is about. (TFMA gives `class_id` a meaning of
+                its own.)
         """
-        super().__init__(metric_util.merge_per_key_computations(self._computations), name=name)
+        super().__init__(metric_util.merge_per_key_computations(self._computations), name=name, label_id=label_id)
 
     def _computations(
         self,
@@ -85,22 +103,36 @@ class _MeanMetric(tfma.metrics.Metric):
         model_name: str = "",
         output_name: str = "",
         example_weighted: bool = False,
+        *,
+        label_id: int | None = None,
         **_: Any,
     ) -> metric_types.MetricComputations:
         key = tfma.metrics.MetricKey(
             name=name, model_name=model_name, output_name=output_name, example_weighted=example_weighted
         )
-        combine_fn = self._combine_fn(key, eval_config, example_weighted)
+        combine_fn = self._combine_fn(key, eval_config, example_weighted, label_id)
         return [tfma.metrics.MetricComputation(keys=[key], preprocessors=None, combiner=combine_fn)]
 
 
-class Accuracy(_MeanMetric):
+class Accuracy(_RatioMetric):
     """Share of examples whose label has the highest probability, in [0, 1]; the first of equal probabilities counts."""
 
     _combine_fn = _AccuracyCombineFn
 
 
-class CrossEntropy(_MeanMetric):
+class CrossEntropy(_RatioMetric):
     """Mean negative logarithm of the label's probability, in nats; probabilities are kept 1e-7 away from 0 and 1."""
 
     _combine_fn = _CrossEntropyCombineFn
+
+
+class ClassPrecision(_RatioMetric):
+    """Share of the examples taken for a class that are of it, the most probable class being the prediction."""
+
+    _combine_fn = _PrecisionCombineFn
+
+
+class ClassF1Score(_RatioMetric):
+    """Harmonic mean of a class's precision and recall."""
+
+    _combine_fn = _F1ScoreCombineFn

@@ -77,10 +77,9 @@ def _summarize(
 ) -> EvaluationMetrics:
     candidate = tfma.load_eval_result(path, model_name=_CANDIDATE if has_baseline else None)
     baseline = tfma.load_eval_result(path, model_name=_BASELINE) if has_baseline else None
-    validation = tfma.load_validation_result(path)
     return EvaluationMetrics(
         **vars(metrics.summarize(candidate, class_names, split)),
         baseline=metrics.summarize(baseline, class_names, split) if baseline else None,
-        threshold_failures=metrics.threshold_failures(validation) if validation else [],
+        thresholds=metrics.threshold_results(path, class_names),
         serving_difference=serving_difference,
     )

@@ -1,22 +1,29 @@
 """TFMA's results as the plain data that `metrics.json` holds."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.metrics import metric_specs, metric_types
+from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.slicer import slicer_lib as slicer
 
 from components.common.contracts import LABEL_KEY
 from components.common.contracts.evaluation import (
     ACCURACY,
     CHANGE_THRESHOLD,
     LOSS,
+    LOWER,
+    UPPER,
     VALUE_THRESHOLD,
     ClassMetrics,
     ModelMetrics,
-    ThresholdFailure,
+    ThresholdResult,
 )
 
 CONFUSION_MATRIX: Final = "confusion_matrix"
+BASELINE: Final = "baseline"  # TFX's name of the model
 
 
 def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -> ModelMetrics:
@@ -76,25 +83,61 @@ def class_metrics(name: str, examples: int, confusion_matrix: Sequence[Sequence[
     )
 
 
-def threshold_failures(validation: tfma.ValidationResult) -> list[ThresholdFailure]:
-    """Returns every bound that the model missed, as TFMA's validation says."""
-    failures = []
-    for slice_failures in validation.metric_validations_per_slice:
-        for failure in slice_failures.failures:
-            threshold = failure.metric_threshold
-            is_change = failure.metric_key.is_diff
-            bound = (
-                threshold.change_threshold.absolute.value if is_change else threshold.value_threshold.lower_bound.value
+def threshold_results(path: str, class_names: Sequence[str]) -> list[ThresholdResult]:
+    """Returns every bound that the model was held against, as TFMA decided.
+
+    Args:
+        path: Where TFMA's results are.
+        class_names: The classes in label order.
+    """
+    validation = tfma.load_validation_result(path)
+    if validation is None:
+        return []
+    read_slice, read_key = slicer.deserialize_slice_key, metric_types.MetricKey.from_proto
+    missed = {
+        (read_slice(entry.slice_key), read_key(failure.metric_key), str(bound))
+        for entry in validation.metric_validations_per_slice
+        for failure in entry.failures
+        for bound in (failure.metric_threshold.value_threshold, failure.metric_threshold.change_threshold)
+    }
+    measured = {
+        (read_slice(entry.slice_key), read_key(pair.key)): pair.value
+        for entry in tfma.load_metrics(path)
+        for pair in entry.metric_keys_and_values
+    }
+    config = tfma.load_eval_result(path).config
+    results = []
+    for key, bounds in metric_specs.metric_thresholds_from_metrics_specs(config.metrics_specs, config).items():
+        if key.model_name == BASELINE:
+            continue
+        for spec, bound in bounds:
+            slice_key = tuple((name, int(label)) for name, label in spec.feature_values.items())
+            value, baseline = (
+                _number(measured.get((slice_key, key._replace(model_name=model, is_diff=False))))
+                for model in (key.model_name, BASELINE)
             )
-            failures.append(
-                ThresholdFailure(
-                    failure.metric_key.name,
-                    CHANGE_THRESHOLD if is_change else VALUE_THRESHOLD,
-                    bound,
-                    failure.metric_value.double_value.value,
-                )
-            )
-    return failures
+            # A slice without examples is in none of TFMA's failures, and forbids the blessing all the same.
+            passed = value is not None and (slice_key, key, str(bound)) not in missed
+            name = key.name + "".join(f"[{class_names[label]}]" for _, label in slice_key)
+            results.append(_threshold_result(name, bound, passed, value, baseline if key.is_diff else None))
+    return results
+
+
+def _threshold_result(
+    name: str, bound: Any, passed: bool, value: float | None, baseline: float | None
+) -> ThresholdResult:
+    if isinstance(bound, config_pb2.GenericChangeThreshold):
+        is_lower = bound.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
+        kind, limit = CHANGE_THRESHOLD, bound.absolute.value
+    else:
+        is_lower = bound.HasField("lower_bound")
+        kind, limit = VALUE_THRESHOLD, bound.lower_bound.value if is_lower else bound.upper_bound.value
+    return ThresholdResult(name, kind, LOWER if is_lower else UPPER, limit, passed, value, baseline)
+
+
+def _number(value: Any) -> float | None:
+    """Returns TFMA's value as a number; None when it is none, or is not defined."""
+    return None if value is None or math.isnan(value.double_value.value) else value.double_value.value
 
 
 def _plain(metrics: dict[str, Any]) -> dict[str, float]:

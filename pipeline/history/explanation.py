@@ -1,14 +1,12 @@
 """Why a model was or was not blessed, and whether the photos were enough to tell."""
 
 import dataclasses
-import json
-from collections.abc import Iterator
 
 from components.common.contracts import TEST_SPLIT, nodes
 from components.common.contracts.evaluation import (
     ACCURACY,
     CHANGE_THRESHOLD,
-    VALUE_THRESHOLD,
+    LOWER,
     EvaluationMetrics,
     ModelMetrics,
 )
@@ -24,11 +22,12 @@ class Check:
     Attributes:
         metric: Name of the metric.
         kind: `value` (an absolute bound) or `change` (a bound on the difference to the baseline).
-        bound: The lower bound.
+        direction: `lower` or `upper`.
+        bound: The bound.
         measured: The metric, or its difference to the baseline's; None when it was not measured.
         value: The metric itself.
         baseline: The baseline's metric, for a change.
-        gap: Measured minus bound: below 0 when it is missed.
+        gap: Measured minus bound: below 0 when a lower bound is missed, above 0 when an upper one is.
         passed: Whether the bound was met.
         interval: Of what was measured; None for other metrics than accuracy.
         within_noise: Whether the interval holds the bound, so that other photos could have decided otherwise; None
@@ -37,6 +36,7 @@ class Check:
 
     metric: str
     kind: str
+    direction: str
     bound: float
     measured: float | None
     value: float | None
@@ -50,12 +50,17 @@ class Check:
     def miss(self) -> str:
         """How the bound was missed, in a sentence without its end."""
         if self.value is None or self.measured is None:
-            return f"test {self.metric} was not measured"
+            return f"test {self.metric} was not measured, for none of the test photos counts in it"
         if self.baseline is None:
-            return f"test {self.metric} is {self.value:.4f}, below the required {self.bound:.4f}"
+            side = "below the required" if self.direction == LOWER else "above the allowed"
+            return f"test {self.metric} is {self.value:.4f}, {side} {self.bound:.4f}"
+        side = "below" if self.measured < 0 else "above"
+        # A bound of 0 allows no change for the worse.
+        falls = self.bound < 0 or (self.bound == 0 and self.direction == LOWER)
+        demand = "allowed" if falls == (self.direction == LOWER) else "required"
         return (
-            f"test {self.metric} is {self.value:.4f}, {-self.measured:.4f} below the latest blessed model's "
-            f"{self.baseline:.4f}; the allowed drop is {-self.bound:.4f}"
+            f"test {self.metric} is {self.value:.4f}, {abs(self.measured):.4f} {side} the latest blessed model's "
+            f"{self.baseline:.4f}; the {demand} {'drop' if falls else 'rise'} is {abs(self.bound):.4f}"
         )
 
 
@@ -98,51 +103,26 @@ def explain(run: Run) -> Explanation:
         blessed=run.blessed,
         examples=test.examples if test else None,
         baseline_run=baseline_run.run_id if baseline_run else None,
-        checks=_checks(run, test, evaluator, baseline_run) if test and evaluator else [],
+        checks=_checks(run, test, baseline_run) if test else [],
         failed_nodes=run.failed_nodes,
     )
 
 
-def thresholds(evaluator: ExecutionRecord) -> Iterator[tuple[str, str, float]]:
-    """Yields metric, kind (`value` or `change`) and lower bound of every threshold in an Evaluator's configuration."""
-    config = json.loads(str(evaluator.properties["eval_config"]))
-    for metric in (metric for spec in config.get("metrics_specs", []) for metric in spec.get("metrics", [])):
-        name = json.loads(f"{{{metric.get('config', '')}}}").get("name", metric["class_name"])
-        per_slice = [entry["threshold"] for entry in metric.get("per_slice_thresholds", [])]
-        for threshold in [*per_slice, *([metric["threshold"]] if "threshold" in metric else [])]:
-            if "value_threshold" in threshold:
-                yield name, VALUE_THRESHOLD, threshold["value_threshold"].get("lower_bound", 0.0)
-            if "change_threshold" in threshold:
-                yield name, CHANGE_THRESHOLD, threshold["change_threshold"].get("absolute", 0.0)
-
-
-def _checks(run: Run, test: EvaluationMetrics, evaluator: ExecutionRecord, baseline_run: Run | None) -> list[Check]:
-    missed = {(failure.metric, failure.kind) for failure in test.threshold_failures}
+def _checks(run: Run, test: EvaluationMetrics, baseline_run: Run | None) -> list[Check]:
     checks = []
-    for metric, kind, bound in thresholds(evaluator):
-        is_change = kind == CHANGE_THRESHOLD
-        # TFX leaves the change threshold out when there is no baseline.
-        if is_change and not test.baseline:
-            continue
-        value = test.value(metric)
-        baseline = test.baseline.value(metric) if is_change and test.baseline else None
-        measured = value - baseline if value is not None and baseline is not None else value
+    for result in test.thresholds:
         interval = None
-        if metric == ACCURACY:
-            change = accuracy_change(run, baseline_run, (test, test.baseline)) if is_change and test.baseline else None
-            interval = change or wilson(test.correct, test.examples)
+        if result.metric == ACCURACY:
+            interval = wilson(test.correct, test.examples)
+            if result.kind == CHANGE_THRESHOLD and test.baseline:
+                interval = accuracy_change(run, baseline_run, (test, test.baseline))
         checks.append(
             Check(
-                metric=metric,
-                kind=kind,
-                bound=bound,
-                measured=measured,
-                value=value,
-                baseline=baseline,
-                gap=None if measured is None else measured - bound,
-                passed=(metric, kind) not in missed,
+                **dataclasses.asdict(result),
+                measured=result.measured,
+                gap=None if result.measured is None else result.measured - result.bound,
                 interval=interval,
-                within_noise=interval.holds(bound) if interval else None,
+                within_noise=interval.holds(result.bound) if interval else None,
             )
         )
     return checks

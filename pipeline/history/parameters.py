@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.history.explanation import thresholds
 from pipeline.history.records import ExecutionRecord
 
 _EVAL_CONFIG = "eval_config"
@@ -46,10 +45,8 @@ def _named(execution: ExecutionRecord) -> Iterator[tuple[str, Any]]:
     for key, text in sorted(execution.properties.items()):
         value = decoded(text)
         if key == _EVAL_CONFIG and isinstance(value, dict):
-            for metric, kind, bound in thresholds(execution):
-                yield f"threshold.{metric}.{kind}", bound
             for metric in (metric for spec in value.get("metrics_specs", []) for metric in spec.get("metrics", [])):
-                metric.pop("per_slice_thresholds", None)
+                yield from _bounds(metric)
         yield from _flatten(key, value)
 
 
@@ -62,3 +59,16 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flatten(f"{name}[{index}]", entry)
     else:
         yield name, value
+
+
+def _bounds(metric: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields the bounds on a metric of an EvalConfig, and takes them out of it."""
+    name = json.loads(f"{{{metric.get('config', '')}}}").get("name", metric["class_name"])
+    for entry in metric.pop("per_slice_thresholds", []):
+        for spec in entry.get("slicing_specs") or [{}]:
+            label = "".join(f"[{value}]" for value in spec.get("feature_values", {}).values())
+            for kind, bound in entry["threshold"].items():
+                is_upper = "upper_bound" in bound or bound.get("direction") == "LOWER_IS_BETTER"
+                side = f"{kind.removesuffix('_threshold')}{'.upper' if is_upper else ''}"
+                (limit,) = (bound[key] for key in ("lower_bound", "upper_bound", "absolute") if key in bound)
+                yield f"threshold.{name}{label}.{side}", limit

@@ -45,11 +45,15 @@ def _hyperparameter(name: str) -> Setter:
 
 
 def _set_thresholds(properties: ExecProperties, kind: str, bound: dict[str, float]) -> None:
+    """Sets the first bound of its kind, which is the one that the options for accuracy give."""
     eval_config = json.loads(properties["eval_config"])
-    for spec in eval_config["metrics_specs"]:
-        for metric in spec["metrics"]:
-            for slice_threshold in metric.get("per_slice_thresholds", []):
-                slice_threshold["threshold"].setdefault(kind, {}).update(bound)
+    thresholds = (
+        entry["threshold"]
+        for spec in eval_config["metrics_specs"]
+        for metric in spec["metrics"]
+        for entry in metric.get("per_slice_thresholds", [])
+    )
+    next(threshold for threshold in thresholds if kind in threshold)[kind].update(bound)
     properties["eval_config"] = json.dumps(eval_config)
 
 

@@ -23,7 +23,9 @@ NEEDS: Final = {
 _BLOCK = re.compile(
     r"(?:^<!-- needs: (?P<needs>\w+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_RUNNER = re.compile(r"(?:python|\.venv/bin/python) (?P<runner>(?:local|kubeflow)_runner)\.py(?P<args>[^|&;>]*)")
+_RUNNER = re.compile(
+    r"(?:python|\.venv/bin/python) (?P<runner>(?:local|kubeflow)_runner)\.py(?P<args>(?:'[^']*'|[^|&;>'])*)"
+)
 _MAKE = re.compile(r"^make (?P<args>.*)$")
 
 

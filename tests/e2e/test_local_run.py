@@ -50,6 +50,7 @@ def options(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_b
         epochs=3,
         batch_size=8,
         learning_rate=0.05,
+        bless=("loss<=baseline+0.5", "recall[*]>=0.5", "SparseCategoricalAccuracy>=0.5"),
     )
 
 
@@ -84,6 +85,11 @@ def test_a_fresh_run_pushes_a_blessed_model(config: PipelineConfig, fresh_run: t
     assert finished.blessed
     assert (finished.accuracy("test") or 0) >= 0.9
     assert finished.pushed_path == Path(f"{config.serving_model_dir}/{_versions(config)[0]}")
+    # Without a baseline there is no change to bound.
+    assert [(check.metric, check.kind) for check in explain(finished).checks] == [
+        (metric, "value")
+        for metric in ("accuracy", "recall[blue]", "recall[green]", "recall[red]", "SparseCategoricalAccuracy")
+    ]
 
 
 def test_metrics_agree_with_each_other(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:
@@ -169,7 +175,8 @@ def test_what_has_gone_from_the_disk_is_made_anew(config: PipelineConfig, fresh_
 def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: tuple[str, _Observer]) -> None:
     """Another head, hardly trained, against a bound that it cannot reach; ingestion and features stay cached."""
     hyperparameters = Hyperparameters(epochs=1, learning_rate=1e-6, hidden_units=4, batch_size=8)
-    blessing = BlessingConfig(min_accuracy=0.99)
+    bounds = ("loss<=baseline-0.01", "loss>=0", "precision[red]>=baseline+0.01")
+    blessing = BlessingConfig(min_accuracy=0.99, bless=bounds)
     config = build_config(dataclasses.replace(options, hyperparameters=hyperparameters, blessing=blessing))
     versions = _versions(config)
     observer = _Observer()
@@ -179,9 +186,16 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     assert not finished.blessed
     assert finished.pushed_path is None
     assert _versions(config) == versions
+    checks = {(check.metric, check.kind): check for check in explain(finished).checks}
+    loss = checks["loss", "change"]
+    assert loss.baseline == _run(config, fresh_run[0]).metrics("test").loss
+    assert not loss.passed
+    assert checks["loss", "value"].passed
+    assert not checks["precision[red]", "change"].passed
     reasons = explain(finished).misses
     assert any("below the required 0.9900" in reason for reason in reasons)
     assert any("below the latest blessed model's" in reason for reason in reasons)
+    assert any(reason.endswith("the required drop is 0.0100") for reason in reasons)
 
 
 class _LosingValidationFeatures(_Observer):

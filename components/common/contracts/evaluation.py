@@ -13,26 +13,41 @@ ACCURACY: Final = "accuracy"  # float in [0, 1]; also the metric's name
 LOSS: Final = "loss"  # float, mean cross-entropy in nats; also the metric's name
 SERVING_DIFFERENCE_PROPERTY: Final = "serving_difference"  # see `EvaluationMetrics`
 
-# Kinds of `ThresholdFailure`.
+# Kinds of `ThresholdResult`, and its directions.
 VALUE_THRESHOLD: Final = "value"
 CHANGE_THRESHOLD: Final = "change"
+LOWER: Final = "lower"
+UPPER: Final = "upper"
 
 
 @dataclasses.dataclass(frozen=True)
-class ThresholdFailure:
-    """One bound that a metric missed.
+class ThresholdResult:
+    """One bound of the blessing, and how the model stands to it.
 
     Attributes:
-        metric: Name of the metric.
+        metric: Name of the metric, with the class if it is about one: `loss`, `recall[daisy]`.
         kind: `value` (an absolute bound) or `change` (a bound on the difference to the baseline).
-        bound: The lower bound.
-        measured: The metric's value, or its difference to the baseline.
+        direction: `lower` or `upper`: on which side the bound is.
+        bound: The bound.
+        passed: Whether it was met.
+        value: The metric; None when it was not measured, or is not defined.
+        baseline: The baseline's metric, for a change.
     """
 
     metric: str
     kind: str
+    direction: str
     bound: float
-    measured: float
+    passed: bool
+    value: float | None
+    baseline: float | None
+
+    @property
+    def measured(self) -> float | None:
+        """What the bound is on: the metric, or its difference to the baseline's."""
+        if self.kind == VALUE_THRESHOLD or self.value is None:
+            return self.value
+        return None if self.baseline is None else self.value - self.baseline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,12 +110,12 @@ class EvaluationMetrics(ModelMetrics):
 
     Attributes:
         baseline: The baseline's metrics on the same examples; None without a baseline.
-        threshold_failures: The bounds missed; empty without thresholds.
+        thresholds: The bounds of the blessing; empty without any.
         serving_difference: Largest difference in probability between what is evaluated and what is served.
     """
 
     baseline: ModelMetrics | None
-    threshold_failures: Sequence[ThresholdFailure]
+    thresholds: Sequence[ThresholdResult]
     serving_difference: float
 
     @classmethod
@@ -109,7 +124,7 @@ class EvaluationMetrics(ModelMetrics):
         baseline = content["baseline"]
         own = {
             "baseline": ModelMetrics.from_json(baseline) if baseline else None,
-            "threshold_failures": [ThresholdFailure(**failure) for failure in content["threshold_failures"]],
+            "thresholds": [ThresholdResult(**entry) for entry in content["thresholds"]],
         }
         return EvaluationMetrics(**_parsed(content) | own)
 

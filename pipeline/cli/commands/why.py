@@ -2,6 +2,7 @@
 
 import click
 
+from components.common.contracts.evaluation import LOWER
 from pipeline.cli.store_options import console, print_json, store_options
 from pipeline.history.explanation import Check, Explanation
 from pipeline.history.store import RunStore
@@ -76,9 +77,11 @@ def _number(value: float | None, check: Check) -> str:
 
 def _remark(check: Check) -> str:
     name = _bound_name(check)
+    if check.measured is None:
+        return f"- {check.miss}."
     if check.interval is None:
         return f"- {name}: no interval is known for this metric."
-    side = "above" if check.passed else "below"
+    side = "above" if check.passed == (check.direction == LOWER) else "below"
     if check.within_noise:
         return (
             f"- {name}: within noise ({check.interval.method}): the interval holds the bound, so other photos could "

@@ -1,5 +1,6 @@
 """Writes runs into a real ML Metadata store the way TFX does, files included, without running anything."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.common.contracts.evaluation import ThresholdResult
 
 PIPELINE = "flowers"
 CLASSES = ["daisy", "roses", "tulips"]
@@ -39,8 +42,12 @@ class RecordedRuns:
         epochs: int = 10,
         baseline: str | None = None,
         examples: pb.Artifact | None = None,
+        thresholds: Sequence[ThresholdResult] = (),
     ) -> dict[str, pb.Artifact]:
-        """Records a complete run; `examples` of an earlier run come from the cache. Returns artifacts by key."""
+        """Records a complete run; `examples` of an earlier run come from the cache. Returns artifacts by key.
+
+        `thresholds` come after those on accuracy.
+        """
         made = self.start(run_id, examples)
         made |= self.node(
             run_id, "FeatureExtractor", {"examples": made["valid_examples"], "backbone": made["model"]},
@@ -54,7 +61,9 @@ class RecordedRuns:
         )  # fmt: skip
         (Path(made["model_run"].uri) / "train").mkdir()
         self.models[run_id] = made["model"]
-        self._evaluate(run_id, made, test, min_accuracy=min_accuracy, max_drop=max_drop, baseline=baseline)
+        self._evaluate(
+            run_id, made, test, min_accuracy=min_accuracy, max_drop=max_drop, baseline=baseline, others=thresholds
+        )
         self._push(run_id, made)
         return made
 
@@ -101,27 +110,28 @@ class RecordedRuns:
 
     def _evaluate(
         self, run_id: str, made: dict[str, pb.Artifact], test: Predictions, *, min_accuracy: float, max_drop: float,
-        baseline: str | None,
+        baseline: str | None, others: Sequence[ThresholdResult],
     ) -> None:  # fmt: skip
         measured = _metrics(test)
         config = json.dumps({"metrics_specs": [{"metrics": [_metric_config(min_accuracy, max_drop)]}]})
         inputs = {"examples": made["features"], "model": made["model"]}
         measured["baseline"] = None
-        failures = []
-        if measured["accuracy"] < min_accuracy:
-            failures.append(_failure("value", min_accuracy, measured["accuracy"]))
+        thresholds = [_threshold("value", min_accuracy, measured["accuracy"])]
         if baseline:
             inputs["baseline_model"] = self.models[baseline]
             measured["baseline"] = _model_metrics(json.loads(self._metrics_file(baseline).read_text()))
             change = measured["accuracy"] - measured["baseline"]["accuracy"]
-            if change < -max_drop:
-                failures.append(_failure("change", -max_drop, change))
-        measured |= {"threshold_failures": failures, "serving_difference": 0.0}
+            thresholds.append(_threshold("change", -max_drop, change, measured["accuracy"]))
+        thresholds += map(dataclasses.asdict, others)
+        measured |= {"thresholds": thresholds, "serving_difference": 0.0}
         for split in ("validation", "test"):
             properties = {"split": split, "accuracy": measured["accuracy"]}
             outputs: dict[str, tuple[str, Mapping[str, Any]]] = {"evaluation": ("ModelEvaluation", properties)}
             if split == "test":
-                outputs["blessing"] = ("ModelBlessing", {"blessed": int(not failures)})
+                outputs["blessing"] = (
+                    "ModelBlessing",
+                    {"blessed": int(all(threshold["passed"] for threshold in thresholds))},
+                )
             new = self.node(run_id, f"Evaluator.{split}", inputs, outputs, {"eval_config": config})
             folder = Path(new["evaluation"].uri)
             (folder / "metrics.json").write_text(json.dumps(measured | {"split": split}))
@@ -189,8 +199,10 @@ def _set(target: Any, values: Mapping[str, Any]) -> None:
         setattr(target[name], fields[type(value)], value)
 
 
-def _failure(kind: str, bound: float, measured: float) -> dict[str, Any]:
-    return {"metric": "accuracy", "kind": kind, "bound": bound, "measured": measured}
+def _threshold(kind: str, bound: float, measured: float, value: float | None = None) -> dict[str, Any]:
+    accuracy, baseline = (measured, None) if value is None else (value, value - measured)
+    result = {"metric": "accuracy", "kind": kind, "direction": "lower", "bound": bound, "passed": measured >= bound}
+    return result | {"value": accuracy, "baseline": baseline}
 
 
 def _metric_config(min_accuracy: float, max_drop: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from recorded_runs import RecordedRuns, predictions
 from rich.console import Console
 
+from components.common.contracts.evaluation import ThresholdResult
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.history.run import Run
 from pipeline.history.store import open_store
@@ -43,6 +44,16 @@ def test_results_per_class_and_where_the_model_is(two_runs: RecordedRuns) -> Non
     assert "Not blessed: test accuracy is 0.8800, below the required 0.9000; test accuracy is 0.8800, 0.0800 below" in (
         _outcome(second)
     )
+
+
+def test_a_missed_bound_on_any_metric_is_a_reason(runs: RecordedRuns) -> None:
+    loss = ThresholdResult("loss", "value", "upper", 0.5, passed=False, value=0.75, baseline=None)
+    unseen = ThresholdResult("recall[roses]", "value", "lower", 0.5, passed=False, value=None, baseline=None)
+    runs.add("run-a", predictions(range(4)), thresholds=[loss, unseen])
+    assert (
+        "Not blessed: test loss is 0.7500, above the allowed 0.5000; test recall[roses] was not measured, for none of "
+        "the test photos counts in it. Nothing was pushed."
+    ) in _outcome(open_store(str(runs.output)).run("run-a"))
 
 
 def _exported(runs: RecordedRuns, exported: int) -> Run:

@@ -83,9 +83,8 @@ class MadeRun:
             matrix[label][probabilities.index(max(probabilities))] += 1
         total = self.per_class * size
         accuracy = sum(matrix[i][i] for i in range(size)) / total
-        failures = [] if self.blessed else [
-            {"metric": "accuracy", "kind": "value", "bound": self.min_accuracy, "measured": accuracy}
-        ]  # fmt: skip
+        threshold = {"metric": "accuracy", "kind": "value", "direction": "lower", "bound": self.min_accuracy}
+        threshold |= {"passed": self.blessed, "value": accuracy, "baseline": None}
         return {
             "split": split,
             "examples": total,
@@ -97,7 +96,7 @@ class MadeRun:
             ],
             "confusion_matrix": matrix,
             "baseline": None,
-            "threshold_failures": failures if split == "test" else [],
+            "thresholds": [threshold] if split == "test" else [],
             "serving_difference": 0.0,
         }
 
