@@ -77,7 +77,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Ch
     shutil.copytree(checkout.folder / "output", extended.folder / "output")
     finished = extended.run(
         f"python local_runner.py --photos {checkout.home}/my_photos --backbone efficientnet_lite0_stem "
-        "--epochs 2 --min-accuracy 0 --max-accuracy-drop 1"
+        "--epochs 2 --min-accuracy 0 --max-accuracy-drop 1 --bless 'brier_score<=2'"
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return extended
@@ -91,6 +91,13 @@ def test_the_component_runs(extended: Checkout) -> None:
 def test_the_backbone_is_used(extended: Checkout) -> None:
     (latest,) = json.loads(extended.run("python local_runner.py runs --limit 1 --json").stdout)
     assert latest["backbone"] == "efficientnet_lite0_stem"
+
+
+def test_the_metric_is_bounded(extended: Checkout) -> None:
+    checks = json.loads(extended.run("python local_runner.py why --json").stdout)["checks"]
+    (brier,) = [check for check in checks if check["metric"] == "brier_score"]
+    assert brier["passed"]
+    assert 0 < brier["value"] < 2
 
 
 def test_the_section_is_in_the_report(extended: Checkout) -> None:
