@@ -5,7 +5,7 @@ SHELL := /bin/bash
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 IMAGE ?= flowers-pipeline:latest
-IMAGE_EXTRAS := kubeflow s3 tune
+IMAGE_EXTRAS := kubeflow s3
 FUZZ_SECONDS ?= 3600
 PYTHON := .venv/bin/python
 PYTHON310 ?= $(shell ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python3.10 2>/dev/null | sort -V | tail -n 1)
@@ -52,7 +52,7 @@ format: .venv/ready ## Fix style
 	.venv/bin/ruff format .
 
 lock: $(UV) ## Resolve the dependencies anew into requirements.txt
-	$(UV) pip compile pyproject.toml --all-extras --upgrade --python-version 3.10 \
+	$(UV) pip compile pyproject.toml --all-extras --python-version 3.10 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements.txt
 	$(UV) pip compile pyproject.toml $(IMAGE_EXTRAS:%=--extra %) --constraint requirements.txt --python-version 3.10 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements-image.txt
