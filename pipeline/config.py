@@ -42,6 +42,7 @@ class DataOptions:
     dataset: str = setting("", "Any TFDS image-classification dataset, instead of the preset's.", metavar="NAME")
     data_dir: str = setting("", "Where TFDS datasets are prepared.", metavar="DIR", default_text="TFDS's own")
     num_photos: int = setting(1600, "Photos to draw.", minimum=1)
+    seed: int = setting(0, "Which series of photos to draw.", minimum=0, flag="--data-seed")
     split_method: str = setting(
         "count",
         "count: exactly 50/25/25; hash: added photos move none of the others between splits.",
@@ -61,7 +62,6 @@ class DataConfig(DataOptions):
         fingerprint: What identifies the content (a version, or a digest of the photos), part of the cache key.
         split_fractions: Shares of train, validation and test; they add up to 1.
         num_photos: How many photos `synthetic_flowers` draws; 0 is its default.
-        seed: Seeds `synthetic_flowers`.
     """
 
     class_names: tuple[str, ...]

@@ -66,8 +66,8 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     # Hosted datasets stay where TFDS keeps them for all projects; what is made here stays under the output.
     own = photos or dataset == SYNTHETIC_FLOWERS
     data_dir = given.data_dir or (f"{options.output}/datasets" if own else "")
-    num_photos = given.num_photos if dataset == SYNTHETIC_FLOWERS else 0
-    source = DataSource(dataset, photos, data_dir, num_photos, options.hyperparameters.seed)
+    num_photos, seed = (given.num_photos, given.seed) if dataset == SYNTHETIC_FLOWERS else (0, 0)
+    source = DataSource(dataset, photos, data_dir, num_photos, seed)
     description = describe_source(source)
     data = DataConfig(
         **dataclasses.asdict(source),

@@ -1,6 +1,7 @@
 """Fixtures that tests of several packages share."""
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,4 +82,16 @@ def small_photos(tmp_path_factory: pytest.TempPathFactory, encode_image: Callabl
         for index in range(24):
             photo = encode_image(color, size=(30 + index, 60 - index), seed=100 * offset + index)
             (root / name / f"{name} {index:02d}.jpg").write_bytes(photo)
+    return root
+
+
+@pytest.fixture
+def copied_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the code that digests are made of, to be edited."""
+    from components.common import code_digest
+
+    code = Path(code_digest.__file__).parents[2] / "components"
+    root = tmp_path / "copied tree"
+    shutil.copytree(code, root / "components", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_digest, "_ROOT", root)
     return root

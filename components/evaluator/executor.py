@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -9,7 +10,7 @@ from tfx import types
 from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.types.standard_component_specs import MODULE_PATH_KEY
+from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, MODULE_PATH_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
 from components.common.contracts.evaluation import (
@@ -20,6 +21,7 @@ from components.common.contracts.evaluation import (
     SERVING_DIFFERENCE_PROPERTY,
     SPLIT_PROPERTY,
     EvaluationMetrics,
+    ExamplePrediction,
 )
 from components.common.examples_io import class_names_of
 from components.evaluator import extraction, metrics, predictions
@@ -44,32 +46,56 @@ class Executor(evaluator_executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        super().Do(input_dict, output_dict, {**exec_properties, MODULE_PATH_KEY: extraction.__name__})
         examples = artifact_utils.get_single_instance(input_dict["examples"])
-        evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
-        model_path = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        (split,) = json_utils.loads(exec_properties["example_splits"])
+        class_names = class_names_of(examples)
         eval_config = tfma.EvalConfig()
         proto_utils.json_to_proto(exec_properties["eval_config"], eval_config)
+        signature_name = eval_config.model_specs[0].signature_name
+        ignored = _other_classes(input_dict.get(BASELINE_MODEL_KEY), class_names, signature_name)
+        if ignored is not None:
+            input_dict = {key: artifacts for key, artifacts in input_dict.items() if key != BASELINE_MODEL_KEY}
+        super().Do(input_dict, output_dict, {**exec_properties, MODULE_PATH_KEY: extraction.__name__})
 
-        classify = load_classifier(model_path, eval_config.model_specs[0].signature_name)
+        evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
+        (split,) = json_utils.loads(exec_properties["example_splits"])
+        model_path = _model_path(input_dict["model"])
+        classify = load_classifier(model_path, signature_name)
         pattern = io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))
         dataset = read_serialized([pattern])
         serve = load_model(model_path).signatures[SERVING_SIGNATURE]
         sample = dataset.take(predictions.SAMPLE_SIZE).as_numpy_iterator()
         difference = predictions.serving_difference(classify, serve, sample)
-        class_names, has_baseline = class_names_of(examples), bool(input_dict.get("baseline_model"))
-        summary = _summarize(evaluation.uri, class_names, split, has_baseline, difference)
-        with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
-            for prediction in predictions.predict(classify, dataset):
-                file.write(json.dumps(dataclasses.asdict(prediction)) + "\n")
-        io_utils.write_string_file(
-            f"{evaluation.uri}/{METRICS_FILE}", json.dumps(dataclasses.asdict(summary), indent=2)
+        summary = dataclasses.replace(
+            _summarize(evaluation.uri, class_names, split, bool(input_dict.get(BASELINE_MODEL_KEY)), difference),
+            ignored_baseline_classes=ignored,
         )
-        evaluation.set_string_custom_property(SPLIT_PROPERTY, split)
-        evaluation.set_float_custom_property(ACCURACY, summary.accuracy)
-        evaluation.set_float_custom_property(LOSS, summary.loss)
-        evaluation.set_float_custom_property(SERVING_DIFFERENCE_PROPERTY, difference)
+        _write(evaluation, summary, predictions.predict(classify, dataset))
+
+
+def _model_path(models: list[types.Artifact]) -> str:
+    path: str = path_utils.serving_model_path(artifact_utils.get_single_uri(models))
+    return path
+
+
+def _other_classes(
+    baseline: list[types.Artifact] | None, class_names: list[str], signature_name: str
+) -> list[str] | None:
+    """Returns the classes of a baseline that cannot be compared with, for they are others; None if it can be."""
+    if not baseline:
+        return None
+    found = load_classifier(_model_path(baseline), signature_name).class_names
+    return None if found == class_names else found
+
+
+def _write(evaluation: types.Artifact, summary: EvaluationMetrics, predicted: Iterable[ExamplePrediction]) -> None:
+    with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
+        for prediction in predicted:
+            file.write(json.dumps(dataclasses.asdict(prediction)) + "\n")
+    io_utils.write_string_file(f"{evaluation.uri}/{METRICS_FILE}", json.dumps(dataclasses.asdict(summary), indent=2))
+    evaluation.set_string_custom_property(SPLIT_PROPERTY, summary.split)
+    evaluation.set_float_custom_property(ACCURACY, summary.accuracy)
+    evaluation.set_float_custom_property(LOSS, summary.loss)
+    evaluation.set_float_custom_property(SERVING_DIFFERENCE_PROPERTY, summary.serving_difference)
 
 
 def _summarize(

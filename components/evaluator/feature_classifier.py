@@ -51,8 +51,13 @@ class FeatureClassifier:
             checkpoint.has_tensor, (f"head_weights/{index}/{_VALUE}" for index in itertools.count())
         )
         self._head = rebuild_head([checkpoint.get_tensor(name) for name in names])
-        digest = f"backbone_digest/{_VALUE}"
-        self._digest = checkpoint.get_tensor(digest) if checkpoint.has_tensor(digest) else b""
+        digest, class_names = (
+            checkpoint.get_tensor(name) if checkpoint.has_tensor(name) else None
+            for name in (f"backbone_digest/{_VALUE}", f"class_names/{_VALUE}")
+        )
+        self._digest = digest
+        # In label order; empty for a model of another maker, which does not tell.
+        self.class_names = [] if class_names is None else [name.decode() for name in class_names]
 
     def __call__(self, examples: Sequence[bytes]) -> np.ndarray:
         """Returns the probabilities, float32 [N, C], of N serialized feature examples."""

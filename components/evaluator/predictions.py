@@ -1,5 +1,6 @@
 """Per-photo predictions of an evaluated model, and the check that its signatures agree."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ def predict(
 
     Args:
         classify: From N serialized examples to probabilities [N, C].
-        examples: Serialized tf.Examples with `id` and `label`.
+        examples: Serialized tf.Examples with `id`, `label` and `image`.
 
     Yields:
         One prediction per example.
@@ -30,14 +31,19 @@ def predict(
     spec = {
         contracts.ID_KEY: tf.io.FixedLenFeature([], tf.string),
         contracts.LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
+        contracts.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string),
     }
     for batch in examples.batch(_BATCH_SIZE):
         parsed = tf.io.parse_example(batch, spec)
         probabilities = classify(batch.numpy())
-        ids, labels = parsed[contracts.ID_KEY].numpy(), parsed[contracts.LABEL_KEY].numpy()
-        for example_id, label, row in zip(ids, labels, probabilities, strict=True):
-            photo_id = example_id.decode(errors="backslashreplace")
-            yield ExamplePrediction(photo_id, int(label), [round(float(p), 6) for p in row])
+        ids, labels, photos = (parsed[key].numpy() for key in spec)
+        for example_id, label, photo, row in zip(ids, labels, photos, probabilities, strict=True):
+            yield ExamplePrediction(
+                id=example_id.decode(errors="backslashreplace"),
+                label=int(label),
+                probabilities=[round(float(p), 6) for p in row],
+                digest=hashlib.sha256(photo).hexdigest(),
+            )
 
 
 def serving_difference(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import json
 import logging
 import os
@@ -32,18 +33,24 @@ CLASS_COUNTS_FILE = "class_counts.json"
 
 
 class ToExampleFn(beam.DoFn):
-    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`."""
+    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`.
+
+    The id is the photo's file name, or the SHA-256 of its bytes in data sets that keep no names.
+    """
 
     def __init__(self, keys: builders.FeatureKeys):
         self._keys = keys
 
     def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
+        image = element[self._keys.image].numpy()
+        # A position in the data set would name another photo as soon as some are added.
+        example_id = element[self._keys.id].numpy() if self._keys.id else hashlib.sha256(image).hexdigest().encode()
         features = {
-            contracts.IMAGE_KEY: _bytes_feature(element[self._keys.image].numpy()),
+            contracts.IMAGE_KEY: _bytes_feature(image),
             contracts.LABEL_KEY: tf.train.Feature(
                 int64_list=tf.train.Int64List(value=[element[self._keys.label].numpy()])
             ),
-            contracts.ID_KEY: _bytes_feature(element[self._keys.id or "tfds_id"].numpy()),
+            contracts.ID_KEY: _bytes_feature(example_id),
         }
         yield tf.train.Example(features=tf.train.Features(feature=features))
 
@@ -76,7 +83,7 @@ class TfdsToExamples(beam.PTransform):
                 self._builder,
                 split=self._split_pattern,
                 decoders={keys.image: tfds.decode.SkipDecoding()},
-                read_config=tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
+                read_config=tfds.ReadConfig(try_autocache=False),
             )
             | "ToExample" >> beam.ParDo(ToExampleFn(keys))
         )

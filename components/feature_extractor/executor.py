@@ -26,8 +26,6 @@ from components.common.examples_io import (
 )
 from components.feature_extractor.extractor import ExtractionConfig, Extractor, process_name
 
-# Custom property of the feature Examples: how many photos went through the backbone to make them.
-
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
 _BATCHES_PER_ELEMENT: Final = 8
 

@@ -47,8 +47,9 @@ class ServingModel(tf.Module):
         # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
         self.backbone = classifier.get_layer("feature_extractor").resolved_object
         self.head_weights = list(head.weights)
-        # A variable, because Evaluator reads it, with the weights, from the variables' file alone.
+        # Variables, because Evaluator reads them, with the weights, from the variables' file alone.
         self.backbone_digest = tf.Variable(backbone_digest, trainable=False, name="backbone_digest")
+        self.class_names = tf.Variable(list(class_names), trainable=False, name="class_names")
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
     def classify_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

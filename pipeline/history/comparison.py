@@ -82,11 +82,15 @@ def _changed_predictions(first: Run, second: Run) -> tuple[int, list[ChangedPred
     """
     named, others = (
         {
-            prediction.id: (run.class_names[prediction.label], run.class_names[prediction.predicted])
+            prediction.photo: (run.class_names[prediction.label], run.class_names[prediction.predicted])
             for prediction in run.predictions(TEST_SPLIT)
         }
         for run in (first, second)
     )
     common = sorted(named.keys() & others.keys())
-    changed = [ChangedPrediction(key, *named[key], others[key][1]) for key in common if named[key][1] != others[key][1]]
+    changed = [
+        ChangedPrediction(photo[0], *named[photo], others[photo][1])
+        for photo in common
+        if named[photo][1] != others[photo][1]
+    ]
     return len(common), changed

@@ -1,6 +1,7 @@
 """Why a model was or was not blessed, and whether the photos were enough to tell."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from components.common.contracts import TEST_SPLIT, nodes
 from components.common.contracts.evaluation import (
@@ -74,6 +75,7 @@ class Explanation:
         blessed: Whether the thresholds were met; None when the run did not get that far.
         examples: Test photos.
         baseline_run: The run that first evaluated the baseline; None without a baseline.
+        ignored_baseline_classes: The classes of a baseline that was left aside because they are others.
         checks: Every bound.
         failed_nodes: What failed, for a run without a verdict.
     """
@@ -83,6 +85,7 @@ class Explanation:
     blessed: bool | None
     examples: int | None
     baseline_run: str | None
+    ignored_baseline_classes: Sequence[str] | None
     checks: list[Check]
     failed_nodes: list[str]
 
@@ -91,18 +94,28 @@ class Explanation:
         """Every bound missed, in a sentence each."""
         return [check.miss for check in self.checks if not check.passed]
 
+    @property
+    def baseline_remark(self) -> str:
+        """Why the model that was to be the baseline is none, in a sentence; empty otherwise."""
+        if self.ignored_baseline_classes is None:
+            return ""
+        classes = ", ".join(self.ignored_baseline_classes) or "not known"
+        return f"The latest blessed model is no baseline: its classes are {classes}."
+
 
 def explain(run: Run) -> Explanation:
     """Explains a run's blessing; the explanation of one that was not evaluated is without checks."""
     test = run.metrics(TEST_SPLIT)
     evaluator = run.executions.get(nodes.EVALUATOR_TEST)
-    baseline_run = _baseline_run(run, evaluator) if evaluator else None
+    ignored = test.ignored_baseline_classes if test else None
+    baseline_run = _baseline_run(run, evaluator) if evaluator and ignored is None else None
     return Explanation(
         run_id=run.run_id,
         state=run.state,
         blessed=run.blessed,
         examples=test.examples if test else None,
         baseline_run=baseline_run.run_id if baseline_run else None,
+        ignored_baseline_classes=ignored,
         checks=_checks(run, test, baseline_run) if test else [],
         failed_nodes=run.failed_nodes,
     )
@@ -140,11 +153,11 @@ def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, 
         A paired interval if both runs' predictions are there for the same photos; otherwise one for independent photos.
     """
     correct, others = (
-        {prediction.id: prediction.correct for prediction in run.predictions(TEST_SPLIT)} if run else {}
+        {prediction.photo: prediction.correct for prediction in run.predictions(TEST_SPLIT)} if run else {}
         for run in (first, second)
     )
     if correct and correct.keys() == others.keys():
-        pairs = [(right, others[photo_id]) for photo_id, right in correct.items()]
+        pairs = [(right, others[photo]) for photo, right in correct.items()]
         return paired_difference(pairs.count((True, False)), pairs.count((False, True)), len(pairs))
     return independent_difference((totals[0].correct, totals[1].correct), (totals[0].examples, totals[1].examples))
 

@@ -29,11 +29,13 @@ def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds
         out.print("Nothing changed since an earlier run: every result above is answered from TFX's cache.")
     for line in _training_lines(run):
         out.print(line, markup=False)
+    explanation = explain(run)
+    if remark := explanation.baseline_remark:
+        out.print(remark, markup=False)
     if run.blessed:
         out.print(f"[green]Blessed[/] and pushed: {run.pushed_path}")
     else:
-        reasons = "; ".join(explain(run).misses)
-        out.print(f"Not blessed: {reasons}. Nothing was pushed.", style="yellow", markup=False)
+        out.print(f"Not blessed: {'; '.join(explanation.misses)}. Nothing was pushed.", style="yellow", markup=False)
     for line in _tflite_lines(run):
         out.print(line, markup=False)
     out.print(f"Artifacts:       {config.pipeline_root}")

@@ -188,7 +188,7 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     assert _versions(config) == versions
     checks = {(check.metric, check.kind): check for check in explain(finished).checks}
     loss = checks["loss", "change"]
-    assert loss.baseline == _run(config, fresh_run[0]).metrics("test").loss
+    assert loss.baseline == pytest.approx(_run(config, fresh_run[0]).metrics("test").loss, abs=1e-6)
     assert not loss.passed
     assert checks["loss", "value"].passed
     assert not checks["precision[red]", "change"].passed
@@ -196,6 +196,22 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     assert any("below the required 0.9900" in reason for reason in reasons)
     assert any("below the latest blessed model's" in reason for reason in reasons)
     assert any(reason.endswith("the required drop is 0.0100") for reason in reasons)
+
+
+def test_a_baseline_with_other_classes_is_none(
+    options: RunOptions, config: PipelineConfig, fresh_run: tuple[str, _Observer], small_photos: Path, tmp_path: Path
+) -> None:
+    """Two configurations of one TFDS dataset have one pipeline, and may have other classes."""
+    for name in ("green", "red"):
+        shutil.copytree(small_photos / name, tmp_path / "photos" / name)
+    photos = dataclasses.replace(options.data, photos=str(tmp_path / "photos"))
+    others = build_config(dataclasses.replace(options, data=photos, blessing=BlessingConfig()))
+    run = _run(config, local.run(dataclasses.replace(others, name=config.name), _Observer()))
+    assert run.blessed
+    explanation = explain(run)
+    assert [check.kind for check in explanation.checks] == ["value"]
+    assert explanation.baseline_run is None
+    assert explanation.ignored_baseline_classes == ["blue", "green", "red"]
 
 
 class _LosingValidationFeatures(_Observer):

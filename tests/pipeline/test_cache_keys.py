@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,13 +87,6 @@ def _cache_keys() -> dict[str, str]:
             )
             keys[component.id] = context.name
     return keys
-
-
-@pytest.fixture
-def copied_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(_ROOT / "components", tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(digests, "_ROOT", tmp_path)
-    return tmp_path
 
 
 def test_an_edit_of_any_file_that_a_component_runs_makes_it_run_again(

@@ -112,11 +112,13 @@ class EvaluationMetrics(ModelMetrics):
         baseline: The baseline's metrics on the same examples; None without a baseline.
         thresholds: The bounds of the blessing; empty without any.
         serving_difference: Largest difference in probability between what is evaluated and what is served.
+        ignored_baseline_classes: The classes of a baseline that was left aside because they are others.
     """
 
     baseline: ModelMetrics | None
     thresholds: Sequence[ThresholdResult]
     serving_difference: float
+    ignored_baseline_classes: Sequence[str] | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "EvaluationMetrics":
@@ -141,11 +143,18 @@ class ExamplePrediction:
         id: The example's id as text.
         label: Its true class, an index.
         probabilities: Of every class, in label order.
+        digest: SHA-256 of its photo's bytes, hexadecimal; empty where an earlier version did not record it.
     """
 
     id: str
     label: int
     probabilities: Sequence[float]
+    digest: str = ""
+
+    @property
+    def photo(self) -> tuple[str, str]:
+        """What tells whether two models saw the same photo: a photo may change under its name."""
+        return self.id, self.digest
 
     @property
     def predicted(self) -> int:

@@ -2,20 +2,26 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow_datasets as tfds
 
+from components.common.code_digest import code_digest
 from components.common.errors import UserError
 from components.common.progress import report_progress
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
 
 _CONFIG_NAME = re.compile(r"n(\d+)_seed(\d+)")
+_DIGEST_DIGITS = 8
 _REPORTS = 20
 
 
 class SyntheticFlowersConfig(tfds.core.BuilderConfig):
-    """Which photos to draw. The name, such as `n1600_seed0`, is a folder of the prepared data's path."""
+    """Which photos to draw.
+
+    The name, such as `n1600_seed0_1a2b3c4d`, is a folder of the prepared data's path. It ends in a digest of the code
+    that draws, so that photos of another drawing are never taken for these.
+    """
 
     def __init__(self, num_photos: int = 1600, seed: int = 0):
         """Checks the values and names the configuration after them.
@@ -31,7 +37,9 @@ class SyntheticFlowersConfig(tfds.core.BuilderConfig):
             raise UserError(f"synthetic_flowers: got {num_photos=} and {seed=}; need at least 1 photo and a seed >= 0")
         self.num_photos = num_photos
         self.seed = seed
-        super().__init__(name=f"n{num_photos}_seed{seed}", description=f"{num_photos} photos of series {seed}")
+        drawing = code_digest(draw_photo.__module__)[:_DIGEST_DIGITS]
+        name = f"n{num_photos}_seed{seed}_{drawing}"
+        super().__init__(name=name, description=f"{num_photos} photos of series {seed}")
 
     @classmethod
     def from_name(cls, name: str) -> "SyntheticFlowersConfig":
@@ -57,16 +65,13 @@ class SyntheticFlowers(tfds.core.GeneratorBasedBuilder):
     Takes as `config` a `SyntheticFlowersConfig` or its name.
     """
 
-    # What is drawn is kept on disk under this version: raise it with every change of the drawing.
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First version."}
-    BUILDER_CONFIGS: ClassVar = [SyntheticFlowersConfig()]
 
     def _create_builder_config(self, builder_config: Any, version: Any) -> SyntheticFlowersConfig:
         # TFDS only finds names listed in BUILDER_CONFIGS; these have any number and seed.
         if isinstance(builder_config, str):
             return SyntheticFlowersConfig.from_name(builder_config)
-        return builder_config or self.BUILDER_CONFIGS[0]
+        return builder_config or SyntheticFlowersConfig()
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

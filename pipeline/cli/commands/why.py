@@ -48,6 +48,8 @@ def why(store: RunStore, run: str, as_json: bool) -> None:
         out.print(_remark(check), markup=False)
     if explanation.baseline_run:
         out.print(f"The baseline is the model of run {explanation.baseline_run}.", markup=False)
+    if remark := explanation.baseline_remark:
+        out.print(remark, markup=False)
 
 
 def _headline(explanation: Explanation) -> str:

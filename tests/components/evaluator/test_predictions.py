@@ -1,6 +1,7 @@
 """Tests of per-photo predictions and of the check that what is served agrees with what is evaluated."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,6 +37,7 @@ def test_predictions_keep_ids_labels_and_order() -> None:
     dataset = tf.data.Dataset.from_tensor_slices([_example(index) for index in range(3)])
     rows = list(predict(_classify, dataset))
     assert [(row.id, row.label) for row in rows] == [("photo 0", 0), ("photo 1", 1), ("photo 2", 0)]
+    assert [row.digest for row in rows] == [hashlib.sha256(bytes([index * 50])).hexdigest() for index in range(3)]
     assert rows[1].probabilities == pytest.approx([50 / 255, 205 / 255], abs=1e-6)
 
 

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from components.common.errors import UserError
+from components.example_gen.builders import DataSource, describe_source, make_builder
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
     SyntheticFlowers,
@@ -130,12 +131,22 @@ def test_builder_has_one_split_and_decodes(data_dir):
 
 
 def test_number_and_seed_are_in_the_path(tmp_path):
-    paths = {
+    paths = [
         SyntheticFlowers(data_dir=tmp_path, config=SyntheticFlowersConfig(num_photos, seed)).data_path.parent.name
         for num_photos, seed in ((7, 0), (7, 1), (8, 0))
-    }
-    assert paths == {"n7_seed0", "n7_seed1", "n8_seed0"}
-    assert SyntheticFlowers(data_dir=tmp_path).builder_config.name == "n1600_seed0"
+    ]
+    assert [path.rpartition("_")[0] for path in paths] == ["n7_seed0", "n7_seed1", "n8_seed0"]
+    assert SyntheticFlowers(data_dir=tmp_path).builder_config.name.startswith("n1600_seed0_")
+
+
+def test_an_edit_of_the_drawing_is_drawn_anew(tmp_path, copied_tree):
+    source = DataSource(dataset="synthetic_flowers", data_dir=str(tmp_path))
+    before = make_builder(source).data_path, describe_source(source).fingerprint
+    assert (make_builder(source).data_path, describe_source(source).fingerprint) == before
+    drawing = copied_tree / "components/example_gen/synthetic_flowers/shapes.py"
+    drawing.write_text(drawing.read_text() + "# edited\n")
+    assert make_builder(source).data_path != before[0]
+    assert describe_source(source).fingerprint != before[1]
 
 
 def test_photo_by_photo_progress_is_reported(tmp_path, caplog):

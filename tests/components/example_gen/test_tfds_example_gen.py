@@ -134,6 +134,21 @@ def test_hash_splits_stay_when_photos_are_added(tmp_path: Path, photo_folder: Pa
     assert properties(after_examples)["split_counts"] == {split: len(after[split]) for split in after}
 
 
+def test_without_file_names_ids_follow_the_photos_content(tmp_path: Path):
+    drawn = {"dataset": "synthetic_flowers", "split_method": "hash"}
+    few, more, others = (
+        read(run(tmp_path / name, **drawn, **arguments))
+        for name, arguments in {
+            "few": {"num_photos": 30},
+            "more": {"num_photos": 40},
+            "others": {"num_photos": 30, "seed": 1},
+        }.items()
+    )
+    for split in contracts.SPLITS:
+        assert few[split].items() <= more[split].items(), "added photos move none of the others"
+        assert few[split].keys().isdisjoint(others[split])
+
+
 def test_an_empty_split_is_written_and_counted(tmp_path: Path):
     for name in ("a", "b"):
         (tmp_path / "set" / name).mkdir(parents=True)

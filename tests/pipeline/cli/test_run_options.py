@@ -1,5 +1,7 @@
 """Options of the command line follow from the declarations of `RunOptions`."""
 
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -9,6 +11,7 @@ from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from pipeline.cli.main import cli
 from pipeline.cli.run_options import collect_run_options, run_options
 from pipeline.config import BackboneOptions, BeamOptions, BlessingConfig, RunOptions
+from pipeline.presets import build_config
 
 
 def _parse(*arguments: str) -> RunOptions:
@@ -31,6 +34,17 @@ def test_without_options_the_preset_and_then_the_declared_defaults_hold() -> Non
     assert _parse("--preset", "tf_flowers").blessing.min_accuracy == 0.8
     assert (options.hyperparameters, options.fine_tuning, options.beam) == (Hyperparameters(), None, BeamOptions())
     assert options.enable_cache
+
+
+def test_the_seed_of_the_training_leaves_the_photos_as_they_are(tmp_path: Path, tiny_backbone: Path) -> None:
+    common = ("--output", str(tmp_path), "--backbone", str(tiny_backbone))
+    plain, reseeded, redrawn = (
+        build_config(_parse(*common, *extra)) for extra in ((), ("--seed", "1"), ("--data-seed", "1"))
+    )
+    assert reseeded.data == plain.data
+    assert reseeded.hyperparameters.seed == 1
+    assert redrawn.data.seed == 1
+    assert redrawn.data.fingerprint != plain.data.fingerprint
 
 
 def test_options_reach_the_dataclass_that_declares_them() -> None:

@@ -43,10 +43,13 @@ class RecordedRuns:
         baseline: str | None = None,
         examples: pb.Artifact | None = None,
         thresholds: Sequence[ThresholdResult] = (),
+        edition: str = "",
+        ignored_baseline: str | None = None,
     ) -> dict[str, pb.Artifact]:
         """Records a complete run; `examples` of an earlier run come from the cache. Returns artifacts by key.
 
-        `thresholds` come after those on accuracy.
+        `thresholds` come after those on accuracy; test photos of another `edition` have other bytes. The classes of
+        `ignored_baseline`, a run, are taken to be others.
         """
         made = self.start(run_id, examples)
         made |= self.node(
@@ -62,8 +65,9 @@ class RecordedRuns:
         (Path(made["model_run"].uri) / "train").mkdir()
         self.models[run_id] = made["model"]
         self._evaluate(
-            run_id, made, test, min_accuracy=min_accuracy, max_drop=max_drop, baseline=baseline, others=thresholds
-        )
+            run_id, made, test, min_accuracy=min_accuracy, max_drop=max_drop, baseline=baseline, others=thresholds,
+            edition=edition, ignored_baseline=ignored_baseline,
+        )  # fmt: skip
         self._push(run_id, made)
         return made
 
@@ -110,12 +114,15 @@ class RecordedRuns:
 
     def _evaluate(
         self, run_id: str, made: dict[str, pb.Artifact], test: Predictions, *, min_accuracy: float, max_drop: float,
-        baseline: str | None, others: Sequence[ThresholdResult],
+        baseline: str | None, others: Sequence[ThresholdResult], edition: str, ignored_baseline: str | None,
     ) -> None:  # fmt: skip
         measured = _metrics(test)
         config = json.dumps({"metrics_specs": [{"metrics": [_metric_config(min_accuracy, max_drop)]}]})
         inputs = {"examples": made["features"], "model": made["model"]}
         measured["baseline"] = None
+        if ignored_baseline:
+            inputs["baseline_model"] = self.models[ignored_baseline]
+            measured["ignored_baseline_classes"] = ["cat", "dog"]
         thresholds = [_threshold("value", min_accuracy, measured["accuracy"])]
         if baseline:
             inputs["baseline_model"] = self.models[baseline]
@@ -138,7 +145,8 @@ class RecordedRuns:
             with (folder / "predictions.jsonl").open("w") as file:
                 for photo, (label, predicted) in test.items():
                     probabilities = [0.8 if index == predicted else 0.1 for index in range(len(CLASSES))]
-                    file.write(json.dumps({"id": photo, "label": label, "probabilities": probabilities}) + "\n")
+                    line = {"id": photo, "label": label, "probabilities": probabilities, "digest": edition + photo}
+                    file.write(json.dumps(line) + "\n")
             made |= new
 
     def _metrics_file(self, run_id: str) -> Path:

@@ -84,6 +84,24 @@ def test_why_falls_back_to_independent_photos_when_the_test_photos_changed(runs:
     assert "independent" in change["interval"]["method"]
 
 
+def test_photos_that_changed_under_their_name_are_not_paired(runs: RecordedRuns, ask: Ask) -> None:
+    runs.add("run-a", predictions(range(4)))
+    runs.add("run-b", predictions(range(8)), baseline="run-a", edition="retouched")
+    _, change = ask("why")["checks"]
+    assert "independent" in change["interval"]["method"]
+    assert ask("compare", "run-a")["common_photos"] == 0
+
+
+def test_a_baseline_with_other_classes_is_said_to_be_none(runs: RecordedRuns, ask: Ask) -> None:
+    runs.add("run-a", predictions(range(4)))
+    runs.add("run-b", predictions(range(8)), ignored_baseline="run-a")
+    verdict = ask("why")
+    assert [check["kind"] for check in verdict["checks"]] == ["value"]
+    assert verdict["baseline_run"] is None
+    assert verdict["ignored_baseline_classes"] == ["cat", "dog"]
+    assert "its classes are cat, dog" in ask("why", text=True)
+
+
 def test_compare_shows_parameters_classes_and_changed_photos(two_runs: RecordedRuns, ask: Ask) -> None:
     comparison = ask("compare", "run-a")
     assert comparison["runs"] == ["run-a", "run-b"]
