@@ -75,7 +75,8 @@ def start_run(connection: Connection, submission: Submission) -> StartedRun:
             pipeline_id=pipeline_id,
             version_id=version_id,
             params=parameters,
-            pipeline_root=submission.pipeline_root or None,
+            # The backend reads the run's root alone, not the spec's.
+            pipeline_root=submission.pipeline_root or spec.get("defaultPipelineRoot"),
         )
     return StartedRun(run.run_id, run_name, tuple(_in_order(spec["root"]["dag"]["tasks"])))
 

@@ -35,7 +35,9 @@ def submit(compiled: Path) -> Callable[..., Result]:
     return run
 
 
-def test_a_run_is_started_and_followed_to_its_end(server: FakeApiServer, submit: Callable[..., Result]) -> None:
+def test_a_run_is_started_and_followed_to_its_end(
+    server: FakeApiServer, submit: Callable[..., Result], compiled: Path
+) -> None:
     result = submit(server.url, "--param", "epochs=3", "--param", "learning_rate=0.01", "--run-name", "first")
 
     assert result.exit_code == 0, result.output
@@ -49,6 +51,8 @@ def test_a_run_is_started_and_followed_to_its_end(server: FakeApiServer, submit:
     assert run["experiment_id"] == "e1"
     assert run["pipeline_version_reference"] == {"pipeline_id": "p1", "pipeline_version_id": "v1"}
     assert run["runtime_config"]["parameters"] == {"epochs": 3, "learning_rate": 0.01}
+    # The backend reads the run's root alone: without one it would write to a root of its own.
+    assert run["runtime_config"]["pipeline_root"] == read_spec(compiled)["defaultPipelineRoot"]
 
 
 def test_a_known_pipeline_gets_a_new_version(server: FakeApiServer, submit: Callable[..., Result]) -> None:
