@@ -6,6 +6,7 @@ more output per component, the execution record that `pipeline.kubeflow.collect`
 """
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -120,4 +121,6 @@ def _add_parameter(spec: Spec, parameter: RuntimeParameter, default: Any) -> Non
 def _add_record(spec: Spec, task_id: str, container: Spec) -> None:
     outputs = spec["components"][task_id].setdefault("outputDefinitions", {}).setdefault("artifacts", {})
     outputs[RECORD_KEY] = {"artifactType": dict(_RECORD_TYPE)}
+    definitions = json.dumps(spec["components"][task_id]["outputDefinitions"], sort_keys=True)
+    container["args"] += ["--json_serialized_outputs_spec_args", definitions]
     container["args"] += ["--node_id", task_id, "--pipeline_name", spec["pipelineInfo"]["name"]]

@@ -1,7 +1,8 @@
 """The command of every container on Kubeflow: `python -m pipeline.kubeflow.entrypoint`.
 
 Prepares the launcher's input, lets TFX's own container entrypoint run the executor, and leaves an execution record
-beside the outputs. The arguments are those of TFX's entrypoint, and the component's and the pipeline's name.
+beside the outputs. The arguments are those of TFX's entrypoint, the component's output definitions, and the component's
+and the pipeline's name.
 """
 
 import argparse
@@ -36,8 +37,9 @@ def main(argv: list[str]) -> int:
     args, beam_args = _parser().parse_known_args(argv)
     invocation: Message = json.loads(args.json_serialized_invocation_args)
     inputs_spec: Message = json.loads(args.json_serialized_inputs_spec_args or "{}")
+    outputs_spec: Message = json.loads(args.json_serialized_outputs_spec_args)
     record_artifact = invocation["outputs"].get("artifacts", {}).pop(RECORD_KEY)["artifacts"][0]
-    uris = kfp_io.localize(invocation, inputs_spec)
+    uris = kfp_io.localize(invocation, inputs_spec, outputs_spec)
     parameters = apply_overrides(args.node_id, invocation.get("inputs", {}).get("parameterValues", {}))
     invocation.setdefault("inputs", {})["parameterValues"] = parameters
     started_ms = _now_ms()
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args")
+    parser.add_argument("--json_serialized_outputs_spec_args", required=True)
     parser.add_argument("--node_id", required=True)
     parser.add_argument("--pipeline_name", required=True)
     return parser

@@ -1,9 +1,10 @@
 """Makes what KFP's launcher hands to a container into what TFX's container entrypoint expects, and back.
 
-Open-source KFP differs from the service that TFX wrote its entrypoint for in three ways. Input artifacts arrive without
-their type. The launcher has copied them into the container (`minio://bucket/key` to `/minio/bucket/key`) and uploads
-outputs from there, but states remote URIs that TensorFlow could only read with a plugin. And nobody makes the output
-folders.
+Open-source KFP differs from the service that TFX wrote its entrypoint for in four ways. What it says of types and
+names depends on its version: nothing, a schema as a title, ids, output keys. The launcher has copied inputs into the
+container (`minio://bucket/key` to `/minio/bucket/key`) and uploads outputs from there, but states remote URIs that
+TensorFlow could only read with a plugin. There may be outputs of its own, such as `executor-logs`, a file that it
+writes while the component runs. And nobody makes the output folders.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import yaml
 Message = dict[str, Any]
 
 # KFP's launcher: LocalPathForURI in backend/src/v2/component/launcher_v2.go.
-_LOCAL_FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
+LOCAL_FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
 
 @dataclasses.dataclass
@@ -46,35 +47,35 @@ def local_path(artifact: Message) -> str:
     if custom_path := artifact.get("customPath"):
         return str(custom_path)
     uri = str(artifact["uri"])
-    for scheme, folder in _LOCAL_FOLDERS.items():
+    for scheme, folder in LOCAL_FOLDERS.items():
         if uri.startswith(scheme):
             return folder + uri.removeprefix(scheme)
     return uri
 
 
-def localize(executor_input: Message, inputs_spec: Message) -> LocalUris:
-    """Gives artifacts local paths and types, and makes the output folders, as TFX's own launcher does.
+def localize(executor_input: Message, inputs_spec: Message, outputs_spec: Message) -> LocalUris:
+    """Gives artifacts local paths, types and names, and makes the output folders, as TFX's own launcher does.
 
     Args:
-        executor_input: A KFP ExecutorInput; changed in place.
+        executor_input: A KFP ExecutorInput; changed in place. Outputs that are not declared are dropped.
         inputs_spec: The component's input definitions.
+        outputs_spec: The component's output definitions.
 
     Returns:
         The way back from local paths to remote URIs.
     """
     uris = LocalUris()
-    for direction in ("inputs", "outputs"):
+    outputs = executor_input.get("outputs", {}).get("artifacts", {})
+    for key in set(outputs) - set(outputs_spec.get("artifacts", {})):
+        del outputs[key]
+    for direction, spec in (("inputs", inputs_spec), ("outputs", outputs_spec)):
         for key, artifact in _artifacts(executor_input.get(direction, {})):
             path = local_path(artifact)
             uris.remote[path] = artifact["uri"]
-            artifact["uri"] = path
-            # TFX needs a name to make an id of; ids of inputs end up in the blessing.
-            artifact.setdefault("name", uris.remote[path])
+            # TFX makes an id of the name, which ends up in the blessing: nothing but the URI is unique in all versions.
+            artifact |= {"uri": path, "name": artifact["uri"], "type": spec["artifacts"][key]["artifactType"]}
             artifact.pop("customPath", None)
-            if direction == "inputs":
-                if not _has_type(artifact):
-                    artifact["type"] = inputs_spec["artifacts"][key]["artifactType"]
-            elif "://" not in path:
+            if direction == "outputs" and "://" not in path:
                 Path(path).mkdir(parents=True, exist_ok=True)
     return uris
 
@@ -96,15 +97,10 @@ def restore_remote_uris(executor_output: Message, uris: LocalUris) -> None:
 
 def type_name(artifact: Message) -> str:
     """Returns an artifact's type name without its namespace, such as `Examples`."""
-    kind = artifact.get("type", {})
+    kind = artifact["type"]
     schema = yaml.safe_load(kind.get("instanceSchema") or "") or {}
     title = kind.get("schemaTitle") or schema.get("title", "")
     return str(title).removeprefix("tfx.")
-
-
-def _has_type(artifact: Message) -> bool:
-    kind = artifact.get("type", {})
-    return bool(kind.get("instanceSchema") or kind.get("schemaTitle"))
 
 
 def _artifacts(message: Message) -> Iterator[tuple[str, Message]]:

@@ -13,6 +13,10 @@ from pipeline.kubeflow.settings import EVERY_COMPONENT, ClusterSettings, Resourc
 
 Spec = dict[str, Any]
 
+# From the first try's start: Argo starts no other try later, and ends a running one. Unset means no retry at all since
+# KFP 2.14. The hour that KFP's SDK writes would be too short for a long training.
+_RETRIES_WITHIN = "86400s"
+
 
 def resource_spec(resources: Resources) -> Any:
     """Returns TFX's platform config of a component.
@@ -47,6 +51,7 @@ def set_task_options(task: Spec, settings: ClusterSettings) -> None:
             "maxRetryCount": settings.retries,
             "backoffDuration": f"{settings.retry_backoff_seconds}s",
             "backoffFactor": 2.0,
+            "backoffMaxDuration": _RETRIES_WITHIN,
         }
 
 

@@ -1,8 +1,10 @@
 """Executes a compiled spec as KFP's driver and launcher do, with subprocesses for pods and a folder for the bucket.
 
-What is imitated was read in Kubeflow Pipelines' `backend/src/v2/driver` and `backend/src/v2/component/launcher_v2.go`:
-input artifacts without a type, properties as one metadata struct, `{{$}}` replaced by the executor input's JSON, inputs
-copied in and outputs copied out.
+What is imitated was read in Kubeflow Pipelines 2.17.0, `backend/src/v2/driver` and
+`backend/src/v2/component/launcher_v2.go`: the pipeline root is the run's, not the spec's; input artifacts arrive
+without a type, their properties as one metadata struct; the driver adds an output for the logs, which is a file by the
+time that the command starts; `{{$}}` is replaced by the executor input's JSON; only files are copied in and out, so
+that an empty folder is no folder any more.
 """
 
 import concurrent.futures
@@ -17,10 +19,90 @@ from typing import Any
 
 Message = dict[str, Any]
 RUN_ID = "11111111-2222-3333-4444-555555555555"
+DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
+LOGS_KEY = "executor-logs"
+_POD_ROOT = Path(__file__).with_name("pod_root.py")
+_BUCKETS = ("minio://", "s3://", "gs://")
 
 
 class TaskFailedError(Exception):
     """A container exited non-zero."""
+
+
+def local_path(uri: str, pod: Path) -> Path:
+    """Returns where the launcher keeps an artifact: `minio://bucket/key` at /minio/bucket/key.
+
+    Args:
+        uri: The artifact's URI.
+        pod: What stands for the pod's /.
+    """
+    assert uri.startswith(_BUCKETS), f"the launcher does not know {uri}"
+    return pod / uri.replace("://", "/", 1)
+
+
+def provision_outputs(component: Message, task_root: str, pod: Path) -> Message:
+    """Returns the outputs that the driver states, the logs' among them.
+
+    Args:
+        component: The component's spec.
+        task_root: URI below which the task's outputs lie.
+        pod: What stands for the pod's /.
+    """
+    kinds = {key: value["artifactType"] for key, value in component["outputDefinitions"]["artifacts"].items()}
+    kinds[LOGS_KEY] = {"schemaTitle": "system.Artifact"}
+    # The launcher marks the logs with the attempt's number.
+    uris = {key: f"{task_root}/{key}" + ("-0" if key == LOGS_KEY else "") for key in kinds}
+    artifacts = {key: {"artifacts": [{"name": key, "uri": uris[key], "type": kinds[key]}]} for key in kinds}
+    return {"artifacts": artifacts, "outputFile": str(local_path(task_root, pod) / "output_metadata.json")}
+
+
+def run_container(container: Message, executor_input: Message, pod: Path, environment: dict[str, str]) -> None:
+    """Runs a container's command as the launcher does, with its output in the logs' artifact.
+
+    Args:
+        container: The container's spec.
+        executor_input: What takes the place of `{{$}}`.
+        pod: What stands for the pod's /.
+        environment: Further environment variables.
+
+    Raises:
+        TaskFailedError: It exited non-zero.
+    """
+    for artifact in artifacts_of(executor_input["outputs"]):
+        local_path(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
+    for folder in ("home", "tmp"):
+        (pod / folder).mkdir()
+    text = json.dumps(executor_input)
+    command = [part.replace("{{$}}", text) for part in (*container["command"], *container["args"])]
+    assert command[:2] == ["python", "-m"]
+    variables = {
+        "PATH": os.environ["PATH"], "HOME": str(pod / "home"), "TMPDIR": str(pod / "tmp"),
+        "TFHUB_CACHE_DIR": str(pod / "backbones"),
+        **{variable["name"]: variable["value"] for variable in container.get("env", [])},
+        **environment,
+    }  # fmt: skip
+    log_path = logs_of(executor_input, pod)
+    with log_path.open("w") as log:
+        process = subprocess.run(
+            [sys.executable, str(_POD_ROOT), str(pod), *command[1:]],
+            cwd=pod,
+            env=variables,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if process.returncode:
+        raise TaskFailedError(log_path.read_text()[-4000:])
+
+
+def logs_of(executor_input: Message, pod: Path) -> Path:
+    """Returns the file that holds what a container printed."""
+    return local_path(executor_input["outputs"]["artifacts"][LOGS_KEY]["artifacts"][0]["uri"], pod)
+
+
+def artifacts_of(message: Message) -> list[Message]:
+    """Returns the artifacts of an executor input's or output's half."""
+    return [artifact for entry in message.get("artifacts", {}).values() for artifact in entry["artifacts"]]
 
 
 @dataclasses.dataclass
@@ -30,13 +112,17 @@ class FakeKfp:
     Attributes:
         spec: The pipeline spec, as compiled.
         folder: Where the bucket and the pods' file systems are.
+        pipeline_root: The run's; without one the backend has its own.
         parameters: Run-time parameters; the others have the spec's defaults.
+        environment: Environment variables of every container, beside the spec's.
         outputs: Artifacts by task and output key, as the cluster's metadata would keep them.
     """
 
     spec: Message
     folder: Path
+    pipeline_root: str = DEFAULT_ROOT
     parameters: Message = dataclasses.field(default_factory=dict)
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
     outputs: dict[str, dict[str, Message]] = dataclasses.field(default_factory=dict)
 
     @property
@@ -73,57 +159,26 @@ class FakeKfp:
         pod = self.folder / "pods" / task_id
         pod.mkdir(parents=True)
         executor_input = self._executor_input(task_id, task, component, pod)
-        for artifact in _artifacts(executor_input["inputs"]):
-            shutil.copytree(self.blob(artifact["uri"]), artifact["customPath"])
-        text = json.dumps(executor_input)
-        command = [part.replace("{{$}}", text) for part in (*container["command"], *container["args"])]
-        assert command[0] == "python"
-        environment = {
-            "PATH": os.environ["PATH"], "HOME": str(pod / "home"), "TMPDIR": str(pod / "tmp"),
-            "TFHUB_CACHE_DIR": str(pod / "backbones"),
-        }  # fmt: skip
-        (pod / "tmp").mkdir()
-        with (pod / "log.txt").open("w") as log:
-            process = subprocess.run(
-                [sys.executable, *command[1:]],
-                cwd=pod,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if process.returncode:
-            raise TaskFailedError(f"{task_id}: {(pod / 'log.txt').read_text()[-4000:]}")
-        self._publish(task_id, executor_input)
+        for artifact in artifacts_of(executor_input["inputs"]):
+            _copy_files(self.blob(artifact["uri"]), local_path(artifact["uri"], pod))
+        try:
+            run_container(container, executor_input, pod, self.environment)
+        except TaskFailedError as error:
+            raise TaskFailedError(f"{task_id}: {error}") from error
+        self._publish(task_id, executor_input, pod)
 
     def _executor_input(self, task_id: str, task: Message, component: Message, pod: Path) -> Message:
         artifacts = {}
         for key, source in task["inputs"].get("artifacts", {}).items():
             producer = source["taskOutputArtifact"]
-            artifact = dict(self.outputs[producer["producerTask"]][producer["outputArtifactKey"]])
-            artifact["customPath"] = str(pod / "inputs" / key)
-            artifacts[key] = {"artifacts": [artifact]}
-        root = f"{self.spec['defaultPipelineRoot']}/{self.spec['pipelineInfo']['name']}/{RUN_ID}"
-        outputs = {
-            key: {
-                "artifacts": [
-                    {
-                        "name": key,
-                        "type": definition["artifactType"],
-                        "uri": f"{root}/{task_id}/salt-{task_id}/{key}",
-                        "customPath": str(pod / "outputs" / key),
-                    }
-                ]
-            }
-            for key, definition in component["outputDefinitions"]["artifacts"].items()
-        }
-        (pod / "outputs").mkdir()
+            artifacts[key] = {"artifacts": [self.outputs[producer["producerTask"]][producer["outputArtifactKey"]]]}
+        task_root = f"{self.pipeline_root}/{self.spec['pipelineInfo']['name']}/{RUN_ID}/{task_id}/salt-{task_id}"
         parameters = {key: self._resolve(value) for key, value in task["inputs"].get("parameters", {}).items()}
         declared = component.get("inputDefinitions", {}).get("parameters", {})
         assert set(parameters) <= set(declared), f"{task_id} is given parameters that it does not declare"
         return {
             "inputs": {"artifacts": artifacts, "parameterValues": parameters},
-            "outputs": {"artifacts": outputs, "outputFile": str(pod / "outputs" / "output_metadata.json")},
+            "outputs": provision_outputs(component, task_root, pod),
         }
 
     def _resolve(self, value: Message) -> Any:
@@ -132,22 +187,28 @@ class FakeKfp:
         name = value["componentInputParameter"]
         return self.parameters.get(name, self.spec["root"]["inputDefinitions"]["parameters"][name]["defaultValue"])
 
-    def _publish(self, task_id: str, executor_input: Message) -> None:
+    def _publish(self, task_id: str, executor_input: Message, pod: Path) -> None:
         """Uploads what is there and records artifacts with the metadata that the executor reported."""
         reported = json.loads(Path(executor_input["outputs"]["outputFile"]).read_text()).get("artifacts", {})
         published = {}
-        for index, artifact in enumerate(_artifacts(executor_input["outputs"])):
+        for index, artifact in enumerate(artifacts_of(executor_input["outputs"])):
             key = artifact["name"]
             result = reported.get(key, {"artifacts": [{}]})["artifacts"][0]
             uri = result.get("uri") or artifact["uri"]
             assert uri == artifact["uri"], "KFP would look for the artifact in another place"
-            if Path(artifact["customPath"]).exists():
-                shutil.copytree(artifact["customPath"], self.blob(uri))
+            # 2.17.0 warns of a missing output; the branch without ML Metadata fails the task.
+            assert local_path(uri, pod).exists(), f"{task_id} declares {key} and has not written it"
+            _copy_files(local_path(uri, pod), self.blob(uri))
             metadata = {"display_name": key, "store_session_info": "{}", **result.get("metadata", {})}
             name = str(100 * len(self.outputs) + index)
             published[key] = {"name": name, "uri": uri, "type": {"instanceSchema": ""}, "metadata": metadata}
         self.outputs[task_id] = published
 
 
-def _artifacts(message: Message) -> list[Message]:
-    return [artifact for entry in message.get("artifacts", {}).values() for artifact in entry["artifacts"]]
+def _copy_files(source: Path, target: Path) -> None:
+    """Copies a file or the files below a folder: a bucket has no folders."""
+    for file in [source] if source.is_file() else source.rglob("*"):
+        if file.is_file():
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)

@@ -132,7 +132,12 @@ def test_resources_retries_caching_and_environment(spec: dict[str, Any]) -> None
     assert "accelerator" not in executors["exec-pusher"]["container"]["resources"]
     assert trainer["env"] == [{"name": "S3_ENDPOINT", "value": "http://minio-service.kubeflow:9000"}]
     for task in spec["root"]["dag"]["tasks"].values():
-        assert task["retryPolicy"] == {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0}
+        assert task["retryPolicy"] == {
+            "maxRetryCount": 2,
+            "backoffDuration": "30s",
+            "backoffFactor": 2.0,
+            "backoffMaxDuration": "86400s",
+        }
         assert task["cachingOptions"] == {"enableCache": True}
 
 

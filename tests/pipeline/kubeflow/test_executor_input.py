@@ -8,6 +8,9 @@ import pytest
 from pipeline.kubeflow.executor_input import local_path, localize, needs_s3_plugin, restore_remote_uris, type_name
 
 EXAMPLES = {"instanceSchema": "title: tfx.Examples\ntype: object\n"}
+MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+INPUTS = {"artifacts": {"examples": {"artifactType": EXAMPLES}, "baseline_model": {"artifactType": MODEL}}}
+OUTPUTS = {"artifacts": {"model": {"artifactType": MODEL}}}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +36,7 @@ def message(tmp_path: Path) -> dict[str, Any]:
     model = {
         "uri": "minio://bucket/out/model",
         "customPath": str(tmp_path / "out"),
-        "type": {"schemaTitle": "tfx.Model"},
+        "type": MODEL,
     }
     return {
         "inputs": {"artifacts": {"examples": {"artifacts": [examples]}, "baseline_model": {"artifacts": []}}},
@@ -42,7 +45,7 @@ def message(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_inputs_get_the_type_that_the_component_declares(message: dict[str, Any]) -> None:
-    localize(message, {"artifacts": {"examples": {"artifactType": EXAMPLES}}})
+    localize(message, INPUTS, OUTPUTS)
 
     [examples] = message["inputs"]["artifacts"]["examples"]["artifacts"]
     assert examples["uri"] == "/minio/bucket/in"
@@ -54,7 +57,7 @@ def test_tfx_reads_what_localize_leaves(message: dict[str, Any]) -> None:
     from kfp.pipeline_spec import pipeline_spec_pb2
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 
-    localize(message, {"artifacts": {"examples": {"artifactType": EXAMPLES}}})
+    localize(message, INPUTS, OUTPUTS)
 
     parsed = json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput())
     [examples] = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(parsed.inputs.artifacts)["examples"]
@@ -64,7 +67,7 @@ def test_tfx_reads_what_localize_leaves(message: dict[str, Any]) -> None:
 def test_output_folders_are_made_and_named_by_their_remote_uri_afterwards(
     message: dict[str, Any], tmp_path: Path
 ) -> None:
-    uris = localize(message, {"artifacts": {"examples": {"artifactType": EXAMPLES}}})
+    uris = localize(message, INPUTS, OUTPUTS)
     assert (tmp_path / "out").is_dir()
 
     path = str(tmp_path / "out")
@@ -79,6 +82,52 @@ def test_output_folders_are_made_and_named_by_their_remote_uri_afterwards(
         "blessed": 1.0,
         "note": f"{path}ward",
     }
+
+
+def test_an_output_that_the_component_does_not_declare_is_left_to_the_launcher(
+    message: dict[str, Any], tmp_path: Path
+) -> None:
+    """By default the driver adds one for the logs, and the launcher writes to its file while the component runs."""
+    logs = tmp_path / "logs"
+    logs.write_text("launched\n")
+    artifact = {
+        "name": "executor-logs",
+        "uri": "minio://bucket/out/executor-logs-0",
+        "customPath": str(logs),
+        "type": {"schemaTitle": "system.Artifact"},
+    }
+    message["outputs"]["artifacts"]["executor-logs"] = {"artifacts": [artifact]}
+
+    localize(message, INPUTS, OUTPUTS)
+
+    assert set(message["outputs"]["artifacts"]) == {"model"}
+    assert logs.read_text() == "launched\n"
+
+
+def test_types_and_ids_do_not_depend_on_what_arrives(message: dict[str, Any]) -> None:
+    """KFP's branch without ML Metadata: the title is a whole schema or KFP's own, names are output keys."""
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
+
+    [examples] = message["inputs"]["artifacts"]["examples"]["artifacts"]
+    examples |= {"name": "model", "type": {"schemaTitle": EXAMPLES["instanceSchema"]}}
+    baseline = {"name": "model", "uri": "minio://bucket/older/model", "type": {"schemaTitle": "Artifact"}}
+    message["inputs"]["artifacts"]["baseline_model"]["artifacts"].append(baseline)
+    message["outputs"]["artifacts"]["model"]["artifacts"][0] |= {"name": "model", "type": {"schemaTitle": "Model"}}
+
+    localize(message, INPUTS, OUTPUTS)
+
+    parsed = json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput(), ignore_unknown_fields=True)
+    artifacts = [
+        artifact
+        for half in (parsed.inputs, parsed.outputs)
+        for found in kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(half.artifacts).values()
+        for artifact in found
+    ]
+    assert sorted(artifact.type_name for artifact in artifacts) == ["Examples", "Model", "Model"]
+    assert len({artifact.id for artifact in artifacts}) == 3
+    assert type_name(examples) == "Examples"
 
 
 def test_s3_is_looked_for_in_all_parameters() -> None:

@@ -67,6 +67,7 @@ def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(tmp_path: Path, c
     kfp = FakeKfp(
         spec,
         tmp_path / "kfp",
+        ROOT,
         {"epochs": 8, "learning_rate": 0.03, "min_accuracy": 0.6, "serving_model_dir": str(serving_model_dir)},
     )
     kfp.run()
@@ -94,7 +95,7 @@ def test_a_failing_component_says_why_in_one_line(tmp_path: Path, config: Pipeli
         del tasks[name]
 
     with pytest.raises(TaskFailedError, match="error: unknown backbone '/nowhere'") as failure:
-        FakeKfp(spec, tmp_path / "kfp", {"backbone": "/nowhere"}).run()
+        FakeKfp(spec, tmp_path / "kfp", parameters={"backbone": "/nowhere"}).run()
 
     assert "Traceback" not in str(failure.value)
 
