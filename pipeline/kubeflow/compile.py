@@ -7,6 +7,7 @@ more output per component, the execution record that `pipeline.kubeflow.collect`
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from tfx.dsl.components.base import base_component
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from components.common.errors import UserError
-from pipeline.config import RESOLVER_BASELINE, PipelineConfig
+from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow import resources
 from pipeline.kubeflow.execution_record import RECORD_KEY
 from pipeline.kubeflow.names import kubernetes_name, rename_for_kubernetes
 from pipeline.kubeflow.runtime_parameters import OVERRIDE_PREFIX, RuntimeParameter, runtime_parameters
-from pipeline.kubeflow.settings import ClusterSettings
+from pipeline.kubeflow.settings import ROOT_SCHEMES, ClusterSettings
 
 ENTRYPOINT = ["python", "-m", "pipeline.kubeflow.entrypoint"]
 _RECORD_TYPE = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
@@ -61,10 +62,9 @@ def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec,
         Both as plain data; the platform spec is empty when nothing asks for it.
 
     Raises:
-        UserError: The configuration asks for the resolver, which open-source KFP does not run.
+        UserError: The baseline is none that open-source KFP can bring in.
     """
-    if config.baseline == RESOLVER_BASELINE:
-        raise UserError("Kubeflow Pipelines runs no resolver: choose --baseline none or the folder of a Model artifact")
+    _check_baseline(config.baseline)
     pipeline = create_pipeline(_for_containers(config, settings))
     for component in pipeline.components:
         if isinstance(component, base_component.BaseComponent):
@@ -82,6 +82,16 @@ def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec,
     platform = resources.platform_spec(spec, settings)
     rename_for_kubernetes(spec)
     return spec, platform
+
+
+def _check_baseline(baseline: str) -> None:
+    if baseline == RESOLVER_BASELINE:
+        raise UserError("Kubeflow Pipelines runs no resolver: choose --baseline none or the folder of a Model artifact")
+    if baseline != NO_BASELINE and not re.fullmatch(rf"({'|'.join(ROOT_SCHEMES)})[^/]+/.+", baseline):
+        raise UserError(
+            f"baseline {baseline!r} is in no bucket: Kubeflow's importer brings in {', '.join(ROOT_SCHEMES)}... alone, "
+            "nothing from a volume; copy the model's folder to a bucket, or choose --baseline none"
+        )
 
 
 def _for_containers(config: PipelineConfig, settings: ClusterSettings) -> PipelineConfig:

@@ -1,6 +1,6 @@
 """What a component did, as JSON under the pipeline root.
 
-Newer Kubeflow releases keep no ML Metadata, and older ones keep it inside the cluster. With this record beside its
+Kubeflow keeps ML Metadata inside the cluster (as of 2.17; a branch of it does without). With this record beside its
 outputs a component's inputs, outputs, properties and parameters can be read from a copy of the pipeline root alone.
 Written by `pipeline.kubeflow.entrypoint`, read by `pipeline.kubeflow.collect`.
 """

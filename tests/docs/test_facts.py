@@ -89,5 +89,12 @@ def test_the_map_is_the_tree() -> None:
     assert mapped == (top - {"components/"}) | shelves | runners | components
 
 
+def test_kubeflows_own_storage_is_named_as_new_and_old_releases_call_it() -> None:
+    """Its service changed its name with Kubeflow Pipelines 2.16.0."""
+    spans = _code_spans(ROOT / "docs" / "kubeflow.md")
+    assert {"seaweedfs.kubeflow:9000", "minio-service.kubeflow:9000"} <= set(spans)
+    assert "S3_ENDPOINT=http://seaweedfs.kubeflow:9000 " in (ROOT / "docs" / "kubeflow.md").read_text()
+
+
 def test_the_readme_is_short() -> None:
     assert len(_README.read_text().splitlines()) <= 170

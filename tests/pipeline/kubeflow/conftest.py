@@ -40,7 +40,7 @@ def settings() -> ClusterSettings:
         node_selectors={"Trainer": {"accelerator": "nvidia-l4"}},
         volumes={"flowers-data": "/data"},
         secret_env={"mlpipeline-minio-artifact": {"accesskey": "AWS_ACCESS_KEY_ID"}},
-        env={"S3_ENDPOINT": "http://minio-service.kubeflow:9000"},
+        env={"S3_ENDPOINT": "http://seaweedfs.kubeflow:9000"},
     )
 
 

@@ -130,7 +130,7 @@ def test_resources_retries_caching_and_environment(spec: dict[str, Any]) -> None
         "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
     }
     assert "accelerator" not in executors["exec-pusher"]["container"]["resources"]
-    assert trainer["env"] == [{"name": "S3_ENDPOINT", "value": "http://minio-service.kubeflow:9000"}]
+    assert trainer["env"] == [{"name": "S3_ENDPOINT", "value": "http://seaweedfs.kubeflow:9000"}]
     for task in spec["root"]["dag"]["tasks"].values():
         assert task["retryPolicy"] == {
             "maxRetryCount": 2,
@@ -161,6 +161,15 @@ def test_a_given_baseline_becomes_an_importer(with_baseline: Any, settings: Clus
     baseline = spec["root"]["dag"]["tasks"]["evaluator-test"]["inputs"]["artifacts"]["baseline_model"]
     assert importer["artifactUri"] == {"constant": "gs://bucket/models/12"}
     assert baseline["taskOutputArtifact"]["producerTask"] == "baseline-model"
+
+
+@pytest.mark.parametrize("baseline", ["/models/serving_model/12", "models/12", "hdfs://host/models/12", "minio://"])
+def test_a_baseline_that_the_importer_cannot_use_is_refused(
+    baseline: str, with_baseline: Any, settings: ClusterSettings
+) -> None:
+    with pytest.raises(UserError, match=f"baseline '{baseline}' is in no bucket") as error:
+        build_spec(with_baseline(baseline), settings)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_an_unknown_component_is_named(container_config: Any) -> None:
