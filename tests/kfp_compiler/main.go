@@ -1,4 +1,4 @@
-// Turns a compiled pipeline spec into an Argo Workflow with Kubeflow Pipelines' own compiler.
+// Turns a compiled pipeline spec into an Argo Workflow with Kubeflow Pipelines' own compiler, and prints it.
 //
 // Run by tests/pipeline/kubeflow/test_argo_compiler.py: main SPEC.yaml PLATFORM.yaml
 package main
@@ -37,5 +37,7 @@ func main() {
 	job := &pipelinespec.PipelineJob{PipelineSpec: spec}
 	workflow, err := argocompiler.Compile(job, platform.Platforms["kubernetes"], nil)
 	check(err)
-	fmt.Println(len(workflow.Spec.Templates))
+	text, err := yaml.Marshal(workflow)
+	check(err)
+	fmt.Print(string(text))
 }
