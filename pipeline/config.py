@@ -17,6 +17,7 @@ from components.common.contracts.output_folder import (
     SERVING_MODEL_FOLDER,
     TRAINING_FOLDER,
 )
+from components.common.credentials import refuse_credentials
 from components.common.settings import check_settings, setting
 from components.evaluator.bounds import OWN_METRICS, Bound
 from components.modeling.backbones.registry import BACKBONES
@@ -85,6 +86,9 @@ class BackboneOptions:
     image_size: tuple[int, int] | None = setting(
         None, "For a backbone that takes any size.", metavar="HxW", parse=_parse_size
     )
+
+    def __post_init__(self) -> None:
+        refuse_credentials("--backbone", self.name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from components.common.credentials import refuse_credentials
 from components.common.errors import UserError
 
 TOKEN_VARIABLE = "FLOWERS_KFP_TOKEN"  # noqa: S105
@@ -32,10 +33,11 @@ class Connection:
 
     host: str
     namespace: str = ""
-    token: str = ""
-    cookie: str = ""
+    token: str = dataclasses.field(default="", repr=False)
+    cookie: str = dataclasses.field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        refuse_credentials("host", self.host)
         if not self.host.startswith(("http://", "https://")):
             raise UserError(f"host {self.host!r} is not an address; give e.g. http://localhost:8080")
 
@@ -75,7 +77,7 @@ class Connection:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         except kfp_server_api.ApiException as error:
-            raise self._refused(error.status, _message(error.body)) from error
+            raise self._refused(error.status, _message(self._without_credentials(error.body))) from error
         except (urllib3.exceptions.HTTPError, TimeoutError) as error:
             raise self._unreachable(error) from error
 
@@ -100,25 +102,31 @@ class Connection:
                 f"{TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use kubectl port-forward"
             ) from error
 
+    def _without_credentials(self, text: object) -> str:
+        """Returns what a server says without what it was sent."""
+        result = text.decode(errors="replace") if isinstance(text, bytes) else str(text or "")
+        for secret in filter(None, (self.token, self.cookie)):
+            result = result.replace(secret, "***")
+        return result
+
     def _refused(self, status: int, reason: str) -> UserError:
         if status in _UNAUTHORIZED:
             return UserError(
                 f"{self.host} refuses the credentials (HTTP {status}): set {TOKEN_VARIABLE} or {COOKIE_VARIABLE} to "
                 "valid ones, and --namespace to a namespace of yours"
             )
-        return UserError(f"{self.host} answered HTTP {status}: {reason}")
+        return UserError(f"{self.host} answered HTTP {status}: {self._without_credentials(reason)}")
 
     def _unreachable(self, error: BaseException) -> UserError:
-        reason = getattr(error, "reason", None) or error
+        reason = self._without_credentials(getattr(error, "reason", None) or error)
         return UserError(
             f"cannot reach Kubeflow Pipelines at {self.host} ({reason}): check --host; inside the cluster's network, "
             "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80 gives http://localhost:8080"
         )
 
 
-def _message(body: str | bytes | None) -> str:
+def _message(body: str) -> str:
     try:
-        return str(json.loads(body or "")["message"]).splitlines()[0]
+        return str(json.loads(body)["message"]).splitlines()[0]
     except (ValueError, KeyError, TypeError, IndexError):
-        text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
-        return " ".join(text.split())[:200]
+        return " ".join(body.split())[:200]

@@ -15,6 +15,7 @@ import yaml
 from tfx.dsl.components.base import base_component
 from tfx.orchestration import pipeline as tfx_pipeline
 
+from components.common.credentials import refuse_credentials
 from components.common.errors import UserError
 from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.graph import create_pipeline
@@ -85,6 +86,7 @@ def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec,
 
 
 def _check_baseline(baseline: str) -> None:
+    refuse_credentials("baseline", baseline)
     if baseline == RESOLVER_BASELINE:
         raise UserError("Kubeflow Pipelines runs no resolver: choose --baseline none or the folder of a Model artifact")
     if baseline != NO_BASELINE and not re.fullmatch(rf"({'|'.join(ROOT_SCHEMES)})[^/]+/.+", baseline):

@@ -7,12 +7,15 @@ import dataclasses
 import re
 
 from components.common.contracts.nodes import FEATURE_EXTRACTOR, FINE_TUNING, TRAINER, TUNER
+from components.common.credentials import refuse_credentials
 from components.common.errors import UserError
 
 EVERY_COMPONENT = "*"
 GPU_RESOURCE = "nvidia.com/gpu"
 ROOT_SCHEMES = ("minio://", "s3://", "gs://")
 
+# Names of environment variables that are secrets themselves, not files of them.
+_SECRET_NAME = re.compile(r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|TOKEN|COOKIE|KEY)(?:_ID)?$", re.IGNORECASE)
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)(G|Gi|M|Mi)")
 _MEMORY_IN_GB = {"G": 1.0, "Gi": 1.073741824, "M": 1e-3, "Mi": 1.048576e-3}
 
@@ -114,6 +117,7 @@ class ClusterSettings:
     enable_cache: bool = True
 
     def __post_init__(self) -> None:
+        self._refuse_secrets()
         if not self.pipeline_root.startswith(ROOT_SCHEMES):
             raise UserError(
                 f"pipeline root {self.pipeline_root!r} is not one that KFP can use; give {', '.join(ROOT_SCHEMES)}..."
@@ -123,6 +127,18 @@ class ClusterSettings:
                 f"serving model folder {self.serving_model_dir!r}: TensorFlow writes to MinIO as s3://...; say so, "
                 "and set S3_ENDPOINT"
             )
+
+    def _refuse_secrets(self) -> None:
+        """Everyone who sees the pipeline in Kubeflow's user interface can read its spec."""
+        refuse_credentials("pipeline root", self.pipeline_root)
+        refuse_credentials("serving model folder", self.serving_model_dir)
+        for name, value in self.env.items():
+            refuse_credentials(f"environment variable {name}", value)
+            if _SECRET_NAME.search(name):
+                raise UserError(
+                    f"environment variable {name} could be read in the compiled pipeline: put it into a Kubernetes "
+                    f"secret, and give --secret-env SECRET:KEY={name}"
+                )
 
     def resources_of(self, component_id: str) -> Resources:
         """Returns what a component asks for."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from components.common.credentials import refuse_credentials
 from components.common.errors import UserError
 from components.modeling.backbones.registry import find_backbone
 from pipeline.kubeflow.api import Connection
@@ -61,6 +62,7 @@ def start_run(connection: Connection, submission: Submission) -> StartedRun:
     """
     spec = read_spec(submission.package)
     parameters = parse_parameters(spec, submission.parameters)
+    refuse_credentials("pipeline root", submission.pipeline_root)
     if submission.pipeline_root and not submission.pipeline_root.startswith(ROOT_SCHEMES):
         raise UserError(f"pipeline root {submission.pipeline_root!r}: give {', '.join(ROOT_SCHEMES)}...")
     name = spec["pipelineInfo"]["name"]
@@ -111,13 +113,14 @@ def parse_parameters(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
         Values by name; with a backbone of the registry, its image size as well.
 
     Raises:
-        UserError: A parameter is unknown, or a value is of the wrong type.
+        UserError: A parameter is unknown, or a value is of the wrong type or holds credentials.
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     parameters: dict[str, Any] = {}
     for name, text in values.items():
         if name not in declared:
             raise UserError(f"there is no run-time parameter {name!r}; there are {', '.join(sorted(declared))}")
+        refuse_credentials(name, text)
         kind = declared[name]["parameterType"]
         try:
             parameters[name] = _READERS[kind](text)

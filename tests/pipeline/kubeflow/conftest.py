@@ -1,10 +1,12 @@
 """What tests of the Kubeflow runner share."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp_launcher import DEFAULT_ROOT, FakeKfp
 
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import NO_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
@@ -60,3 +62,36 @@ def compiled(
 def with_baseline(container_config: PipelineConfig) -> Any:
     """A function that gives the reference recipe another baseline."""
     return lambda baseline: dataclasses.replace(container_config, baseline=baseline)
+
+
+@pytest.fixture
+def pusher_run(container_config: PipelineConfig, settings: ClusterSettings, tmp_path: Path) -> Callable[..., FakeKfp]:
+    """A function that prepares a run which has all but the Pusher behind it, with a blessed model.
+
+    It takes where the Pusher writes, and its environment variables.
+    """
+    from pipeline.kubeflow.compile import build_spec
+
+    def prepare(serving_model_dir: str, environment: dict[str, str]) -> FakeKfp:
+        spec, _ = build_spec(container_config, dataclasses.replace(settings, env={}))
+        tasks = spec["root"]["dag"]["tasks"]
+        kfp = FakeKfp(
+            spec, tmp_path / "kfp", parameters={"serving_model_dir": serving_model_dir}, environment=environment
+        )
+        files = {
+            "trainer/model": ("Format-Serving/saved_model.pb", "Format-Serving/variables/variables.index"),
+            "evaluator-test/blessing": ("BLESSED",),
+        }
+        kfp.outputs = {name: {} for name in tasks if name != "pusher"}
+        for place, names in files.items():
+            task, key = place.split("/")
+            artifact = {"name": "1", "uri": f"{DEFAULT_ROOT}/{place}", "type": {"instanceSchema": ""}, "metadata": {}}
+            kfp.outputs[task][key] = artifact
+            for name in names:
+                file = kfp.blob(artifact["uri"]) / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("content")
+        kfp.outputs["evaluator-test"]["blessing"]["metadata"] = {"blessed": 1.0}
+        return kfp
+
+    return prepare

@@ -17,6 +17,7 @@ class FakeApiServer(http.server.ThreadingHTTPServer):
     Attributes:
         token: Bearer token that is asked for; empty lets everyone in.
         login_page: Whether an authenticating proxy answers instead.
+        repeats_headers: Whether it fails and says what it was sent.
         states: The run's successive states, one per question; the last one stays.
         runs: Bodies of the runs that were created.
         uploads: Paths of the uploads.
@@ -28,6 +29,7 @@ class FakeApiServer(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.token = ""
         self.login_page = False
+        self.repeats_headers = False
         self.known_pipeline = ""
         self.states = [("RUNNING", "RUNNING", "PENDING"), ("SUCCEEDED", "SUCCEEDED", "SUCCEEDED")]
         self.runs: list[dict[str, Any]] = []
@@ -71,6 +73,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(200, b"<html>please log in</html>", "text/html")
         elif self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
             self._send_json({"message": "unauthorized"}, 401)
+        elif self.server.repeats_headers and not self.path.endswith("/healthz"):
+            self._send_json({"message": f"cannot read {dict(self.headers)}"}, 500)
         else:
             self._send_json(self._result(method, urlparse(self.path).path.removeprefix("/apis/v2beta1"), body))
 

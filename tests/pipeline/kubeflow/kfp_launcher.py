@@ -142,7 +142,7 @@ class FakeKfp:
         assert set(self.parameters) <= set(defaults)
         running: dict[concurrent.futures.Future[None], str] = {}
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            while len(self.outputs) < len(tasks):
+            while not set(tasks) <= set(self.outputs):
                 for task_id, task in tasks.items():
                     ready = set(task.get("dependentTasks", [])) <= set(self.outputs)
                     if ready and task_id not in self.outputs and task_id not in running.values():

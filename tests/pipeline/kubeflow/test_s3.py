@@ -1,17 +1,11 @@
 """Pushing to an S3-compatible server, with the container's own command."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-from pipeline.kubeflow.compile import build_spec
-from pipeline.kubeflow.settings import ClusterSettings
+from kfp_launcher import FakeKfp
 
 SERVING = "s3://models/serving_model/tf-flowers"
 
@@ -38,68 +32,22 @@ def s3() -> Iterator[Any]:
     server.stop()
 
 
-def _executor_input(spec: dict[str, Any], tmp_path: Path) -> str:
-    """The Pusher's input: a model and its blessing, as the launcher has copied them."""
-    (tmp_path / "model" / "Format-Serving" / "variables").mkdir(parents=True)
-    (tmp_path / "model" / "Format-Serving" / "saved_model.pb").write_bytes(b"graph")
-    (tmp_path / "model" / "Format-Serving" / "variables" / "variables.index").write_bytes(b"weights")
-    (tmp_path / "blessing").mkdir()
-    (tmp_path / "blessing" / "BLESSED").touch()
-    inputs = {"model": {}, "model_blessing": {"blessed": 1.0}}
-    folders = {"model": "model", "model_blessing": "blessing"}
-    outputs = spec["components"]["comp-pusher"]["outputDefinitions"]["artifacts"]
-    parameters = spec["root"]["dag"]["tasks"]["pusher"]["inputs"]["parameters"]
-    values = {name: value["runtimeValue"]["constant"] for name, value in parameters.items() if "runtimeValue" in value}
-    return json.dumps(
+def test_a_blessed_model_is_pushed_to_s3(s3: Any, pusher_run: Callable[..., FakeKfp]) -> None:
+    kfp = pusher_run(
+        SERVING,
         {
-            "inputs": {
-                "artifacts": {
-                    key: {"artifacts": [_artifact(key, tmp_path / folders[key], {"instanceSchema": ""}, metadata)]}
-                    for key, metadata in inputs.items()
-                },
-                "parameterValues": {**values, "override_serving_model_dir": SERVING},
-            },
-            "outputs": {
-                "artifacts": {
-                    key: {"artifacts": [_artifact(key, tmp_path / key, definition["artifactType"], {})]}
-                    for key, definition in outputs.items()
-                },
-                "outputFile": str(tmp_path / "output.json"),
-            },
-        }
+            "S3_ENDPOINT": s3.meta.endpoint_url,
+            "S3_USE_HTTPS": "0",
+            "S3_VERIFY_SSL": "0",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        },
     )
+    kfp.run()
 
-
-def _artifact(key: str, path: Path, kind: dict[str, str], metadata: dict[str, float]) -> dict[str, Any]:
-    uri = f"minio://mlpipeline/run/{key}"
-    return {"name": key, "uri": uri, "customPath": str(path), "type": kind, "metadata": metadata}
-
-
-def test_a_blessed_model_is_pushed_to_s3(
-    s3: Any, container_config: Any, settings: ClusterSettings, tmp_path: Path
-) -> None:
-    spec, _ = build_spec(container_config, settings)
-    container = spec["deploymentSpec"]["executors"]["exec-pusher"]["container"]
-    text = _executor_input(spec, tmp_path)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "S3_ENDPOINT": s3.meta.endpoint_url,
-        "S3_USE_HTTPS": "0",
-        "S3_VERIFY_SSL": "0",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }
-    command = [part.replace("{{$}}", text) for part in (*container["command"][1:], *container["args"])]
-
-    process = subprocess.run(
-        [sys.executable, *command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-
-    assert process.returncode == 0, process.stderr[-3000:]
-    record = json.loads((tmp_path / "execution_record" / "execution.json").read_text())
-    [pushed] = record["outputs"]["pushed_model"]
+    record = kfp.blob(kfp.outputs["pusher"]["execution_record"]["uri"]) / "execution.json"
+    [pushed] = json.loads(record.read_text())["outputs"]["pushed_model"]
     version = pushed["properties"]["pushed_version"]
     assert pushed["properties"]["pushed_destination"] == f"{SERVING}/{version}"
     keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket="models")["Contents"] if not entry["Key"].endswith("/")}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from kfp_launcher import RUN_ID, FakeKfp, TaskFailedError
+from planted_secrets import SECRETS, secrets_below, secrets_in
 
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import NO_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
@@ -69,6 +70,7 @@ def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(tmp_path: Path, c
         tmp_path / "kfp",
         ROOT,
         {"epochs": 8, "learning_rate": 0.03, "min_accuracy": 0.6, "serving_model_dir": str(serving_model_dir)},
+        environment=SECRETS,
     )
     kfp.run()
 
@@ -86,6 +88,9 @@ def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(tmp_path: Path, c
     assert on_kubeflow.pushed_path == version
     assert _probabilities(version) == pytest.approx(_probabilities(Path(str(locally.pushed_path))), abs=1e-5)
     _check_records(kfp)
+    # What the containers printed is there as well: the launcher publishes it.
+    for folder in (kfp.folder, tmp_path / "collected", serving_model_dir):
+        assert secrets_below(folder) == {}
 
 
 def test_a_failing_component_says_why_in_one_line(tmp_path: Path, config: PipelineConfig) -> None:
@@ -95,9 +100,11 @@ def test_a_failing_component_says_why_in_one_line(tmp_path: Path, config: Pipeli
         del tasks[name]
 
     with pytest.raises(TaskFailedError, match="error: unknown backbone '/nowhere'") as failure:
-        FakeKfp(spec, tmp_path / "kfp", parameters={"backbone": "/nowhere"}).run()
+        FakeKfp(spec, tmp_path / "kfp", parameters={"backbone": "/nowhere"}, environment=SECRETS).run()
 
     assert "Traceback" not in str(failure.value)
+    assert secrets_in(str(failure.value)) == []
+    assert secrets_below(tmp_path / "kfp") == {}
 
 
 def _metrics(run: Run) -> dict[str, float]:
