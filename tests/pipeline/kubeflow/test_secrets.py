@@ -149,7 +149,7 @@ def test_a_push_that_s3_refuses_tells_no_secret(refusing_s3: str, pusher_run: Ca
     storage = {"S3_ENDPOINT": refusing_s3, "S3_USE_HTTPS": "0", "S3_VERIFY_SSL": "0", "AWS_REGION": "us-east-1"}
     kfp = pusher_run("s3://models/serving_model/tf-flowers", {**SECRETS, **storage})
 
-    with pytest.raises(TaskFailedError) as failure:
+    with pytest.raises(TaskFailedError, match="InvalidAccessKeyId") as failure:
         kfp.run()
 
     assert secrets_in(str(failure.value)) == []
