@@ -25,6 +25,7 @@ from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
 
 RESOLVER_BASELINE: Final = "resolver"
+PUSHED_BASELINE: Final = "pushed"
 NO_BASELINE: Final = "none"
 
 
@@ -231,7 +232,8 @@ class PipelineConfig(RunOptions):
         data: Which photos.
         backbone: Which feature extractor.
         baseline: What the change threshold compares with: `resolver` (the latest blessed model in ML Metadata),
-            `none`, or the folder of a Model artifact.
+            `pushed` (the model that was pushed last, as the serving folder tells), `none`, or the folder of a Model
+            artifact.
         work_root: Local folder for what only a running step needs; empty keeps it in `output`.
     """
 

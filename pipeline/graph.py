@@ -10,11 +10,12 @@ from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import base_component, base_node
 from tfx.dsl.components.common import importer, resolver
 from tfx.orchestration import pipeline as tfx_pipeline
-from tfx.proto import pusher_pb2, transform_pb2
+from tfx.proto import transform_pb2
 from tfx.types import standard_artifacts
 
 from components.anomaly_gate.component import AnomalyGate
 from components.backbone_importer.component import BackboneImporter
+from components.baseline_reader.component import BaselineReader
 from components.common.code_digest import code_digest
 from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.common.contracts.nodes import (
@@ -31,7 +32,7 @@ from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
 from components.pusher.component import Pusher
 from pipeline.blessing import build_eval_config
-from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
+from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.training_nodes import training_nodes
 
 
@@ -75,7 +76,7 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         schema=schema,
         backbone=backbone.outputs["model"],
     )
-    evaluation = _evaluate_and_push(config, features, training[-1].outputs["model"])
+    evaluation = _evaluate_and_push(config, features, training[-1])
     if config.export_tflite:
         evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
     nodes = [
@@ -130,10 +131,11 @@ def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: type
 
 
 def _evaluate_and_push(
-    config: PipelineConfig, features: types.BaseChannel, model: types.BaseChannel
+    config: PipelineConfig, features: types.BaseChannel, trainer: base_node.BaseNode
 ) -> list[base_node.BaseNode]:
     """Returns the nodes from the trained model to the pushed one."""
-    baseline = _baseline(config.baseline, model)
+    model = trainer.outputs["model"]
+    baseline = _baseline(config, trainer)
     validation = Evaluator(
         examples=features,
         model=model,
@@ -150,9 +152,9 @@ def _evaluate_and_push(
     pusher = Pusher(
         model=model,
         model_blessing=test.outputs["blessing"],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_model_dir)
-        ),
+        evaluation=test.outputs["evaluation"],
+        serving_model_dir=config.serving_model_dir,
+        baseline_model=baseline.outputs["model"] if baseline and config.baseline == PUSHED_BASELINE else None,
     )
     # Runners may run both evaluations at once; neither's failure may come after the push.
     pusher.add_upstream_node(validation)
@@ -175,17 +177,24 @@ def _tflite_exporter(
     )
 
 
-def _baseline(baseline: str, candidate: types.BaseChannel) -> base_node.BaseNode | None:
+def _baseline(config: PipelineConfig, trainer: base_node.BaseNode) -> base_node.BaseNode | None:
     """Returns the node whose `model` a new model is compared with."""
-    if baseline == NO_BASELINE:
+    if config.baseline == NO_BASELINE:
         return None
-    if baseline != RESOLVER_BASELINE:
-        model = importer.Importer(source_uri=baseline, artifact_type=standard_artifacts.Model, output_key="model")
+    if config.baseline == PUSHED_BASELINE:
+        reader = BaselineReader(serving_model_dir=config.serving_model_dir)
+        # As late as possible: other runs push meanwhile.
+        reader.add_upstream_node(trainer)
+        return reader
+    if config.baseline != RESOLVER_BASELINE:
+        model = importer.Importer(
+            source_uri=config.baseline, artifact_type=standard_artifacts.Model, output_key="model"
+        )
         return model.with_id(BASELINE_IMPORTER)
     latest = resolver.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
-        candidate=candidate,
+        candidate=trainer.outputs["model"],
     )
     return latest.with_id(BASELINE_RESOLVER)

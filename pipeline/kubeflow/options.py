@@ -34,7 +34,7 @@ def build_container_config(options: RunOptions, baseline: str, paths: ContainerP
 
     Args:
         options: The user's choices; `output` is the pipeline root.
-        baseline: `none` or the folder of a Model artifact.
+        baseline: `pushed`, `none` or the folder of a Model artifact.
         paths: Where containers find things.
 
     Returns:

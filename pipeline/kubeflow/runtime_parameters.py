@@ -170,6 +170,7 @@ _COMMON = (
         _STRING,
         "where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume",
         lambda _, settings: settings.serving_model_dir,
+        properties={nodes.BASELINE_READER: "serving_model_dir"},
         setters={nodes.PUSHER: _set_serving_model_dir},
     ),
 )

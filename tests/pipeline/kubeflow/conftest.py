@@ -9,7 +9,7 @@ import pytest
 from kfp_launcher import DEFAULT_ROOT, FakeKfp
 
 from components.modeling.hyperparameters import Hyperparameters
-from pipeline.config import NO_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
+from pipeline.config import PUSHED_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
 from pipeline.kubeflow.settings import ClusterSettings, Resources
 
 IMAGE = "registry.example.org/flowers@sha256:" + 64 * "0"
@@ -26,7 +26,7 @@ def container_config() -> PipelineConfig:
         backbone=BackboneConfig(name="inception_v3", image_size=(299, 299)),
         hyperparameters=Hyperparameters(),
         blessing=BlessingConfig(min_accuracy=0.8),
-        baseline=NO_BASELINE,
+        baseline=PUSHED_BASELINE,
         work_root="/tmp/flowers",
     )
 
