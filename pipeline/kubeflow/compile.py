@@ -91,7 +91,9 @@ def _check_baseline(baseline: str) -> None:
         raise UserError(
             "Kubeflow Pipelines runs no resolver: choose --baseline pushed, none or the folder of a Model artifact"
         )
-    if baseline not in (PUSHED_BASELINE, NO_BASELINE) and not re.fullmatch(rf"({'|'.join(ROOT_SCHEMES)})[^/]+/.+", baseline):
+    if baseline not in (PUSHED_BASELINE, NO_BASELINE) and not re.fullmatch(
+        rf"({'|'.join(ROOT_SCHEMES)})[^/]+/.+", baseline
+    ):
         raise UserError(
             f"baseline {baseline!r} is in no bucket: Kubeflow's importer brings in {', '.join(ROOT_SCHEMES)}... alone, "
             "nothing from a volume; copy the model's folder to a bucket, or choose --baseline pushed"
