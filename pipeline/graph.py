@@ -1,4 +1,4 @@
-"""The pipeline's graph, the same for every runner."""
+"""The pipeline's graph, the same for every runner but for where the baseline comes from."""
 
 import dataclasses
 import re
@@ -7,32 +7,20 @@ from tfx import types
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
-from tfx.dsl.components.base import base_component, base_node
-from tfx.dsl.components.common import importer, resolver
+from tfx.dsl.components.base import base_component
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import transform_pb2
-from tfx.types import standard_artifacts
 
 from components.anomaly_gate.component import AnomalyGate
 from components.backbone_importer.component import BackboneImporter
-from components.baseline_reader.component import BaselineReader
 from components.common.code_digest import code_digest
-from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
-from components.common.contracts.nodes import (
-    BASELINE_IMPORTER,
-    BASELINE_RESOLVER,
-    EVALUATOR_TEST,
-    EVALUATOR_VALIDATION,
-)
-from components.evaluator.baseline import LatestOtherBlessedModelStrategy
-from components.evaluator.component import Evaluator
+from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TRAIN_SPLIT
 from components.example_gen.component import TfdsExampleGen
 from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
-from components.pusher.component import Pusher
-from pipeline.blessing import build_eval_config
-from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, PipelineConfig
+from pipeline.config import PipelineConfig
+from pipeline.evaluation_nodes import evaluation_nodes, tflite_exporter
 from pipeline.training_nodes import training_nodes
 
 
@@ -76,9 +64,9 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         schema=schema,
         backbone=backbone.outputs["model"],
     )
-    evaluation = _evaluate_and_push(config, features, training[-1])
+    evaluation = evaluation_nodes(config, features, training[-1])
     if config.export_tflite:
-        evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
+        evaluation.append(tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
     nodes = [
         example_gen, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
         *training, *evaluation,
@@ -128,73 +116,3 @@ def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: type
         disable_analyzer_cache=True,
         custom_config={"image_size": list(config.backbone.image_size)},
     )
-
-
-def _evaluate_and_push(
-    config: PipelineConfig, features: types.BaseChannel, trainer: base_node.BaseNode
-) -> list[base_node.BaseNode]:
-    """Returns the nodes from the trained model to the pushed one."""
-    model = trainer.outputs["model"]
-    baseline = _baseline(config, trainer)
-    validation = Evaluator(
-        examples=features,
-        model=model,
-        example_splits=[VALIDATION_SPLIT],
-        eval_config=build_eval_config(),
-    ).with_id(EVALUATOR_VALIDATION)
-    test = Evaluator(
-        examples=features,
-        model=model,
-        baseline_model=baseline.outputs["model"] if baseline else None,
-        example_splits=[TEST_SPLIT],
-        eval_config=build_eval_config(config.blessing, config.data.class_names),
-    ).with_id(EVALUATOR_TEST)
-    pusher = Pusher(
-        model=model,
-        model_blessing=test.outputs["blessing"],
-        evaluation=test.outputs["evaluation"],
-        serving_model_dir=config.serving_model_dir,
-        baseline_model=baseline.outputs["model"] if baseline and config.baseline == PUSHED_BASELINE else None,
-    )
-    # Runners may run both evaluations at once; neither's failure may come after the push.
-    pusher.add_upstream_node(validation)
-    nodes: list[base_node.BaseNode] = [validation, test, pusher]
-    return [baseline, *nodes] if baseline else nodes
-
-
-def _tflite_exporter(
-    examples: types.BaseChannel, transform_graph: types.BaseChannel, pusher: base_node.BaseNode
-) -> base_node.BaseNode:
-    """Returns the node that converts what is pushed; it comes last, so that a conversion that fails costs no push."""
-    # Imports the converter.
-    from components.tflite_exporter.component import TFLiteExporter
-
-    return TFLiteExporter(
-        model=pusher.inputs["model"],
-        examples=examples,
-        transform_graph=transform_graph,
-        model_blessing=pusher.inputs["model_blessing"],
-    )
-
-
-def _baseline(config: PipelineConfig, trainer: base_node.BaseNode) -> base_node.BaseNode | None:
-    """Returns the node whose `model` a new model is compared with."""
-    if config.baseline == NO_BASELINE:
-        return None
-    if config.baseline == PUSHED_BASELINE:
-        reader = BaselineReader(serving_model_dir=config.serving_model_dir)
-        # As late as possible: other runs push meanwhile.
-        reader.add_upstream_node(trainer)
-        return reader
-    if config.baseline != RESOLVER_BASELINE:
-        model = importer.Importer(
-            source_uri=config.baseline, artifact_type=standard_artifacts.Model, output_key="model"
-        )
-        return model.with_id(BASELINE_IMPORTER)
-    latest = resolver.Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
-        model=types.Channel(type=standard_artifacts.Model),
-        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
-        candidate=trainer.outputs["model"],
-    )
-    return latest.with_id(BASELINE_RESOLVER)

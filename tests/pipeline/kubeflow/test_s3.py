@@ -1,13 +1,14 @@
-"""Pushing to an S3-compatible server, with the container's own command."""
+"""Pushing to an S3-compatible server, and reading the baseline back, with the containers' own commands."""
 
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kfp_launcher import FakeKfp
+from kfp_launcher import FakeKfp, TaskFailedError
 
-SERVING = "s3://models/serving_model/tf-flowers"
+PREFIX = "serving_model/tf-flowers"
+SERVING = f"s3://models/{PREFIX}"
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +33,70 @@ def s3() -> Iterator[Any]:
     server.stop()
 
 
-def test_a_blessed_model_is_pushed_to_s3(s3: Any, pusher_run: Callable[..., FakeKfp]) -> None:
-    kfp = pusher_run(
-        SERVING,
-        {
-            "S3_ENDPOINT": s3.meta.endpoint_url,
-            "S3_USE_HTTPS": "0",
-            "S3_VERIFY_SSL": "0",
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-        },
-    )
-    kfp.run()
+@pytest.fixture
+def run_task(s3: Any, task_run: Callable[..., FakeKfp]) -> Callable[..., tuple[FakeKfp, Any]]:
+    """A function that runs one task and returns its properties beside the run."""
+    environment = {
+        "S3_ENDPOINT": s3.meta.endpoint_url,
+        "S3_USE_HTTPS": "0",
+        "S3_VERIFY_SSL": "0",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
 
-    record = kfp.blob(kfp.outputs["pusher"]["execution_record"]["uri"]) / "execution.json"
-    [pushed] = json.loads(record.read_text())["outputs"]["pushed_model"]
-    version = pushed["properties"]["pushed_version"]
-    assert pushed["properties"]["pushed_destination"] == f"{SERVING}/{version}"
-    keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket="models")["Contents"] if not entry["Key"].endswith("/")}
-    prefix = f"serving_model/tf-flowers/{version}"
-    assert keys == {f"{prefix}/saved_model.pb", f"{prefix}/variables/variables.index"}
+    def run(task: str, run_id: str, **options: str) -> tuple[FakeKfp, Any]:
+        kfp = task_run(task, SERVING, environment, run_id=run_id, **options)
+        kfp.run()
+        record = kfp.blob(kfp.outputs[task]["execution_record"]["uri"]) / "execution.json"
+        outputs = json.loads(record.read_text())["outputs"]
+        [artifact] = outputs["pushed_model" if task == "pusher" else "model"]
+        return kfp, artifact["properties"]
+
+    return run
+
+
+def _content(s3: Any) -> dict[str, bytes]:
+    entries = s3.list_objects_v2(Bucket="models").get("Contents", [])
+    keys = [entry["Key"] for entry in entries if not entry["Key"].endswith("/")]
+    return {key: s3.get_object(Bucket="models", Key=key)["Body"].read() for key in keys}
+
+
+def test_a_model_is_pushed_to_s3_and_is_the_baseline_of_the_next_run(
+    s3: Any, run_task: Callable[..., tuple[FakeKfp, Any]]
+) -> None:
+    _, baseline = run_task("baseline-reader", "1")
+    assert baseline["baseline_version"] == "none"
+
+    _, pushed = run_task("pusher", "2", weights="good")
+
+    version = pushed["pushed_version"]
+    assert pushed["pushed_destination"] == f"{SERVING}/{version}"
+    content = _content(s3)
+    pointer = json.loads(content.pop(f"{PREFIX}/latest_blessed.json"))
+    assert (pointer["version"], pointer["uri"]) == (version, f"{SERVING}/{version}")
+    assert content == {
+        f"{PREFIX}/{version}/saved_model.pb": b"content",
+        f"{PREFIX}/{version}/variables/variables.index": b"good",
+    }
+    kfp, baseline = run_task("baseline-reader", "3")
+    assert baseline["baseline_version"] == version
+    model = kfp.blob(kfp.outputs["baseline-reader"]["model"]["uri"])
+    assert (model / "Format-Serving" / "variables" / "variables.index").read_text() == "good"
+
+
+def test_of_two_runs_at_once_the_later_push_to_s3_fails(s3: Any, run_task: Callable[..., tuple[FakeKfp, Any]]) -> None:
+    run_task("pusher", "4", weights="earlier", baseline_version=_version(s3))
+    before = _content(s3)
+
+    with pytest.raises(
+        TaskFailedError, match=rf"since then version {_version(s3)} .* was pushed in {SERVING}: nothing"
+    ):
+        run_task("pusher", "5", weights="later", baseline_version="none")
+
+    assert _content(s3) == before
+
+
+def _version(s3: Any) -> str:
+    pointer = _content(s3).get(f"{PREFIX}/latest_blessed.json")
+    return str(json.loads(pointer)["version"]) if pointer else "none"
