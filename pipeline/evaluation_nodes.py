@@ -84,10 +84,7 @@ def _baseline(config: PipelineConfig, trainer: base_node.BaseNode) -> base_node.
     if config.baseline == NO_BASELINE:
         return None
     if config.baseline == PUSHED_BASELINE:
-        reader = BaselineReader(serving_model_dir=config.serving_model_dir)
-        # As late as possible: other runs push meanwhile.
-        reader.add_upstream_node(trainer)
-        return reader
+        return BaselineReader(serving_model_dir=config.serving_model_dir, candidate=trainer.outputs["model"])
     if config.baseline != RESOLVER_BASELINE:
         model = importer.Importer(
             source_uri=config.baseline, artifact_type=standard_artifacts.Model, output_key="model"

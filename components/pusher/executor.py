@@ -90,7 +90,7 @@ def _push_now(base: str, staged: str, staging: str, evaluation: types.Artifact, 
             _check_pointer(base, compared)
         version = str(max(int(time.time()), latest + 1))
         fileio.rename(staged, path_in(base, version))
-    write_latest(base, _described(path_in(base, version), version, evaluation), staging)
+    write_latest(base, _described(path_in(base, version), version, evaluation, compared or NO_VERSION), staging)
     return version
 
 
@@ -107,7 +107,7 @@ def _check_pointer(base: str, compared: str) -> None:
     )
 
 
-def _described(uri: str, version: str, evaluation: types.Artifact) -> LatestBlessed:
+def _described(uri: str, version: str, evaluation: types.Artifact, compared: str) -> LatestBlessed:
     with fileio.open(path_in(evaluation.uri, METRICS_FILE), "r") as file:
         metrics = EvaluationMetrics.from_json(json.loads(file.read()))
     return LatestBlessed(
@@ -117,4 +117,5 @@ def _described(uri: str, version: str, evaluation: types.Artifact) -> LatestBles
         examples=metrics.examples,
         accuracy=metrics.accuracy,
         loss=metrics.loss,
+        baseline_version=compared,
     )

@@ -27,6 +27,7 @@ class LatestBlessed:
         examples: Test photos that it was evaluated on.
         accuracy: Its test accuracy, in [0, 1].
         loss: Its mean cross-entropy on the test split, in nats.
+        baseline_version: The version that BaselineReader had it compared with, or NO_VERSION.
     """
 
     version: str
@@ -35,6 +36,7 @@ class LatestBlessed:
     examples: int
     accuracy: float
     loss: float
+    baseline_version: str
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "LatestBlessed":

@@ -36,11 +36,6 @@ def push(
         accuracy: Its test accuracy.
         baseline: What it was compared with, from `read_baseline`.
     """
-    model = standard_artifacts.Model()
-    model.uri = str(root / "model")
-    (root / "model" / "Format-Serving" / "variables").mkdir(parents=True, exist_ok=True)
-    (root / "model" / "Format-Serving" / "saved_model.pb").write_bytes(b"graph")
-    (root / "model" / "Format-Serving" / "variables" / "variables.index").write_bytes(weights)
     blessing = standard_artifacts.ModelBlessing()
     blessing.set_int_custom_property("blessed", int(blessed))
     pushed = standard_artifacts.PushedModel()
@@ -50,7 +45,7 @@ def push(
     destination = pusher_pb2.PushDestination(filesystem=filesystem)
     Pusher().Do(
         {
-            "model": [model],
+            "model": [_model(root / "model", weights)],
             "model_blessing": [blessing],
             "evaluation": [_evaluation(root / "evaluation", accuracy)],
             "baseline_model": [baseline] if baseline else [],
@@ -59,6 +54,15 @@ def push(
         {"push_destination": proto_utils.proto_to_json(destination)},
     )
     return pushed
+
+
+def _model(folder: Path, weights: bytes) -> standard_artifacts.Model:
+    (folder / "Format-Serving" / "variables").mkdir(parents=True, exist_ok=True)
+    (folder / "Format-Serving" / "saved_model.pb").write_bytes(b"graph")
+    (folder / "Format-Serving" / "variables" / "variables.index").write_bytes(weights)
+    model = standard_artifacts.Model()
+    model.uri = str(folder)
+    return model
 
 
 def _evaluation(folder: Path, accuracy: float) -> standard_artifacts.ModelEvaluation:
@@ -80,17 +84,19 @@ def _evaluation(folder: Path, accuracy: float) -> standard_artifacts.ModelEvalua
     return evaluation
 
 
-def read_baseline(root: Path, serving: str) -> standard_artifacts.Model:
-    """Reads what is the latest in a serving folder now.
+def read_baseline(root: Path, serving: str, candidate: bytes = b"candidate") -> standard_artifacts.Model:
+    """Reads what a model is to be compared with, as it is in a serving folder now.
 
     Args:
         root: Folder for the artifact.
         serving: The serving folder.
+        candidate: The model's weights.
     """
     root.mkdir(parents=True)
     model = standard_artifacts.Model()
     model.uri = str(root)
-    BaselineReader().Do({}, {"model": [model]}, {"serving_model_dir": serving})
+    given = _model(root.with_name(f"{root.name}_candidate"), candidate)
+    BaselineReader().Do({"candidate": [given]}, {"model": [model]}, {"serving_model_dir": serving})
     return model
 
 

@@ -36,6 +36,7 @@ def test_the_pointer_names_the_model_that_was_pushed_last(tmp_path: Path, servin
         "examples": 20,
         "accuracy": 0.95,
         "loss": 0.25,
+        "baseline_version": "none",
     }
     assert [path.name for path in serving.iterdir() if not path.name.isdigit()] == [LATEST_BLESSED_FILE]
 
@@ -59,7 +60,6 @@ def test_the_baseline_is_the_model_that_was_pushed_last(tmp_path: Path, serving:
         "Format-Serving/variables/variables.index": b"better",
     }
     assert baseline.get_string_custom_property("baseline_version") == version
-    assert json.loads(baseline.get_string_custom_property("class_names")) == list(CLASSES)
 
 
 def test_before_the_first_push_there_is_no_baseline(
@@ -69,7 +69,29 @@ def test_before_the_first_push_there_is_no_baseline(
     baseline = read_baseline(tmp_path / "baseline", str(serving))
     assert baseline.get_string_custom_property("baseline_version") == "none"
     assert files_below(tmp_path / "baseline") == {}
-    assert "No model has been pushed to" in caplog.text
+    assert "No other model has been pushed to" in caplog.text
+
+
+def test_a_model_is_never_its_own_baseline(tmp_path: Path, serving: Path) -> None:
+    """A repeated run finds its own model pushed already: it has the baseline that it had the first time."""
+    first = push(tmp_path, str(serving), weights=b"1").get_string_custom_property("pushed_version")
+    baseline = read_baseline(tmp_path / "baseline", str(serving), candidate=b"2")
+    push(tmp_path, str(serving), weights=b"2", baseline=baseline)
+    before = files_below(serving)
+
+    again = read_baseline(tmp_path / "again", str(serving), candidate=b"2")
+    push(tmp_path, str(serving), weights=b"2", artifact_id=6, baseline=again)
+
+    versions = [model.get_string_custom_property("baseline_version") for model in (baseline, again)]
+    assert versions == [first, first]
+    assert files_below(serving) == before
+
+
+def test_without_an_earlier_one_the_repeated_run_has_no_baseline_either(tmp_path: Path, serving: Path) -> None:
+    push(tmp_path, str(serving), weights=b"1")
+    baseline = read_baseline(tmp_path / "baseline", str(serving), candidate=b"1")
+    assert baseline.get_string_custom_property("baseline_version") == "none"
+    assert files_below(tmp_path / "baseline") == {}
 
 
 def test_versions_that_nothing_points_to_are_told_of(

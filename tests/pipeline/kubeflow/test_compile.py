@@ -156,8 +156,9 @@ def test_the_baseline_is_the_model_that_was_pushed_last(spec: dict[str, Any]) ->
 
     folder = tasks["baseline-reader"]["inputs"]["parameters"]["serving_model_dir"]
     assert folder == {"componentInputParameter": "serving_model_dir"}
-    # As late as possible: other runs push meanwhile.
-    assert "trainer" in tasks["baseline-reader"]["dependentTasks"]
+    # It is asked when the model is there: other runs push meanwhile.
+    candidate = tasks["baseline-reader"]["inputs"]["artifacts"]["candidate"]["taskOutputArtifact"]
+    assert candidate == {"producerTask": "trainer", "outputArtifactKey": "model"}
     for reader in ("evaluator-test", "pusher"):
         baseline = tasks[reader]["inputs"]["artifacts"]["baseline_model"]["taskOutputArtifact"]
         assert baseline == {"producerTask": "baseline-reader", "outputArtifactKey": "model"}
