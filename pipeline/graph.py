@@ -16,6 +16,7 @@ from components.backbone_importer.component import BackboneImporter
 from components.common.code_digest import code_digest
 from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TRAIN_SPLIT
 from components.example_gen.component import TfdsExampleGen
+from components.example_gen.photos_fingerprint.component import PhotosFingerprint
 from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
@@ -33,8 +34,8 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
     Returns:
         A pipeline without a metadata connection; a local runner adds its own.
     """
-    example_gen = _example_gen(config)
-    validator = ImageValidator(examples=example_gen.outputs["examples"], **dataclasses.asdict(config.image_validation))
+    sources = _example_gen(config)
+    validator = ImageValidator(examples=sources[-1].outputs["examples"], **dataclasses.asdict(config.image_validation))
     examples = validator.outputs["valid_examples"]
     schema_gen = ImageSchemaGen(examples=examples)
     schema = schema_gen.outputs["schema"]
@@ -68,7 +69,7 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
     if config.export_tflite:
         evaluation.append(tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
     nodes = [
-        example_gen, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
+        *sources, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
         *training, *evaluation,
     ]  # fmt: skip
     for node in nodes:
@@ -90,18 +91,23 @@ def _key_on_code(node: base_component.BaseComponent) -> None:
     node.spec.exec_properties[CODE_DIGEST_PARAMETER] = code_digest(node.executor_spec.executor_class.__module__, *named)
 
 
-def _example_gen(config: PipelineConfig) -> TfdsExampleGen:
-    data = config.data
-    return TfdsExampleGen(
+def _example_gen(config: PipelineConfig) -> list[base_component.BaseComponent]:
+    """Returns what reads the photos, last, behind what has to look at them first."""
+    data, fingerprint, nodes = config.data, config.data.fingerprint, []
+    if data.fingerprint_per_run:
+        nodes.append(PhotosFingerprint(photos=data.photos, data_dir=data.data_dir, expected=fingerprint))
+        fingerprint = nodes[0].outputs["fingerprint"].future()[0].value
+    example_gen = TfdsExampleGen(
         dataset=data.dataset,
         photos=data.photos,
         data_dir=data.data_dir,
-        fingerprint=data.fingerprint,
+        fingerprint=fingerprint,
         split_fractions=data.split_fractions,
         split_method=data.split_method,
         num_photos=data.num_photos or None,
         seed=data.seed,
     )
+    return [*nodes, example_gen]
 
 
 def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel) -> Transform:

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from components.common.contracts.nodes import BASELINE_READER
+from components.common.contracts.nodes import BASELINE_READER, PHOTOS_FINGERPRINT
 from components.common.errors import UserError
 from pipeline.kubeflow.names import kubernetes_name
 from pipeline.kubeflow.settings import EVERY_COMPONENT, ClusterSettings, Resources
@@ -17,8 +17,8 @@ Spec = dict[str, Any]
 # From the first try's start: Argo starts no other try later, and ends a running one. Unset means no retry at all since
 # KFP 2.14. The hour that KFP's SDK writes would be too short for a long training.
 _RETRIES_WITHIN = "86400s"
-# What it reads changes while its inputs stay the same.
-_NEVER_CACHED = (BASELINE_READER,)
+# What they read changes while their inputs stay the same.
+_NEVER_CACHED = (BASELINE_READER, PHOTOS_FINGERPRINT)
 
 
 def resource_spec(resources: Resources) -> Any:

@@ -13,6 +13,7 @@ class Output(NamedTuple):
     key: str
 
 
+PHOTOS_FINGERPRINT: Final = "PhotosFingerprint"
 EXAMPLE_GEN: Final = "TfdsExampleGen"
 IMAGE_VALIDATOR: Final = "ImageValidator"
 STATISTICS_GEN: Final = "StatisticsGen"

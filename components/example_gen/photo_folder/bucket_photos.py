@@ -43,7 +43,7 @@ def fetch_photos(uri: str) -> Path:
     target = folder / PurePosixPath(source).name
     try:
         files = [""] if tf.io.gfile.exists(source) and not tf.io.gfile.isdir(source) else list(_files_below(source))
-        _copy_all(source, target, files)
+        copy_all(source, target, files)
     except tf.errors.OpError as error:
         reason = " ".join(str(error.message).split())[:300]
         raise UserError(f"cannot read photos from {uri!r}: {reason}") from error
@@ -61,7 +61,17 @@ def _files_below(source: str) -> Iterator[str]:
         yield from (f"{below}/{name}".lstrip("/") for name in names)
 
 
-def _copy_all(source: str, target: Path, files: list[str]) -> None:
+def copy_all(source: str, target: Path, files: list[str]) -> None:
+    """Copies files from a bucket.
+
+    Args:
+        source: The URI that they are below.
+        target: The folder that they come below.
+        files: Their paths relative to both; an empty one is `source` itself.
+
+    Raises:
+        UserError: A file would be written outside of the folder.
+    """
     import tensorflow as tf
 
     def copy(file: str) -> None:

@@ -53,7 +53,11 @@ def provision_outputs(component: Message, task_root: str, pod: Path) -> Message:
     # The launcher marks the logs with the attempt's number.
     uris = {key: f"{task_root}/{key}" + ("-0" if key == LOGS_KEY else "") for key in kinds}
     artifacts = {key: {"artifacts": [{"name": key, "uri": uris[key], "type": kinds[key]}]} for key in kinds}
-    return {"artifacts": artifacts, "outputFile": str(local_path(task_root, pod) / "output_metadata.json")}
+    files = {
+        key: {"outputFile": f"/tmp/kfp/outputs/{key}"} for key in component["outputDefinitions"].get("parameters", {})
+    }
+    output_file = str(local_path(task_root, pod) / "output_metadata.json")
+    return {"artifacts": artifacts, "parameters": files, "outputFile": output_file}
 
 
 def run_container(container: Message, executor_input: Message, pod: Path, environment: dict[str, str]) -> None:
@@ -118,6 +122,7 @@ class FakeKfp:
         outputs: Artifacts by task and output key, as the cluster's metadata would keep them; tasks that are in it at
             first are answered from the cache.
         run_id: The run's id.
+        output_parameters: Values by task and output key.
     """
 
     spec: Message
@@ -127,6 +132,7 @@ class FakeKfp:
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     outputs: dict[str, dict[str, Message]] = dataclasses.field(default_factory=dict)
     run_id: str = RUN_ID
+    output_parameters: dict[str, Message] = dataclasses.field(default_factory=dict)
 
     @property
     def bucket(self) -> Path:
@@ -208,12 +214,17 @@ class FakeKfp:
     def _resolve(self, value: Message) -> Any:
         if "runtimeValue" in value:
             return value["runtimeValue"]["constant"]
+        if source := value.get("taskOutputParameter"):
+            return self.output_parameters[source["producerTask"]][source["outputParameterKey"]]
         name = value["componentInputParameter"]
         return self.parameters.get(name, self.spec["root"]["inputDefinitions"]["parameters"][name]["defaultValue"])
 
     def _publish(self, task_id: str, executor_input: Message, pod: Path) -> None:
         """Uploads what is there and records artifacts with the metadata that the executor reported."""
-        reported = json.loads(Path(executor_input["outputs"]["outputFile"]).read_text()).get("artifacts", {})
+        output = json.loads(Path(executor_input["outputs"]["outputFile"]).read_text())
+        reported, values = output.get("artifacts", {}), output.get("parameterValues", {})
+        assert values.keys() == executor_input["outputs"]["parameters"].keys()
+        self.output_parameters[task_id] = values
         published = {}
         for index, artifact in enumerate(artifacts_of(executor_input["outputs"])):
             key = artifact["name"]

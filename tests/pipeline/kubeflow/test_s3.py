@@ -1,11 +1,18 @@
-"""Pushing to an S3-compatible server, and reading the baseline back, with the containers' own commands."""
+"""What the containers' own commands do with an S3-compatible server: push, read the baseline, read photos."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kfp_launcher import FakeKfp, TaskFailedError
+
+from components.example_gen.sources import scan_photos
+from pipeline.config import DataConfig, PipelineConfig
+from pipeline.kubeflow.compile import build_spec
+from pipeline.kubeflow.settings import ClusterSettings
 
 PREFIX = "serving_model/tf-flowers"
 SERVING = f"s3://models/{PREFIX}"
@@ -34,9 +41,8 @@ def s3() -> Iterator[Any]:
 
 
 @pytest.fixture
-def run_task(s3: Any, task_run: Callable[..., FakeKfp]) -> Callable[..., tuple[FakeKfp, Any]]:
-    """A function that runs one task and returns its properties beside the run."""
-    environment = {
+def s3_environment(s3: Any) -> dict[str, str]:
+    return {
         "S3_ENDPOINT": s3.meta.endpoint_url,
         "S3_USE_HTTPS": "0",
         "S3_VERIFY_SSL": "0",
@@ -45,8 +51,13 @@ def run_task(s3: Any, task_run: Callable[..., FakeKfp]) -> Callable[..., tuple[F
         "AWS_SECRET_ACCESS_KEY": "secret",
     }
 
+
+@pytest.fixture
+def run_task(s3_environment: dict[str, str], task_run: Callable[..., FakeKfp]) -> Callable[..., tuple[FakeKfp, Any]]:
+    """A function that runs one task and returns its properties beside the run."""
+
     def run(task: str, run_id: str, **options: str) -> tuple[FakeKfp, Any]:
-        kfp = task_run(task, SERVING, environment, run_id=run_id, **options)
+        kfp = task_run(task, SERVING, s3_environment, run_id=run_id, **options)
         kfp.run()
         record = kfp.blob(kfp.outputs[task]["execution_record"]["uri"]) / "execution.json"
         outputs = json.loads(record.read_text())["outputs"]
@@ -100,3 +111,33 @@ def test_of_two_runs_at_once_the_later_push_to_s3_fails(s3: Any, run_task: Calla
 def _version(s3: Any) -> str:
     pointer = _content(s3).get(f"{PREFIX}/latest_blessed.json")
     return str(json.loads(pointer)["version"]) if pointer else "none"
+
+
+def test_photos_are_read_from_s3(
+    s3: Any,
+    s3_environment: dict[str, str],
+    container_config: PipelineConfig,
+    settings: ClusterSettings,
+    photo_folder: Path,
+) -> None:
+    folder = photo_folder.parent
+    for file in photo_folder.rglob("*.jpg"):
+        s3.upload_file(str(file), "models", f"my photos/{file.relative_to(photo_folder)}")
+    data = DataConfig(
+        class_names=("blue", "green", "red"), fingerprint="", photos="s3://models/my photos", fingerprint_per_run=True,
+        data_dir=str(folder / "datasets"),
+    )  # fmt: skip
+    spec, _ = build_spec(dataclasses.replace(container_config, data=data), dataclasses.replace(settings, env={}))
+    tasks = spec["root"]["dag"]["tasks"]
+    for name in set(tasks) - {"photos-fingerprint", "tfds-example-gen"}:
+        del tasks[name]
+    kfp = FakeKfp(spec, folder / "kfp", environment=s3_environment)
+
+    kfp.run()
+
+    expected = scan_photos(photo_folder, folder).fingerprint
+    assert kfp.output_parameters["photos-fingerprint"] == {"fingerprint": expected}
+    counts = json.loads(kfp.outputs["tfds-example-gen"]["examples"]["metadata"]["class_counts"])
+    assert {name: sum(split[name] for split in counts.values()) for name in data.class_names} == {
+        "blue": 20, "green": 20, "red": 20,
+    }  # fmt: skip
