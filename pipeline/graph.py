@@ -7,21 +7,24 @@ from tfx import types
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
-from tfx.dsl.components.base import base_component
+from tfx.dsl.components.base import base_component, base_node
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import transform_pb2
 
 from components.anomaly_gate.component import AnomalyGate
 from components.backbone_importer.component import BackboneImporter
 from components.common.code_digest import code_digest
-from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TRAIN_SPLIT
+from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.common.contracts.nodes import EVALUATOR_TEST, EVALUATOR_VALIDATION
+from components.evaluator.component import Evaluator
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.photos_fingerprint.component import PhotosFingerprint
 from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
-from pipeline.config import PipelineConfig
-from pipeline.evaluation_nodes import evaluation_nodes, tflite_exporter
+from components.pusher.component import Pusher
+from pipeline.blessing import baseline_node, build_eval_config
+from pipeline.config import PUSHED_BASELINE, PipelineConfig
 from pipeline.training_nodes import training_nodes
 
 
@@ -65,9 +68,9 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         schema=schema,
         backbone=backbone.outputs["model"],
     )
-    evaluation = evaluation_nodes(config, features, training[-1])
+    evaluation = _evaluate_and_push(config, features, training[-1])
     if config.export_tflite:
-        evaluation.append(tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
+        evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
     nodes = [
         *sources, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
         *training, *evaluation,
@@ -121,4 +124,51 @@ def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: type
         disable_statistics=True,
         disable_analyzer_cache=True,
         custom_config={"image_size": list(config.backbone.image_size)},
+    )
+
+
+def _evaluate_and_push(
+    config: PipelineConfig, features: types.BaseChannel, trainer: base_node.BaseNode
+) -> list[base_node.BaseNode]:
+    """Returns the nodes from the trained model to the pushed one."""
+    model = trainer.outputs["model"]
+    baseline = baseline_node(config, trainer)
+    validation = Evaluator(
+        examples=features,
+        model=model,
+        example_splits=[VALIDATION_SPLIT],
+        eval_config=build_eval_config(),
+    ).with_id(EVALUATOR_VALIDATION)
+    test = Evaluator(
+        examples=features,
+        model=model,
+        baseline_model=baseline.outputs["model"] if baseline else None,
+        example_splits=[TEST_SPLIT],
+        eval_config=build_eval_config(config.blessing, config.data.class_names),
+    ).with_id(EVALUATOR_TEST)
+    pusher = Pusher(
+        model=model,
+        model_blessing=test.outputs["blessing"],
+        evaluation=test.outputs["evaluation"],
+        serving_model_dir=config.serving_model_dir,
+        baseline_model=baseline.outputs["model"] if baseline and config.baseline == PUSHED_BASELINE else None,
+    )
+    # Runners may run both evaluations at once; neither's failure may come after the push.
+    pusher.add_upstream_node(validation)
+    nodes: list[base_node.BaseNode] = [validation, test, pusher]
+    return [baseline, *nodes] if baseline else nodes
+
+
+def _tflite_exporter(
+    examples: types.BaseChannel, transform_graph: types.BaseChannel, pusher: base_node.BaseNode
+) -> base_node.BaseNode:
+    """Returns the node that converts what is pushed; it comes last, so that a conversion that fails costs no push."""
+    # Imports the converter.
+    from components.tflite_exporter.component import TFLiteExporter
+
+    return TFLiteExporter(
+        model=pusher.inputs["model"],
+        examples=examples,
+        transform_graph=transform_graph,
+        model_blessing=pusher.inputs["model_blessing"],
     )
