@@ -32,7 +32,9 @@ def _by_component(values: tuple[str, ...]) -> list[tuple[str, str]]:
     help="The model that a new one may not fall behind: the one pushed last, none, or a Trainer's Model artifact.",
 )
 @click.option("--serving-model-dir", metavar="URI", default="", help="[default: serving_model below the root]")
-@click.option("--photos-path", metavar="PATH", default="", help="Where containers find --photos.")
+@click.option(
+    "--photos-path", metavar="PATH", default="", help="Where containers find --photos: a folder, or gs:// or s3://."
+)
 @click.option("--container-data-dir", metavar="DIR", default="", help="Where containers keep TFDS datasets.")
 @click.option("--work-root", metavar="DIR", default="", help="On a volume: interrupted training is resumed.")
 @click.option("--volume", "volumes", metavar="CLAIM:PATH", multiple=True, help="Mount a PersistentVolumeClaim.")
