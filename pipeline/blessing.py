@@ -1,17 +1,24 @@
-"""What TFMA measures, and what a model has to reach to be blessed."""
+"""What TFMA measures, what a model has to reach to be blessed, and what it is compared with."""
 
 import json
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
+from tfx import types
+from tfx.dsl.components.base import base_node
+from tfx.dsl.components.common import importer, resolver
+from tfx.types import standard_artifacts
 
+from components.baseline_reader.component import BaselineReader
 from components.common.contracts import LABEL_KEY
 from components.common.contracts.evaluation import ACCURACY, LOSS
+from components.common.contracts.nodes import BASELINE_IMPORTER, BASELINE_RESOLVER
 from components.common.errors import UserError
+from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.bounds import ONE_CLASS_METRICS, OWN_METRICS, Bound
 from components.evaluator.metrics import CONFUSION_MATRIX
 from components.modeling.serving import FEATURE_EXAMPLES_SIGNATURE
-from pipeline.config import BlessingConfig
+from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, BlessingConfig, PipelineConfig
 
 _METRICS_MODULE = "components.evaluator.classification_metrics"
 _PREDICTION_KEY = "probabilities"
@@ -93,3 +100,28 @@ def _threshold(bound: Bound, spec: tfma.SlicingSpec) -> tfma.PerSliceMetricThres
         side = {"lower_bound" if bound.is_lower else "upper_bound": {"value": bound.limit}}
         threshold = tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(**side))
     return tfma.PerSliceMetricThreshold(slicing_specs=[spec], threshold=threshold)
+
+
+def baseline_node(config: PipelineConfig, trainer: base_node.BaseNode) -> base_node.BaseNode | None:
+    """Returns the node whose `model` a new model is compared with; None without a baseline.
+
+    Args:
+        config: The whole configuration.
+        trainer: What makes the new model.
+    """
+    if config.baseline == NO_BASELINE:
+        return None
+    if config.baseline == PUSHED_BASELINE:
+        return BaselineReader(serving_model_dir=config.serving_model_dir, candidate=trainer.outputs["model"])
+    if config.baseline != RESOLVER_BASELINE:
+        model = importer.Importer(
+            source_uri=config.baseline, artifact_type=standard_artifacts.Model, output_key="model"
+        )
+        return model.with_id(BASELINE_IMPORTER)
+    latest = resolver.Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+        candidate=trainer.outputs["model"],
+    )
+    return latest.with_id(BASELINE_RESOLVER)

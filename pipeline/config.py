@@ -25,6 +25,7 @@ from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
 
 RESOLVER_BASELINE: Final = "resolver"
+PUSHED_BASELINE: Final = "pushed"
 NO_BASELINE: Final = "none"
 
 
@@ -61,12 +62,15 @@ class DataConfig(DataOptions):
     Attributes:
         class_names: The classes in label order.
         fingerprint: What identifies the content (a version, or a digest of the photos), part of the cache key.
+        fingerprint_per_run: Whether each run looks at the photos itself; `fingerprint` is then what it must find, or
+            empty for any photos.
         split_fractions: Shares of train, validation and test; they add up to 1.
         num_photos: How many photos `synthetic_flowers` draws; 0 is its default.
     """
 
     class_names: tuple[str, ...]
     fingerprint: str
+    fingerprint_per_run: bool = False
     split_fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
     num_photos: int = 0
     seed: int = 0
@@ -231,7 +235,8 @@ class PipelineConfig(RunOptions):
         data: Which photos.
         backbone: Which feature extractor.
         baseline: What the change threshold compares with: `resolver` (the latest blessed model in ML Metadata),
-            `none`, or the folder of a Model artifact.
+            `pushed` (the model that was pushed last, as the serving folder tells), `none`, or the folder of a Model
+            artifact.
         work_root: Local folder for what only a running step needs; empty keeps it in `output`.
     """
 

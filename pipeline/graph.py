@@ -1,4 +1,4 @@
-"""The pipeline's graph, the same for every runner."""
+"""The pipeline's graph, the same for every runner but for where the baseline comes from."""
 
 import dataclasses
 import re
@@ -8,30 +8,23 @@ from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import base_component, base_node
-from tfx.dsl.components.common import importer, resolver
 from tfx.orchestration import pipeline as tfx_pipeline
-from tfx.proto import pusher_pb2, transform_pb2
-from tfx.types import standard_artifacts
+from tfx.proto import transform_pb2
 
 from components.anomaly_gate.component import AnomalyGate
 from components.backbone_importer.component import BackboneImporter
 from components.common.code_digest import code_digest
 from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
-from components.common.contracts.nodes import (
-    BASELINE_IMPORTER,
-    BASELINE_RESOLVER,
-    EVALUATOR_TEST,
-    EVALUATOR_VALIDATION,
-)
-from components.evaluator.baseline import LatestOtherBlessedModelStrategy
+from components.common.contracts.nodes import EVALUATOR_TEST, EVALUATOR_VALIDATION
 from components.evaluator.component import Evaluator
 from components.example_gen.component import TfdsExampleGen
+from components.example_gen.photos_fingerprint.component import PhotosFingerprint
 from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
 from components.pusher.component import Pusher
-from pipeline.blessing import build_eval_config
-from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
+from pipeline.blessing import baseline_node, build_eval_config
+from pipeline.config import PUSHED_BASELINE, PipelineConfig
 from pipeline.training_nodes import training_nodes
 
 
@@ -44,8 +37,8 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
     Returns:
         A pipeline without a metadata connection; a local runner adds its own.
     """
-    example_gen = _example_gen(config)
-    validator = ImageValidator(examples=example_gen.outputs["examples"], **dataclasses.asdict(config.image_validation))
+    sources = _example_gen(config)
+    validator = ImageValidator(examples=sources[-1].outputs["examples"], **dataclasses.asdict(config.image_validation))
     examples = validator.outputs["valid_examples"]
     schema_gen = ImageSchemaGen(examples=examples)
     schema = schema_gen.outputs["schema"]
@@ -75,11 +68,11 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         schema=schema,
         backbone=backbone.outputs["model"],
     )
-    evaluation = _evaluate_and_push(config, features, training[-1].outputs["model"])
+    evaluation = _evaluate_and_push(config, features, training[-1])
     if config.export_tflite:
         evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
     nodes = [
-        example_gen, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
+        *sources, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
         *training, *evaluation,
     ]  # fmt: skip
     for node in nodes:
@@ -101,18 +94,23 @@ def _key_on_code(node: base_component.BaseComponent) -> None:
     node.spec.exec_properties[CODE_DIGEST_PARAMETER] = code_digest(node.executor_spec.executor_class.__module__, *named)
 
 
-def _example_gen(config: PipelineConfig) -> TfdsExampleGen:
-    data = config.data
-    return TfdsExampleGen(
+def _example_gen(config: PipelineConfig) -> list[base_component.BaseComponent]:
+    """Returns what reads the photos, last, behind what has to look at them first."""
+    data, fingerprint, nodes = config.data, config.data.fingerprint, []
+    if data.fingerprint_per_run:
+        nodes.append(PhotosFingerprint(photos=data.photos, data_dir=data.data_dir, expected=fingerprint))
+        fingerprint = nodes[0].outputs["fingerprint"].future()[0].value
+    example_gen = TfdsExampleGen(
         dataset=data.dataset,
         photos=data.photos,
         data_dir=data.data_dir,
-        fingerprint=data.fingerprint,
+        fingerprint=fingerprint,
         split_fractions=data.split_fractions,
         split_method=data.split_method,
         num_photos=data.num_photos or None,
         seed=data.seed,
     )
+    return [*nodes, example_gen]
 
 
 def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel) -> Transform:
@@ -130,10 +128,11 @@ def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: type
 
 
 def _evaluate_and_push(
-    config: PipelineConfig, features: types.BaseChannel, model: types.BaseChannel
+    config: PipelineConfig, features: types.BaseChannel, trainer: base_node.BaseNode
 ) -> list[base_node.BaseNode]:
     """Returns the nodes from the trained model to the pushed one."""
-    baseline = _baseline(config.baseline, model)
+    model = trainer.outputs["model"]
+    baseline = baseline_node(config, trainer)
     validation = Evaluator(
         examples=features,
         model=model,
@@ -150,9 +149,9 @@ def _evaluate_and_push(
     pusher = Pusher(
         model=model,
         model_blessing=test.outputs["blessing"],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_model_dir)
-        ),
+        evaluation=test.outputs["evaluation"],
+        serving_model_dir=config.serving_model_dir,
+        baseline_model=baseline.outputs["model"] if baseline and config.baseline == PUSHED_BASELINE else None,
     )
     # Runners may run both evaluations at once; neither's failure may come after the push.
     pusher.add_upstream_node(validation)
@@ -173,19 +172,3 @@ def _tflite_exporter(
         transform_graph=transform_graph,
         model_blessing=pusher.inputs["model_blessing"],
     )
-
-
-def _baseline(baseline: str, candidate: types.BaseChannel) -> base_node.BaseNode | None:
-    """Returns the node whose `model` a new model is compared with."""
-    if baseline == NO_BASELINE:
-        return None
-    if baseline != RESOLVER_BASELINE:
-        model = importer.Importer(source_uri=baseline, artifact_type=standard_artifacts.Model, output_key="model")
-        return model.with_id(BASELINE_IMPORTER)
-    latest = resolver.Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
-        model=types.Channel(type=standard_artifacts.Model),
-        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
-        candidate=candidate,
-    )
-    return latest.with_id(BASELINE_RESOLVER)

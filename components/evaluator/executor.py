@@ -26,6 +26,7 @@ from components.common.contracts.evaluation import (
 from components.common.examples_io import class_names_of
 from components.evaluator import extraction, metrics, predictions
 from components.evaluator.feature_classifier import load_classifier, load_model
+from components.evaluator.missing_baseline import without_missing_baseline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import SERVING_SIGNATURE
 
@@ -46,6 +47,7 @@ class Executor(evaluator_executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
+        input_dict = without_missing_baseline(input_dict)
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         class_names = class_names_of(examples)
         eval_config = tfma.EvalConfig()

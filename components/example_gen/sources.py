@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from components.common.errors import UserError
+from components.common.locks import exclusive_lock
 from components.example_gen.archives import extract_archive
-from components.example_gen.locks import exclusive_lock
+from components.example_gen.photo_folder.bucket_photos import fetch_photos, is_in_bucket
 
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 MIN_CLASSES: Final = 2
@@ -63,6 +64,7 @@ def scan_photos(path: str | Path, cache_dir: str | Path) -> PhotoSet:
 
     Args:
         path: A folder of class-named folders, possibly inside one top-level folder, or a .tgz, .tar.gz or .zip of one.
+            May be the URI of one in a bucket, which is copied to this machine.
         cache_dir: Where archives are unpacked, once per content.
 
     Returns:
@@ -72,7 +74,7 @@ def scan_photos(path: str | Path, cache_dir: str | Path) -> PhotoSet:
         UserError: Nothing is there, it cannot be read, the archive is corrupt or unsafe, or there are not at least two
             classes with photos.
     """
-    source = Path(path).expanduser()
+    source = fetch_photos(str(path)) if is_in_bucket(str(path)) else Path(path).expanduser()
     try:
         if source.is_dir():
             return _scan_folder(source, source.resolve().name, str(path))

@@ -1,9 +1,9 @@
-"""Executor of Pusher that never shows a half-written version."""
+"""Executor of Pusher that never shows a half-written version, and says which one is the latest."""
 
-import os
+import json
 import time
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from tfx import types
 from tfx.components.pusher import executor as pusher_executor
@@ -12,8 +12,20 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
-from components.common.contracts.output_folder import STAGING_PREFIX
+from components.common.contracts.evaluation import METRICS_FILE, EvaluationMetrics
+from components.common.contracts.serving_folder import (
+    BASELINE_VERSION_PROPERTY,
+    NO_VERSION,
+    STAGING_PREFIX,
+    LatestBlessed,
+)
+from components.common.errors import UserError
+from components.common.serving_folder import latest_version, path_in, read_latest, write_latest
 from components.modeling.backbones.digest import content_digest
+from components.pusher.push_turns import push_turn
+
+EVALUATION_KEY: Final = "evaluation"
+BASELINE_KEY: Final = "baseline_model"
 
 
 class Executor(pusher_executor.Executor):
@@ -21,7 +33,10 @@ class Executor(pusher_executor.Executor):
 
     TF Serving only reads folders with a number for a name, so the copy is invisible until it is complete. TFX's own
     executor copies straight into the version's folder. A version is the time in seconds, and always higher than those
-    that are there.
+    that are there. Afterwards the pointer in the serving folder (`LatestBlessed`) names it.
+
+    With a `baseline_model` from that pointer, the push fails when the pointer has moved since: the model was compared
+    with one that is not the latest any more.
     """
 
     def Do(
@@ -39,34 +54,68 @@ class Executor(pusher_executor.Executor):
             return
         fileio.makedirs(base)
         # Another run may be pushing to the same folder.
-        staging = _path(base, f"{STAGING_PREFIX}{uuid.uuid4().hex}")
+        staging = path_in(base, f"{STAGING_PREFIX}{uuid.uuid4().hex}")
         destination.filesystem.base_directory = staging
-        super().Do(
-            input_dict, output_dict, {**exec_properties, "push_destination": proto_utils.proto_to_json(destination)}
-        )
-        staged = model_push.get_string_custom_property("pushed_destination")
-        latest = _latest_version(base)
-        # The same model is there when a push was killed after the rename: it only remains to be recorded.
-        if latest and content_digest(_path(base, str(latest))) == content_digest(staged):
-            version = str(latest)
-        else:
-            version = str(max(int(time.time()), latest + 1))
-            fileio.rename(staged, _path(base, version))
-        # An object store has no empty folders: there the rename took the staging folder along.
-        if fileio.exists(staging):
-            fileio.rmtree(staging)
-        self._MarkPushed(model_push, pushed_destination=_path(base, version), pushed_version=version)
+        try:
+            super().Do(
+                input_dict, output_dict, {**exec_properties, "push_destination": proto_utils.proto_to_json(destination)}
+            )
+            staged = model_push.get_string_custom_property("pushed_destination")
+            version = _push(base, staged, staging, input_dict)
+        finally:
+            # An object store has no empty folders: there the renames took the staging folder along.
+            if fileio.exists(staging):
+                fileio.rmtree(staging)
+        self._MarkPushed(model_push, pushed_destination=path_in(base, version), pushed_version=version)
 
 
-def _latest_version(base: str) -> int:
-    """Returns a serving folder's highest version, 0 if it has none."""
-    return max((int(name) for name in _children(base) if name.isdigit()), default=0)
+def _push(base: str, staged: str, staging: str, input_dict: dict[str, list[types.Artifact]]) -> str:
+    """Makes the staged copy a version, moves the pointer, and returns the version."""
+    evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION_KEY])
+    if not input_dict.get(BASELINE_KEY):
+        return _push_now(base, staged, staging, evaluation, None)
+    baseline = artifact_utils.get_single_instance(input_dict[BASELINE_KEY])
+    compared = baseline.get_string_custom_property(BASELINE_VERSION_PROPERTY)
+    with push_turn(base):
+        return _push_now(base, staged, staging, evaluation, compared)
 
 
-def _children(base: str) -> list[str]:
-    # On an object store a folder is there as soon as something is in it.
-    return [name.rstrip("/") for name in fileio.listdir(base)] if fileio.exists(base) else []
+def _push_now(base: str, staged: str, staging: str, evaluation: types.Artifact, compared: str | None) -> str:
+    latest = latest_version(base)
+    # The same model is there when a push was killed after the rename: it only remains to be recorded.
+    if latest and content_digest(path_in(base, str(latest))) == content_digest(staged):
+        version = str(latest)
+    else:
+        if compared is not None:
+            _check_pointer(base, compared)
+        version = str(max(int(time.time()), latest + 1))
+        fileio.rename(staged, path_in(base, version))
+    write_latest(base, _described(path_in(base, version), version, evaluation, compared or NO_VERSION), staging)
+    return version
 
 
-def _path(base: str, name: str) -> str:
-    return os.path.join(base, name)  # noqa: PTH118  (base may be a remote URI)
+def _check_pointer(base: str, compared: str) -> None:
+    """Raises UserError when another model than the baseline is the latest by now."""
+    latest = read_latest(base)
+    if (latest.version if latest else NO_VERSION) == compared:
+        return
+    found = f"version {latest.version} (test accuracy {latest.accuracy:.4f}) was pushed" if latest else "it was removed"
+    given = "no model, for there was none" if compared == NO_VERSION else f"version {compared}"
+    raise UserError(
+        f"this model was compared with {given}, and since then {found} in {base}: nothing was pushed; run again to "
+        "compare with what is there now"
+    )
+
+
+def _described(uri: str, version: str, evaluation: types.Artifact, compared: str) -> LatestBlessed:
+    with fileio.open(path_in(evaluation.uri, METRICS_FILE), "r") as file:
+        metrics = EvaluationMetrics.from_json(json.loads(file.read()))
+    return LatestBlessed(
+        version=version,
+        uri=uri,
+        class_names=[entry.name for entry in metrics.classes],
+        examples=metrics.examples,
+        accuracy=metrics.accuracy,
+        loss=metrics.loss,
+        baseline_version=compared,
+    )

@@ -11,6 +11,7 @@ from components.common.contracts.evaluation import (
     EvaluationMetrics,
     ModelMetrics,
 )
+from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY
 from pipeline.history.intervals import Interval, independent_difference, paired_difference, wilson
 from pipeline.history.records import ExecutionRecord
 from pipeline.history.run import Run
@@ -163,10 +164,16 @@ def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, 
 
 
 def _baseline_run(run: Run, evaluator: ExecutionRecord) -> Run | None:
-    """Returns the first run that evaluated the baseline as its own model; None without a baseline."""
-    baseline = {artifact.id for artifact in evaluator.inputs.get(nodes.BASELINE_INPUT, [])}
+    """Returns the first run that evaluated the baseline as its own model, or pushed it; None without a baseline."""
+    baseline = evaluator.inputs.get(nodes.BASELINE_INPUT, [])
+    ids = {artifact.id for artifact in baseline}
+    # One that was read from the serving folder is another artifact than the model that was trained.
+    versions = {artifact.properties.get(BASELINE_VERSION_PROPERTY) for artifact in baseline}
     for earlier in run.store.runs if baseline else ():
         execution = earlier.executions.get(nodes.EVALUATOR_TEST)
-        if execution and baseline == {artifact.id for artifact in execution.inputs.get(nodes.MODEL_INPUT, [])}:
+        if execution and ids == {artifact.id for artifact in execution.inputs.get(nodes.MODEL_INPUT, [])}:
+            return earlier
+        is_same_pipeline = earlier.pipeline_name == run.pipeline_name
+        if is_same_pipeline and earlier.pushed_path and earlier.pushed_path.name in versions:
             return earlier
     return None

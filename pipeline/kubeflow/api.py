@@ -67,6 +67,10 @@ class Connection:
         """Returns the run's page in the user interface."""
         return f"{self.host.rstrip('/')}/#/runs/details/{run_id}"
 
+    def schedule_url(self, schedule_id: str) -> str:
+        """Returns a recurring run's page in the user interface."""
+        return f"{self.host.rstrip('/')}/#/recurringrun/details/{schedule_id}"
+
     @contextlib.contextmanager
     def readable_errors(self) -> Iterator[None]:
         """Turns the client's errors into one line, and keeps its own messages off the terminal."""
@@ -81,19 +85,31 @@ class Connection:
         except (urllib3.exceptions.HTTPError, TimeoutError) as error:
             raise self._unreachable(error) from error
 
-    def _check(self) -> None:
+    def get(self, path: str) -> bytes:
+        """Returns what the server answers, for what the client has no call.
+
+        Args:
+            path: Below the host.
+
+        Raises:
+            UserError: The server cannot be reached or refuses.
+        """
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if self.cookie:
             headers["Cookie"] = self.cookie
-        url = f"{self.host.rstrip('/')}/apis/v2beta1/healthz"
+        url = f"{self.host.rstrip('/')}/{path}"
         request = urllib.request.Request(url, headers=headers)  # noqa: S310  (http or https, see __post_init__)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
-                body = response.read()
+                body: bytes = response.read()
         except urllib.error.HTTPError as error:
             raise self._refused(error.code, error.reason) from error
         except OSError as error:
             raise self._unreachable(error) from error
+        return body
+
+    def _check(self) -> None:
+        body = self.get("apis/v2beta1/healthz")
         try:
             json.loads(body)
         except ValueError as error:

@@ -4,14 +4,18 @@ TensorFlow, TFX and kfp are imported by the commands that need them: `--help` ha
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from components.common.contracts.output_folder import METADATA_FILE
 from components.common.errors import UserError
 from pipeline.kubeflow.compile_command import compile_
+
+if TYPE_CHECKING:
+    from pipeline.kubeflow.api import Connection
 
 
 def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -29,43 +33,90 @@ def cli() -> None:
 cli.add_command(compile_)
 
 
+_SUBMISSION_OPTIONS = (
+    click.option("--package", metavar="FILE", default="build/pipeline.yaml", show_default=True, help="From compile."),
+    click.option(
+        "--host", metavar="URL", required=True, envvar="FLOWERS_KFP_HOST", help="Kubeflow Pipelines' address."
+    ),
+    click.option("--namespace", metavar="NAME", default="", help="Your namespace, in a multi-user installation."),
+    click.option("--experiment", metavar="NAME", default="flowers", show_default=True),
+    click.option("--pipeline-root", metavar="URI", default="", help="Instead of the compiled one."),
+    click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="Repeatable."),
+)
+
+
+def _submission_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_SUBMISSION_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _connection(host: str, namespace: str) -> "Connection":
+    import os
+
+    from pipeline.kubeflow.api import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection
+
+    return Connection(host, namespace, os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(COOKIE_VARIABLE, ""))
+
+
 @cli.command()
-@click.option("--package", metavar="FILE", default="build/pipeline.yaml", show_default=True, help="From compile.")
-@click.option("--host", metavar="URL", required=True, envvar="FLOWERS_KFP_HOST", help="Kubeflow Pipelines' address.")
-@click.option("--namespace", metavar="NAME", default="", help="Your namespace, in a multi-user installation.")
-@click.option("--experiment", metavar="NAME", default="flowers", show_default=True)
+@_submission_options
 @click.option("--run-name", metavar="NAME", default="", help="[default: the pipeline's name and the time]")
-@click.option("--pipeline-root", metavar="URI", default="", help="Instead of the compiled one.")
-@click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="Repeatable.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Follow the run to its end.")
+@click.option("--watch", is_flag=True, help="Follow with a line for every change of a task, and its log's address.")
 @click.option("--poll-seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True)
-def submit(host: str, namespace: str, wait: bool, poll_seconds: float, **options: Any) -> None:
+def submit(host: str, namespace: str, wait: bool, watch: bool, poll_seconds: float, **options: Any) -> None:
     """Upload a compiled pipeline, start a run, and follow it.
 
     Credentials come from the environment: FLOWERS_KFP_TOKEN (a bearer token) or FLOWERS_KFP_COOKIE.
     Exit status: 0 succeeded or started, 1 failed, 2 wrong usage.
     """
-    import os
-
     from rich.console import Console
 
     from pipeline.kubeflow import follow
-    from pipeline.kubeflow.api import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection
     from pipeline.kubeflow.submit import Submission, start_run
 
+    if watch and not wait:
+        raise click.UsageError("--watch follows the run: leave out --no-wait")
     console = Console()
-    connection = Connection(host, namespace, os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(COOKIE_VARIABLE, ""))
+    connection = _connection(host, namespace)
     run = start_run(connection, Submission(Path(options.pop("package")), **options))
     console.print(f"Started: {connection.run_url(run.id)}", soft_wrap=True, markup=False)
     if not wait:
         return
     try:
-        state = follow.follow_run(connection, run, console, poll_seconds)
+        state = follow.follow_run(connection, run, console, poll_seconds, line_by_line=watch)
     except KeyboardInterrupt:
         console.print("no longer followed; the run goes on")
         sys.exit(130)
     console.print(f"Run {state.lower()}.")
     sys.exit(0 if state == follow.SUCCEEDED else 1)
+
+
+@cli.command()
+@_submission_options
+@click.option(
+    "--cron", metavar="TIMES", required=True, help="As in crontab: '30 3 * * *', or six fields, seconds first."
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    default="",
+    help="Takes the place of a schedule of its name. [default: the pipeline's name]",
+)
+def schedule(host: str, namespace: str, cron: str, name: str, **options: Any) -> None:
+    """Upload a compiled pipeline, and have Kubeflow run it again and again.
+
+    Credentials and exit status are those of submit.
+    """
+    from pipeline.kubeflow.schedule import start_schedule
+    from pipeline.kubeflow.submit import Submission
+
+    connection = _connection(host, namespace)
+    scheduled = start_schedule(connection, Submission(Path(options.pop("package")), **options), cron, name)
+    click.echo(f"Scheduled {scheduled.name} at '{scheduled.cron}': {connection.schedule_url(scheduled.id)}")
+    for schedule_id in scheduled.replaced:
+        click.echo(f"It takes the place of {schedule_id}, which is removed.")
 
 
 @cli.command()

@@ -17,7 +17,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 
 from components.common.credentials import refuse_credentials
 from components.common.errors import UserError
-from pipeline.config import NO_BASELINE, RESOLVER_BASELINE, PipelineConfig
+from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow import resources
 from pipeline.kubeflow.execution_record import RECORD_KEY
@@ -88,11 +88,15 @@ def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec,
 def _check_baseline(baseline: str) -> None:
     refuse_credentials("baseline", baseline)
     if baseline == RESOLVER_BASELINE:
-        raise UserError("Kubeflow Pipelines runs no resolver: choose --baseline none or the folder of a Model artifact")
-    if baseline != NO_BASELINE and not re.fullmatch(rf"({'|'.join(ROOT_SCHEMES)})[^/]+/.+", baseline):
+        raise UserError(
+            "Kubeflow Pipelines runs no resolver: choose --baseline pushed, none or the folder of a Model artifact"
+        )
+    if baseline not in (PUSHED_BASELINE, NO_BASELINE) and not re.fullmatch(
+        rf"({'|'.join(ROOT_SCHEMES)})[^/]+/.+", baseline
+    ):
         raise UserError(
             f"baseline {baseline!r} is in no bucket: Kubeflow's importer brings in {', '.join(ROOT_SCHEMES)}... alone, "
-            "nothing from a volume; copy the model's folder to a bucket, or choose --baseline none"
+            "nothing from a volume; copy the model's folder to a bucket, or choose --baseline pushed"
         )
 
 

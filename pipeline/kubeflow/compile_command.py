@@ -8,6 +8,7 @@ import click
 
 from components.common.errors import UserError
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
+from pipeline.config import PUSHED_BASELINE
 from pipeline.kubeflow.settings import ClusterSettings, Resources, default_resources
 
 # Meant for a run on this machine, or chosen anew below.
@@ -25,13 +26,15 @@ def _by_component(values: tuple[str, ...]) -> list[tuple[str, str]]:
 @click.option("--package", metavar="FILE", default="build/pipeline.yaml", show_default=True, help="What to write.")
 @click.option(
     "--baseline",
-    metavar="none|URI",
-    default="none",
+    metavar="pushed|none|URI",
+    default=PUSHED_BASELINE,
     show_default=True,
-    help="The model that a new one may not fall behind: the folder of a Trainer's Model artifact.",
+    help="The model that a new one may not fall behind: the one pushed last, none, or a Trainer's Model artifact.",
 )
 @click.option("--serving-model-dir", metavar="URI", default="", help="[default: serving_model below the root]")
-@click.option("--photos-path", metavar="PATH", default="", help="Where containers find --photos.")
+@click.option(
+    "--photos-path", metavar="PATH", default="", help="Where containers find --photos: a folder, or gs:// or s3://."
+)
 @click.option("--container-data-dir", metavar="DIR", default="", help="Where containers keep TFDS datasets.")
 @click.option("--work-root", metavar="DIR", default="", help="On a volume: interrupted training is resumed.")
 @click.option("--volume", "volumes", metavar="CLAIM:PATH", multiple=True, help="Mount a PersistentVolumeClaim.")

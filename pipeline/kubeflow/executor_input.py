@@ -19,6 +19,9 @@ Message = dict[str, Any]
 # KFP's launcher: LocalPathForURI in backend/src/v2/component/launcher_v2.go.
 LOCAL_FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
+# TFX's types whose artifact is a file, not a folder.
+_VALUES = ("String", "Integer", "Float", "Boolean", "Bytes", "JsonValue")
+
 
 @dataclasses.dataclass
 class LocalUris:
@@ -76,7 +79,8 @@ def localize(executor_input: Message, inputs_spec: Message, outputs_spec: Messag
             artifact |= {"uri": path, "name": artifact["uri"], "type": spec["artifacts"][key]["artifactType"]}
             artifact.pop("customPath", None)
             if direction == "outputs" and "://" not in path:
-                Path(path).mkdir(parents=True, exist_ok=True)
+                folder = Path(path).parent if type_name(artifact) in _VALUES else Path(path)
+                folder.mkdir(parents=True, exist_ok=True)
     return uris
 
 

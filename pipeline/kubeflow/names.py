@@ -55,4 +55,8 @@ def _renamed(task: Spec) -> Spec:
     for artifact in task.get("inputs", {}).get("artifacts", {}).values():
         producer = artifact["taskOutputArtifact"]
         producer["producerTask"] = kubernetes_name(producer["producerTask"])
+    for parameter in task.get("inputs", {}).get("parameters", {}).values():
+        if producer := parameter.get("taskOutputParameter"):
+            # TFX adds a suffix that no task's name has.
+            producer["producerTask"] = kubernetes_name(producer["producerTask"].removesuffix("_task"))
     return task

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from components.common.errors import UserError
+from components.example_gen.photo_folder.bucket_photos import is_in_bucket
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from pipeline.config import BackboneConfig, PipelineConfig, RunOptions
 from pipeline.kubeflow.names import kubernetes_name
@@ -34,7 +35,7 @@ def build_container_config(options: RunOptions, baseline: str, paths: ContainerP
 
     Args:
         options: The user's choices; `output` is the pipeline root.
-        baseline: `none` or the folder of a Model artifact.
+        baseline: `pushed`, `none` or the folder of a Model artifact.
         paths: Where containers find things.
 
     Returns:
@@ -47,7 +48,12 @@ def build_container_config(options: RunOptions, baseline: str, paths: ContainerP
     with tempfile.TemporaryDirectory() as folder:
         config = build_config(dataclasses.replace(options, output=folder), backbone)
     data = dataclasses.replace(
-        config.data, photos=paths.photos or config.data.photos, data_dir=paths.data_dir or f"{paths.work_root}/datasets"
+        config.data,
+        photos=paths.photos or config.data.photos,
+        data_dir=paths.data_dir or f"{paths.work_root}/datasets",
+        # What is in a bucket may change from run to run; a copy of it was looked at here for its classes.
+        fingerprint="" if is_in_bucket(paths.photos) else config.data.fingerprint,
+        fingerprint_per_run=bool(config.data.photos),
     )
     return dataclasses.replace(
         config,

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from components.common.contracts.nodes import BASELINE_READER, PHOTOS_FINGERPRINT
 from components.common.errors import UserError
 from pipeline.kubeflow.names import kubernetes_name
 from pipeline.kubeflow.settings import EVERY_COMPONENT, ClusterSettings, Resources
@@ -16,6 +17,8 @@ Spec = dict[str, Any]
 # From the first try's start: Argo starts no other try later, and ends a running one. Unset means no retry at all since
 # KFP 2.14. The hour that KFP's SDK writes would be too short for a long training.
 _RETRIES_WITHIN = "86400s"
+# What they read changes while their inputs stay the same.
+_NEVER_CACHED = (BASELINE_READER, PHOTOS_FINGERPRINT)
 
 
 def resource_spec(resources: Resources) -> Any:
@@ -42,10 +45,11 @@ def set_task_options(task: Spec, settings: ClusterSettings) -> None:
     """Sets retries and caching of a task.
 
     Args:
-        task: The task's spec; changed in place.
+        task: The task's spec, with TFX's names; changed in place.
         settings: The cluster.
     """
-    task["cachingOptions"] = {"enableCache": True} if settings.enable_cache else {}
+    is_cached = settings.enable_cache and task["taskInfo"]["name"] not in _NEVER_CACHED
+    task["cachingOptions"] = {"enableCache": True} if is_cached else {}
     if settings.retries:
         task["retryPolicy"] = {
             "maxRetryCount": settings.retries,

@@ -135,16 +135,16 @@ _PHOTOS = (
     RuntimeParameter(
         "photos",
         _STRING,
-        "folder or archive of class-named folders, as the containers see it",
+        "folder or archive of class-named folders, as the containers see it, or its URI",
         lambda config, _: config.data.photos,
-        properties={nodes.EXAMPLE_GEN: "photos"},
+        properties=dict.fromkeys((nodes.PHOTOS_FINGERPRINT, nodes.EXAMPLE_GEN), "photos"),
     ),
     RuntimeParameter(
         "photos_fingerprint",
         _STRING,
-        "what the photos' fingerprint must be; empty takes any photos, but lets KFP answer from its cache",
+        "what the photos' fingerprint must be; empty takes any photos",
         lambda config, _: config.data.fingerprint,
-        properties={nodes.EXAMPLE_GEN: "fingerprint"},
+        properties={nodes.PHOTOS_FINGERPRINT: "expected"},
     ),
 )
 _COMMON = (
@@ -170,6 +170,7 @@ _COMMON = (
         _STRING,
         "where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume",
         lambda _, settings: settings.serving_model_dir,
+        properties={nodes.BASELINE_READER: "serving_model_dir"},
         setters={nodes.PUSHER: _set_serving_model_dir},
     ),
 )

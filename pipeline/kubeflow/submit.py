@@ -39,6 +39,25 @@ class Submission:
 
 
 @dataclasses.dataclass(frozen=True)
+class Uploaded:
+    """A pipeline that the server has, ready to run.
+
+    Attributes:
+        client: The kfp client that uploaded it.
+        pipeline: The pipeline's name.
+        tasks: Its tasks' names, each after those it depends on.
+        experiment_id: The experiment's id.
+        run_arguments: What kfp's calls that make runs of it have in common.
+    """
+
+    client: Any
+    pipeline: str
+    tasks: Sequence[str]
+    experiment_id: str
+    run_arguments: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class StartedRun:
     """A run that the server has accepted: its id, its name and its tasks in the pipeline's order."""
 
@@ -60,27 +79,36 @@ def start_run(connection: Connection, submission: Submission) -> StartedRun:
     Raises:
         UserError: The package or a parameter is wrong, or the server cannot be reached or refuses.
     """
+    uploaded = upload(connection, submission)
+    run_name = submission.run_name or f"{uploaded.pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    with connection.readable_errors():
+        run = uploaded.client.run_pipeline(
+            experiment_id=uploaded.experiment_id, job_name=run_name, **uploaded.run_arguments
+        )
+    return StartedRun(run.run_id, run_name, uploaded.tasks)
+
+
+def upload(connection: Connection, submission: Submission) -> Uploaded:
+    """Uploads a pipeline, as a new version if the server knows it already; arguments and errors as in `start_run`."""
     spec = read_spec(submission.package)
     parameters = parse_parameters(spec, submission.parameters)
     refuse_credentials("pipeline root", submission.pipeline_root)
     if submission.pipeline_root and not submission.pipeline_root.startswith(ROOT_SCHEMES):
         raise UserError(f"pipeline root {submission.pipeline_root!r}: give {', '.join(ROOT_SCHEMES)}...")
     name = spec["pipelineInfo"]["name"]
-    run_name = submission.run_name or f"{name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     client = connection.client()
     with connection.readable_errors():
         pipeline_id, version_id = _upload(client, submission.package, name)
         experiment = client.create_experiment(submission.experiment, namespace=connection.namespace or None)
-        run = client.run_pipeline(
-            experiment_id=experiment.experiment_id,
-            job_name=run_name,
-            pipeline_id=pipeline_id,
-            version_id=version_id,
-            params=parameters,
-            # The backend reads the run's root alone, not the spec's.
-            pipeline_root=submission.pipeline_root or spec.get("defaultPipelineRoot"),
-        )
-    return StartedRun(run.run_id, run_name, tuple(_in_order(spec["root"]["dag"]["tasks"])))
+    arguments = {
+        "pipeline_id": pipeline_id,
+        "version_id": version_id,
+        "params": parameters,
+        # The backend reads the run's root alone, not the spec's.
+        "pipeline_root": submission.pipeline_root or spec.get("defaultPipelineRoot"),
+    }
+    tasks = tuple(_in_order(spec["root"]["dag"]["tasks"]))
+    return Uploaded(client, name, tasks, experiment.experiment_id, arguments)
 
 
 def read_spec(package: Path) -> Spec:

@@ -13,7 +13,7 @@ import ml_metadata as mlmd
 from ml_metadata.metadata_store import ListOptions, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.common.contracts import output_folder
+from components.common.contracts import output_folder, serving_folder
 from components.common.errors import UserError
 from pipeline.config import PipelineConfig
 from pipeline.history.connection import connect, connection_config
@@ -119,7 +119,7 @@ def _remove_leftovers(store: mlmd.MetadataStore, config: PipelineConfig) -> None
     for working_folder in output.glob(f"{output_folder.PIPELINES_FOLDER}/*/*/.system"):
         shutil.rmtree(working_folder)
     # Nobody else pushes below an output folder that this run holds.
-    for staging in output.glob(f"{output_folder.SERVING_MODEL_FOLDER}/*/{output_folder.STAGING_PREFIX}*"):
+    for staging in output.glob(f"{output_folder.SERVING_MODEL_FOLDER}/*/{serving_folder.STAGING_PREFIX}*"):
         shutil.rmtree(staging)
     for training in output.glob(f"{output_folder.TRAINING_FOLDER}/*/*"):
         is_abandoned = time.time() - training.stat().st_mtime > ABANDONED_TRAINING_S

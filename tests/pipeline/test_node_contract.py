@@ -25,5 +25,5 @@ def test_every_name_is_in_the_graph() -> None:
         for name, value in vars(nodes).items()
         if isinstance(value, str) and name.isupper() and not name.endswith(others)
     }
-    assert ids - {nodes.BASELINE_IMPORTER} <= components.keys()
+    assert ids - {nodes.BASELINE_IMPORTER, nodes.BASELINE_READER, nodes.PHOTOS_FINGERPRINT} <= components.keys()
     assert {nodes.MODEL_INPUT, nodes.BASELINE_INPUT} <= components[nodes.EVALUATOR_TEST].inputs.keys()

@@ -13,6 +13,7 @@ class Output(NamedTuple):
     key: str
 
 
+PHOTOS_FINGERPRINT: Final = "PhotosFingerprint"
 EXAMPLE_GEN: Final = "TfdsExampleGen"
 IMAGE_VALIDATOR: Final = "ImageValidator"
 STATISTICS_GEN: Final = "StatisticsGen"
@@ -25,6 +26,7 @@ TRAINER: Final = "Trainer"
 FINE_TUNING: Final = "Trainer.fine_tuning"
 BASELINE_IMPORTER: Final = "baseline_model"
 BASELINE_RESOLVER: Final = "latest_blessed_model_resolver"
+BASELINE_READER: Final = "BaselineReader"
 EVALUATOR_VALIDATION: Final = "Evaluator.validation"
 EVALUATOR_TEST: Final = "Evaluator.test"
 PUSHER: Final = "Pusher"

@@ -8,7 +8,6 @@ PIPELINES_FOLDER: Final = "pipelines"  # artifacts: PIPELINE/NODE/KEY/EXECUTION
 SERVING_MODEL_FOLDER: Final = "serving_model"  # pushed models: PIPELINE/VERSION
 TRAINING_FOLDER: Final = "training"  # interrupted training: PIPELINE/KEY
 REPORTS_FOLDER: Final = "reports"  # PIPELINE/RUN.html
-STAGING_PREFIX: Final = ".staging-"  # of copies in a serving folder that are no version yet
 FINISHED_SUFFIX: Final = ".finished"  # of a training's folder that is about to be removed
 
 # Context type of every execution of a local run; the context's name is the absolute path of the output folder.

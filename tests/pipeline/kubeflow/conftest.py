@@ -1,19 +1,36 @@
 """What tests of the Kubeflow runner share."""
 
 import dataclasses
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kfp_launcher import DEFAULT_ROOT, FakeKfp
+from click.testing import CliRunner, Result
+from fake_api_server import FakeApiServer, running_server
+from kfp_launcher import RUN_ID, FakeKfp
 
+from components.common.contracts.evaluation import ClassMetrics, EvaluationMetrics
+from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.modeling.hyperparameters import Hyperparameters
-from pipeline.config import NO_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
+from pipeline.config import PUSHED_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
+from pipeline.kubeflow.cli import cli
 from pipeline.kubeflow.settings import ClusterSettings, Resources
 
 IMAGE = "registry.example.org/flowers@sha256:" + 64 * "0"
 CLASS_NAMES = ("dandelion", "daisy", "tulips", "sunflowers", "roses")
+METRICS = EvaluationMetrics(
+    split="test",
+    examples=20,
+    accuracy=0.9,
+    loss=0.25,
+    classes=[ClassMetrics(name, 4, 1.0, 1.0, 1.0) for name in CLASS_NAMES],
+    confusion_matrix=[],
+    baseline=None,
+    thresholds=[],
+    serving_difference=0.0,
+)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +43,7 @@ def container_config() -> PipelineConfig:
         backbone=BackboneConfig(name="inception_v3", image_size=(299, 299)),
         hyperparameters=Hyperparameters(),
         blessing=BlessingConfig(min_accuracy=0.8),
-        baseline=NO_BASELINE,
+        baseline=PUSHED_BASELINE,
         work_root="/tmp/flowers",
     )
 
@@ -65,33 +82,62 @@ def with_baseline(container_config: PipelineConfig) -> Any:
 
 
 @pytest.fixture
-def pusher_run(container_config: PipelineConfig, settings: ClusterSettings, tmp_path: Path) -> Callable[..., FakeKfp]:
-    """A function that prepares a run which has all but the Pusher behind it, with a blessed model.
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApiServer]:
+    """A loopback API server, and a home folder without kfp's settings."""
+    # kfp reads a context from the home folder.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("FLOWERS_KFP_TOKEN", "FLOWERS_KFP_COOKIE", "KF_PIPELINES_UI_ENDPOINT"):
+        monkeypatch.delenv(variable, raising=False)
+    with running_server() as running:
+        yield running
 
-    It takes where the Pusher writes, and its environment variables.
+
+@pytest.fixture
+def submit(compiled: Path) -> Callable[..., Result]:
+    """A function that submits the compiled pipeline to a host."""
+
+    def run(host: str, *options: str) -> Result:
+        arguments = ["submit", "--package", str(compiled), "--host", host, "--poll-seconds", "0.1", *options]
+        return CliRunner().invoke(cli, arguments)
+
+    return run
+
+
+@pytest.fixture
+def task_run(container_config: PipelineConfig, settings: ClusterSettings, tmp_path: Path) -> Callable[..., FakeKfp]:
+    """A function that prepares a run which has all but one task behind it, with a blessed model.
+
+    It takes the task, where models are pushed to, the environment variables, and what the task finds: the model's
+    weights, and the version of the baseline.
     """
     from pipeline.kubeflow.compile import build_spec
 
-    def prepare(serving_model_dir: str, environment: dict[str, str]) -> FakeKfp:
-        spec, _ = build_spec(container_config, dataclasses.replace(settings, env={}))
-        tasks = spec["root"]["dag"]["tasks"]
+    spec, _ = build_spec(container_config, dataclasses.replace(settings, env={}))
+
+    def prepare(
+        task: str,
+        serving_model_dir: str,
+        environment: dict[str, str],
+        *,
+        run_id: str = RUN_ID,
+        weights: str = "content",
+        baseline_version: str = NO_VERSION,
+    ) -> FakeKfp:
         kfp = FakeKfp(
-            spec, tmp_path / "kfp", parameters={"serving_model_dir": serving_model_dir}, environment=environment
+            spec,
+            tmp_path / "kfp",
+            parameters={"serving_model_dir": serving_model_dir},
+            environment=environment,
+            outputs={name: {} for name in spec["root"]["dag"]["tasks"] if name != task},
+            run_id=run_id,
         )
-        files = {
-            "trainer/model": ("Format-Serving/saved_model.pb", "Format-Serving/variables/variables.index"),
-            "evaluator-test/blessing": ("BLESSED",),
-        }
-        kfp.outputs = {name: {} for name in tasks if name != "pusher"}
-        for place, names in files.items():
-            task, key = place.split("/")
-            artifact = {"name": "1", "uri": f"{DEFAULT_ROOT}/{place}", "type": {"instanceSchema": ""}, "metadata": {}}
-            kfp.outputs[task][key] = artifact
-            for name in names:
-                file = kfp.blob(artifact["uri"]) / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text("content")
-        kfp.outputs["evaluator-test"]["blessing"]["metadata"] = {"blessed": 1.0}
+        model = {"Format-Serving/saved_model.pb": "content", "Format-Serving/variables/variables.index": weights}
+        metrics = {"metrics.json": json.dumps(dataclasses.asdict(METRICS))}
+        kfp.put("trainer", "model", model, {})
+        kfp.put("evaluator-test", "blessing", {"BLESSED": ""}, {"blessed": 1.0})
+        kfp.put("evaluator-test", "evaluation", metrics, {})
+        if task != "baseline-reader":
+            kfp.put("baseline-reader", "model", {}, {BASELINE_VERSION_PROPERTY: baseline_version})
         return kfp
 
     return prepare

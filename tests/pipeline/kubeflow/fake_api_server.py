@@ -2,11 +2,12 @@
 
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, parse_qs, urlparse
 
 START, END = "2026-01-01T10:00:00Z", "2026-01-01T10:00:42Z"
 
@@ -21,6 +22,8 @@ class FakeApiServer(http.server.ThreadingHTTPServer):
         states: The run's successive states, one per question; the last one stays.
         runs: Bodies of the runs that were created.
         uploads: Paths of the uploads.
+        schedules: Bodies of the recurring runs that are there, by id.
+        workflow: The run's Argo workflow; empty is a server without the older API that hands it out.
     """
 
     daemon_threads = True
@@ -34,6 +37,8 @@ class FakeApiServer(http.server.ThreadingHTTPServer):
         self.states = [("RUNNING", "RUNNING", "PENDING"), ("SUCCEEDED", "SUCCEEDED", "SUCCEEDED")]
         self.runs: list[dict[str, Any]] = []
         self.uploads: list[str] = []
+        self.schedules: dict[str, dict[str, Any]] = {}
+        self.workflow: dict[str, Any] = {}
 
     @property
     def url(self) -> str:
@@ -67,6 +72,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer("POST")
 
+    def do_DELETE(self) -> None:
+        self._answer("DELETE")
+
     def _answer(self, method: str) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.server.login_page:
@@ -76,7 +84,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif self.server.repeats_headers and not self.path.endswith("/healthz"):
             self._send_json({"message": f"cannot read {dict(self.headers)}"}, 500)
         else:
-            self._send_json(self._result(method, urlparse(self.path).path.removeprefix("/apis/v2beta1"), body))
+            url = urlparse(self.path)
+            if url.path == "/apis/v1beta1/runs/r1":
+                manifest = {"pipeline_runtime": {"workflow_manifest": json.dumps(self.server.workflow)}}
+                self._send_json(*((manifest, 200) if self.server.workflow else ({"message": "Not Found"}, 404)))
+            elif url.path.startswith("/apis/v2beta1/recurringruns"):
+                self._send_json(*self._recurring_runs(method, url, body))
+            else:
+                self._send_json(self._result(method, url.path.removeprefix("/apis/v2beta1"), body))
 
     def _result(self, method: str, path: str, body: bytes) -> Any:
         server = self.server
@@ -95,6 +110,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "/pipelines/p1/versions": {"pipeline_versions": [{"pipeline_version_id": "v1"}], "total_size": 1},
             "/experiments": {"experiment_id": "e1"} if method == "POST" else {"experiments": [], "total_size": 0},
         }[path]
+
+    def _recurring_runs(self, method: str, url: ParseResult, body: bytes) -> tuple[Any, int]:
+        schedules = self.server.schedules
+        if method == "POST":
+            schedule = json.loads(body)
+            # Kubeflow's parser takes descriptors, or the fields from seconds to the day of the week.
+            cron = schedule["trigger"]["cron_schedule"]["cron"]
+            if not (cron.startswith("@") or re.fullmatch(r"[\d*/,?A-Z -]+", cron)):
+                return {"message": f"Schedule cron is not a supported format: {cron}"}, 400
+            schedule["recurring_run_id"] = f"s{len(schedules) + 1}"
+            schedules[schedule["recurring_run_id"]] = schedule
+            return schedule, 200
+        if method == "DELETE":
+            del schedules[url.path.rpartition("/")[2]]
+            return {}, 200
+        query = parse_qs(url.query)
+        [predicate] = json.loads(query["filter"][0])["predicates"]
+        assert (predicate["operation"], predicate["key"]) == ("EQUALS", "display_name")
+        wanted = {"display_name": predicate["stringValue"], "experiment_id": query["experiment_id"][0]}
+        found = [schedule for schedule in schedules.values() if wanted.items() <= schedule.items()]
+        return {"recurringRuns": found, "total_size": len(found)}, 200
 
     def _send_json(self, value: Any, status: int = 200) -> None:
         self._send(status, json.dumps(value).encode(), "application/json")

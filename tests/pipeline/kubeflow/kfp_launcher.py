@@ -53,7 +53,11 @@ def provision_outputs(component: Message, task_root: str, pod: Path) -> Message:
     # The launcher marks the logs with the attempt's number.
     uris = {key: f"{task_root}/{key}" + ("-0" if key == LOGS_KEY else "") for key in kinds}
     artifacts = {key: {"artifacts": [{"name": key, "uri": uris[key], "type": kinds[key]}]} for key in kinds}
-    return {"artifacts": artifacts, "outputFile": str(local_path(task_root, pod) / "output_metadata.json")}
+    files = {
+        key: {"outputFile": f"/tmp/kfp/outputs/{key}"} for key in component["outputDefinitions"].get("parameters", {})
+    }
+    output_file = str(local_path(task_root, pod) / "output_metadata.json")
+    return {"artifacts": artifacts, "parameters": files, "outputFile": output_file}
 
 
 def run_container(container: Message, executor_input: Message, pod: Path, environment: dict[str, str]) -> None:
@@ -115,7 +119,10 @@ class FakeKfp:
         pipeline_root: The run's; without one the backend has its own.
         parameters: Run-time parameters; the others have the spec's defaults.
         environment: Environment variables of every container, beside the spec's.
-        outputs: Artifacts by task and output key, as the cluster's metadata would keep them.
+        outputs: Artifacts by task and output key, as the cluster's metadata would keep them; tasks that are in it at
+            first are answered from the cache.
+        run_id: The run's id.
+        output_parameters: Values by task and output key.
     """
 
     spec: Message
@@ -124,6 +131,8 @@ class FakeKfp:
     parameters: Message = dataclasses.field(default_factory=dict)
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     outputs: dict[str, dict[str, Message]] = dataclasses.field(default_factory=dict)
+    run_id: str = RUN_ID
+    output_parameters: dict[str, Message] = dataclasses.field(default_factory=dict)
 
     @property
     def bucket(self) -> Path:
@@ -134,6 +143,27 @@ class FakeKfp:
         scheme, _, key = uri.partition("://")
         assert scheme == "minio", uri
         return self.bucket / key
+
+    def pod(self, task_id: str) -> Path:
+        """Returns what stands for the / of a task's pod."""
+        return self.folder / "pods" / self.run_id / task_id
+
+    def put(self, task_id: str, key: str, files: dict[str, str], metadata: Message) -> None:
+        """Makes an output of a task that is not run.
+
+        Args:
+            task_id: The task.
+            key: The output's key.
+            files: Content by relative path.
+            metadata: The artifact's properties.
+        """
+        uri = f"{self.pipeline_root}/{self.run_id}/{task_id}/{key}"
+        for name, content in files.items():
+            file = self.blob(uri) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        artifact = {"name": f"{task_id}/{key}", "uri": uri, "type": {"instanceSchema": ""}, "metadata": metadata}
+        self.outputs.setdefault(task_id, {})[key] = artifact
 
     def run(self, workers: int = 2) -> None:
         """Runs all tasks, each as soon as those it depends on are done."""
@@ -156,7 +186,7 @@ class FakeKfp:
         task = self.spec["root"]["dag"]["tasks"][task_id]
         component = self.spec["components"][task["componentRef"]["name"]]
         container = self.spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        pod = self.folder / "pods" / task_id
+        pod = self.pod(task_id)
         pod.mkdir(parents=True)
         executor_input = self._executor_input(task_id, task, component, pod)
         for artifact in artifacts_of(executor_input["inputs"]):
@@ -172,7 +202,7 @@ class FakeKfp:
         for key, source in task["inputs"].get("artifacts", {}).items():
             producer = source["taskOutputArtifact"]
             artifacts[key] = {"artifacts": [self.outputs[producer["producerTask"]][producer["outputArtifactKey"]]]}
-        task_root = f"{self.pipeline_root}/{self.spec['pipelineInfo']['name']}/{RUN_ID}/{task_id}/salt-{task_id}"
+        task_root = f"{self.pipeline_root}/{self.spec['pipelineInfo']['name']}/{self.run_id}/{task_id}/salt-{task_id}"
         parameters = {key: self._resolve(value) for key, value in task["inputs"].get("parameters", {}).items()}
         declared = component.get("inputDefinitions", {}).get("parameters", {})
         assert set(parameters) <= set(declared), f"{task_id} is given parameters that it does not declare"
@@ -184,12 +214,17 @@ class FakeKfp:
     def _resolve(self, value: Message) -> Any:
         if "runtimeValue" in value:
             return value["runtimeValue"]["constant"]
+        if source := value.get("taskOutputParameter"):
+            return self.output_parameters[source["producerTask"]][source["outputParameterKey"]]
         name = value["componentInputParameter"]
         return self.parameters.get(name, self.spec["root"]["inputDefinitions"]["parameters"][name]["defaultValue"])
 
     def _publish(self, task_id: str, executor_input: Message, pod: Path) -> None:
         """Uploads what is there and records artifacts with the metadata that the executor reported."""
-        reported = json.loads(Path(executor_input["outputs"]["outputFile"]).read_text()).get("artifacts", {})
+        output = json.loads(Path(executor_input["outputs"]["outputFile"]).read_text())
+        reported, values = output.get("artifacts", {}), output.get("parameterValues", {})
+        assert values.keys() == executor_input["outputs"]["parameters"].keys()
+        self.output_parameters[task_id] = values
         published = {}
         for index, artifact in enumerate(artifacts_of(executor_input["outputs"])):
             key = artifact["name"]

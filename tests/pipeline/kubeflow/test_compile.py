@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.common.errors import UserError
-from pipeline.config import RESOLVER_BASELINE
+from pipeline.config import NO_BASELINE, RESOLVER_BASELINE
 from pipeline.kubeflow.compile import build_spec
 from pipeline.kubeflow.settings import ClusterSettings, Resources
 
@@ -138,7 +138,9 @@ def test_resources_retries_caching_and_environment(spec: dict[str, Any]) -> None
             "backoffFactor": 2.0,
             "backoffMaxDuration": "86400s",
         }
-        assert task["cachingOptions"] == {"enableCache": True}
+    caching = {name: task["cachingOptions"] for name, task in spec["root"]["dag"]["tasks"].items()}
+    assert caching.pop("baseline-reader") == {}, "what is there now is not what was there in an earlier run"
+    assert set(map(str, caching.values())) == {"{'enableCache': True}"}
 
 
 def test_node_selector_of_the_trainer_alone(documents: list[dict[str, Any]]) -> None:
@@ -147,6 +149,28 @@ def test_node_selector_of_the_trainer_alone(documents: list[dict[str, Any]]) -> 
     assert configs["exec-trainer"]["nodeSelector"] == {"labels": {"accelerator": "nvidia-l4"}}
     assert "nodeSelector" not in configs["exec-pusher"]
     assert configs["exec-pusher"]["pvcMount"] == [{"constant": "flowers-data", "mountPath": "/data"}]
+
+
+def test_the_baseline_is_the_model_that_was_pushed_last(spec: dict[str, Any]) -> None:
+    tasks = spec["root"]["dag"]["tasks"]
+
+    folder = tasks["baseline-reader"]["inputs"]["parameters"]["serving_model_dir"]
+    assert folder == {"componentInputParameter": "serving_model_dir"}
+    # It is asked when the model is there: other runs push meanwhile.
+    candidate = tasks["baseline-reader"]["inputs"]["artifacts"]["candidate"]["taskOutputArtifact"]
+    assert candidate == {"producerTask": "trainer", "outputArtifactKey": "model"}
+    for reader in ("evaluator-test", "pusher"):
+        baseline = tasks[reader]["inputs"]["artifacts"]["baseline_model"]["taskOutputArtifact"]
+        assert baseline == {"producerTask": "baseline-reader", "outputArtifactKey": "model"}
+        assert "baseline-reader" in tasks[reader]["dependentTasks"]
+
+
+def test_without_a_baseline_nothing_is_read(with_baseline: Any, settings: ClusterSettings) -> None:
+    spec, _ = build_spec(with_baseline(NO_BASELINE), settings)
+
+    tasks = spec["root"]["dag"]["tasks"]
+    assert "baseline-reader" not in tasks
+    assert not any("baseline_model" in task["inputs"].get("artifacts", {}) for task in tasks.values())
 
 
 def test_the_resolver_is_refused(with_baseline: Any, settings: ClusterSettings) -> None:
@@ -158,7 +182,9 @@ def test_a_given_baseline_becomes_an_importer(with_baseline: Any, settings: Clus
     spec, _ = build_spec(with_baseline("gs://bucket/models/12"), settings)
 
     importer = spec["deploymentSpec"]["executors"]["exec-baseline-model"]["importer"]
-    baseline = spec["root"]["dag"]["tasks"]["evaluator-test"]["inputs"]["artifacts"]["baseline_model"]
+    tasks = spec["root"]["dag"]["tasks"]
+    baseline = tasks["evaluator-test"]["inputs"]["artifacts"]["baseline_model"]
+    assert "baseline_model" not in tasks["pusher"]["inputs"]["artifacts"]
     assert importer["artifactUri"] == {"constant": "gs://bucket/models/12"}
     assert baseline["taskOutputArtifact"]["producerTask"] == "baseline-model"
 

@@ -51,6 +51,32 @@ def test_own_photos_are_looked_at_here_and_read_there(tmp_path: Path, photo_fold
     assert '"work_root": "/data/work/training/' in trainer["constant"]
 
 
+def test_each_run_looks_at_the_photos(tmp_path: Path, photo_folder: Path) -> None:
+    options = ("--photos", str(photo_folder), "--photos-path", "/data/photos")
+    [spec] = _compile(tmp_path / "pipeline.yaml", *options)
+
+    tasks = spec["root"]["dag"]["tasks"]
+    looked, read = (tasks[name]["inputs"]["parameters"] for name in ("photos-fingerprint", "tfds-example-gen"))
+    assert looked["photos"] == read["photos"] == {"componentInputParameter": "photos"}
+    assert looked["expected"] == {"componentInputParameter": "photos_fingerprint"}
+    assert read["fingerprint"]["taskOutputParameter"] == {
+        "producerTask": "photos-fingerprint",
+        "outputParameterKey": "fingerprint",
+    }
+    assert tasks["tfds-example-gen"]["dependentTasks"] == ["photos-fingerprint"]
+    # The same photos, and what comes of them, may be answered from the cache: the look at them may not.
+    assert tasks["photos-fingerprint"]["cachingOptions"] == {}
+    assert tasks["tfds-example-gen"]["cachingOptions"] == {"enableCache": True}
+    outputs = spec["components"]["comp-photos-fingerprint"]["outputDefinitions"]["parameters"]
+    assert outputs == {"fingerprint": {"parameterType": "STRING"}}
+
+
+@pytest.mark.parametrize(("path", "is_pinned"), [("", True), ("/data/photos", True), ("s3://flowers/photos", False)])
+def test_photos_in_a_bucket_may_change(tmp_path: Path, photo_folder: Path, path: str, is_pinned: bool) -> None:
+    [spec] = _compile(tmp_path / "pipeline.yaml", "--photos", str(photo_folder), "--photos-path", path)
+    assert bool(spec["root"]["inputDefinitions"]["parameters"]["photos_fingerprint"]["defaultValue"]) == is_pinned
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,36 +3,16 @@
 import json
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
-from fake_api_server import FakeApiServer, running_server
+from click.testing import Result
+from fake_api_server import FakeApiServer
 
 from components.common.errors import UserError
-from pipeline.kubeflow.cli import cli
 from pipeline.kubeflow.submit import parse_parameters, read_spec
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApiServer]:
-    # kfp reads a context from the home folder.
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for variable in ("FLOWERS_KFP_TOKEN", "FLOWERS_KFP_COOKIE", "KF_PIPELINES_UI_ENDPOINT"):
-        monkeypatch.delenv(variable, raising=False)
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture
-def submit(compiled: Path) -> Callable[..., Result]:
-    def run(host: str, *options: str) -> Result:
-        arguments = ["submit", "--package", str(compiled), "--host", host, "--poll-seconds", "0.1", *options]
-        return CliRunner().invoke(cli, arguments)
-
-    return run
 
 
 def test_a_run_is_started_and_followed_to_its_end(

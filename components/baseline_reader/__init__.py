@@ -1,0 +1,1 @@
+"""BaselineReader: the model that was pushed last, where no Resolver can be asked."""
