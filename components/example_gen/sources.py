@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from components.common.errors import UserError
+from components.common.stack import PHOTO_SUFFIXES
 from components.example_gen.archives import extract_archive
 from components.example_gen.locks import exclusive_lock
 
-PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 MIN_CLASSES: Final = 2
 # How much of a fingerprint names a photo set, as the version of a dataset or a folder of prepared data.
 FINGERPRINT_DIGITS: Final = 16
