@@ -3,6 +3,8 @@
 # this tree is in a root of its own below build/, made with debootstrap the first time; where glibc will do, the command
 # just runs here. Needs to be root, and Debian's packages.
 set -eu
+# The exit status that tells "not here" from a command that failed.
+no_root=77
 release=trixie
 packages=python3,python3-venv,make,git,ca-certificates
 root=$PWD/build/debian-$release
@@ -10,7 +12,7 @@ log=$PWD/build/debian-$release.log
 
 fail() {
     echo "error: no Debian 13 here for TFX 1.21: $1" >&2
-    exit 1
+    exit "$no_root"
 }
 
 if sh environment/choose_python.sh 3.13 >/dev/null 2>&1; then
@@ -52,15 +54,26 @@ done
 cache=${UV_CACHE_DIR:-$HOME/.cache/uv}
 mkdir -p "$cache" "$root/root/.cache/uv"
 
+# The environment of this machine is that of the other stack; there it is where it is here, with the Python behind it.
+other=$PWD/.venv/bin/python
+base=$("$other" -c 'import sys; print(sys.base_prefix)' 2>/dev/null || true)
+case $base in "" | /usr | /usr/local) other="" ;; esac
+
 # Mounts and processes are gone with the namespace.
 exec unshare --mount --pid --fork --kill-child sh -eu -c '
-    root=$1 cache=$2
-    shift 2
+    root=$1 cache=$2 other=$3 base=$4
+    shift 4
+    if [ -n "$other" ]; then
+        for folder in "${other%/bin/python}" "$base"; do
+            mkdir -p "$root$folder"
+            mount --bind --options ro "$folder" "$root$folder"
+        done
+    fi
     mount --rbind /dev "$root/dev"
     mount -t proc proc "$root/proc"
     mount -t sysfs sysfs "$root/sys" 2>/dev/null || true
     mount --bind "$cache" "$root/root/.cache/uv"
     exec chroot "$root" env -u PYENV_ROOT -u PYTHON -u UV_CACHE_DIR -u PIP_FIND_LINKS -u VIRTUAL_ENV -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
-        HOME=/root TMPDIR=/tmp UV_LINK_MODE=copy PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        HOME=/root TMPDIR=/tmp UV_LINK_MODE=copy FLOWERS_OTHER_PYTHON="$other" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         sh -eu -c "cd /src && git init --quiet && git add --all && exec \"\$@\"" sh "$@"
-' sh "$root" "$cache" "$@"
+' sh "$root" "$cache" "$other" "$base" "$@"

@@ -17,6 +17,16 @@ IMAGE_FORMATS: Final = {
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", *(f".{name.lower()}" for name in IMAGE_FORMATS if name != "JPEG"))
 
 
+def complete_tfma() -> None:
+    """Gives TFMA back the names that TFX's Evaluator calls; TFX does so too, but late, in `tfx.components`."""
+    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
+
+    for name in config_pb2.DESCRIPTOR.message_types_by_name:
+        if not hasattr(tfma, name):
+            setattr(tfma, name, getattr(config_pb2, name))
+
+
 def any_image_format() -> str:
     """Returns the formats for a sentence: `JPEG, PNG, GIF or BMP`."""
     *others, last = IMAGE_FORMATS
