@@ -1,5 +1,7 @@
 # `make run` and `make test` do all set-up themselves: uv into .uv/, the locked environment into .venv/.
-# Set PYTHON310 to choose the interpreter; ARGS to pass options to the run: make run ARGS="--photos ~/my_photos"
+# PYTHON, a version or a path, chooses the interpreter and with it the generation of TFX (docs/stacks.md): by default the
+# newest that this machine can install; an environment that is there stays until PYTHON names another Python.
+# ARGS passes options to the run: make run ARGS="--photos ~/my_photos"
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 UV_VERSION := 0.13.9
@@ -7,39 +9,47 @@ UV := .uv/bin/uv
 IMAGE ?= flowers-pipeline:latest
 IMAGE_EXTRAS := kubeflow s3
 FUZZ_SECONDS ?= 3600
-PYTHON := .venv/bin/python
-PYTHON310 ?= $(shell ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python3.10 2>/dev/null | sort -V | tail -n 1)
+PYTHON ?=
+LOCKS := $(wildcard environment/requirements-tfx-*.txt)
+VENV_PYTHON := .venv/bin/python
+COMPILE := pip compile pyproject.toml --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
+FOR_OLDER := --python-version 3.10
+FOR_NEWER := --python-version 3.13 --python-platform x86_64-manylinux_2_39
 
-.PHONY: help run test test-kill fuzz audit bench lint format lock image flink-jar clean
+.PHONY: help run test test-current test-kill fuzz audit bench lint format lock image flink-jar clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
 run: .venv/ready ## Run the pipeline (ARGS="--help" shows its options)
-	$(PYTHON) local_runner.py $(ARGS)
+	$(VENV_PYTHON) local_runner.py $(ARGS)
 
 test: .venv/ready ## Run the tests
-	$(PYTHON) -m pytest $(ARGS)
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+test-current: ## Run the tests on TFX 1.21, in a Debian 13 root where glibc is too old here (needs root and debootstrap)
+	sh environment/debian_root.sh make test ARGS="$(ARGS)"
 
 test-kill: .venv/ready ## Kill the run inside every component, several moments each (some 15 minutes)
-	FLOWERS_KILL_EVERYWHERE=1 $(PYTHON) -m pytest tests/reliability/test_kill.py --timeout 7200 $(ARGS)
+	FLOWERS_KILL_EVERYWHERE=1 $(VENV_PYTHON) -m pytest tests/reliability/test_kill.py --timeout 7200 $(ARGS)
 
 # atheris is no part of the lock: it is built for few platforms, and nothing but this target needs it.
 fuzz: .venv/ready ## Fuzz the image path, for the night (FUZZ_SECONDS=3600)
-	@$(UV) venv --quiet --clear --python $(PYTHON) build/fuzz/venv
-	@$(UV) pip install --quiet --python build/fuzz/venv/bin/python --only-binary :all: atheris==2.3.0
-	@$(PYTHON) tests/fuzz/make_corpus.py build/fuzz/corpus
-	PYTHONPATH=$(CURDIR):$(CURDIR)/.venv/lib/python3.10/site-packages build/fuzz/venv/bin/python tests/fuzz/fuzz_images.py \
+	@$(UV) venv --quiet --clear --python $(VENV_PYTHON) build/fuzz/venv
+	@$(UV) pip install --quiet --python build/fuzz/venv/bin/python --only-binary :all: \
+		"atheris==2.3.0; python_version < '3.11'" "atheris==3.1.0; python_version >= '3.12'"
+	@$(VENV_PYTHON) tests/fuzz/make_corpus.py build/fuzz/corpus
+	PYTHONPATH=$(CURDIR):$(CURDIR)/$(wildcard .venv/lib/python3*/site-packages) build/fuzz/venv/bin/python tests/fuzz/fuzz_images.py \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=4096 -artifact_prefix=build/fuzz/crash- build/fuzz/corpus
 
 # Strict: a package that the vulnerability service does not know, or a service that is not there, is no clean bill.
 audit: .venv/ready ## Look the locked dependencies up among the known vulnerabilities (needs the network)
-	@$(UV) venv --quiet --clear --python $(PYTHON) build/audit
+	@$(UV) venv --quiet --clear --python $(VENV_PYTHON) build/audit
 	@$(UV) pip install --quiet --python build/audit/bin/python pip-audit==2.10.1
-	build/audit/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict --progress-spinner off $(ARGS)
+	build/audit/bin/pip-audit $(LOCKS:%=--requirement %) --require-hashes --disable-pip --strict --progress-spinner off $(ARGS)
 
 bench: .venv/ready ## Measure against the reference recipe (ARGS="--help" shows its options)
-	$(PYTHON) -m benchmarks.run $(ARGS)
+	$(VENV_PYTHON) -m benchmarks.run $(ARGS)
 
 lint: .venv/ready ## Check style, types, and which way imports point
 	.venv/bin/ruff check .
@@ -51,11 +61,11 @@ format: .venv/ready ## Fix style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-lock: $(UV) ## Resolve the dependencies anew into requirements.txt
-	$(UV) pip compile pyproject.toml --all-extras --python-version 3.10 \
-		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements.txt
-	$(UV) pip compile pyproject.toml $(IMAGE_EXTRAS:%=--extra %) --constraint requirements.txt --python-version 3.10 \
-		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet -o requirements-image.txt
+lock: $(UV) ## Resolve the dependencies anew into environment/requirements-*.txt
+	$(UV) $(COMPILE) --all-extras $(FOR_OLDER) -o environment/requirements-tfx-1.16.txt
+	$(UV) $(COMPILE) --all-extras $(FOR_NEWER) -o environment/requirements-tfx-1.21.txt
+	$(UV) $(COMPILE) $(IMAGE_EXTRAS:%=--extra %) $(FOR_NEWER) --constraint environment/requirements-tfx-1.21.txt \
+		-o environment/requirements-image.txt
 
 image: ## Build the container image for Kubeflow (IMAGE=registry.example.org/flowers:TAG)
 	@command -v docker >/dev/null || { echo "error: no docker found: install it, or build the Dockerfile with another tool" >&2; exit 1; }
@@ -77,18 +87,17 @@ clean: ## Remove the environment and everything the pipeline wrote
 	rm -rf .venv .uv output build *.egg-info
 
 $(UV):
-	@command -v python3 >/dev/null || { echo "error: no python3 found: install Python 3.10 and try again" >&2; exit 1; }
-	@for python in "$(PYTHON310)" python3.10 python3 /usr/bin/python3; do \
-		[ -n "$$python" ] && "$$python" -m venv .uv 2>/dev/null && exit 0; done; \
-		echo "error: python3 cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1
+	@python=$$(sh environment/choose_python.sh "$(PYTHON)" | head -n 1) && [ -n "$$python" ] || exit 1; \
+		for python in "$$python" python3 /usr/bin/python3; do \
+		"$$python" -m venv .uv 2>/dev/null && exit 0; done; \
+		echo "error: no python3 that can make a virtual environment: install one (Debian: apt install python3-venv)" >&2; exit 1
 	@echo "Installing uv $(UV_VERSION)"
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-.venv/ready: $(UV) requirements.txt pyproject.toml
-	@echo "Creating the environment (about 300 packages, 3 GB)"
-	@$(UV) venv --quiet --clear --no-python-downloads --python "$(or $(PYTHON310),3.10)" .venv 2>/dev/null || \
-		$(UV) venv --quiet --clear --python 3.10 .venv 2>/dev/null || \
-		{ echo "error: no Python 3.10 found: install it (pyenv install 3.10) or set PYTHON310=/path/to/python3.10" >&2; exit 1; }
-	@$(UV) pip sync --quiet --compile-bytecode --python $(PYTHON) --require-hashes requirements.txt
-	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+# Made again when PYTHON names another interpreter than the one it was made with.
+ANOTHER_PYTHON := $(if $(PYTHON),$(shell [ "$$(sh environment/choose_python.sh "$(PYTHON)" 2>/dev/null | head -n 1)" = \
+	"$$(cat .venv/chosen 2>/dev/null)" ] || echo another-python))
+.PHONY: another-python
+.venv/ready: $(UV) $(LOCKS) pyproject.toml $(ANOTHER_PYTHON)
+	@sh environment/create.sh $(UV) "$(PYTHON)"
 	@touch $@

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common import importer, resolver
@@ -26,7 +27,7 @@ _PREDICTION_KEY = "probabilities"
 _CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
 
 
-def build_eval_config(blessing: BlessingConfig | None = None, class_names: Sequence[str] = ()) -> tfma.EvalConfig:
+def build_eval_config(blessing: BlessingConfig | None = None, class_names: Sequence[str] = ()) -> config_pb2.EvalConfig:
     """Builds the configuration of an Evaluator.
 
     Metrics: accuracy, cross-entropy and confusion matrix, over all examples and per true class, and those that the
@@ -45,8 +46,8 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
     metrics = {
         ACCURACY: _metric(ACCURACY),
         LOSS: _metric(LOSS),
-        "count": tfma.MetricConfig(class_name="ExampleCount"),
-        CONFUSION_MATRIX: tfma.MetricConfig(
+        "count": config_pb2.MetricConfig(class_name="ExampleCount"),
+        CONFUSION_MATRIX: config_pb2.MetricConfig(
             class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG
         ),
     }
@@ -58,26 +59,26 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
                 name, label_id = bound.metric, None
                 of_slice = {} if class_id is None else {LABEL_KEY: str(class_id)}
             metric = metrics.setdefault(name, _metric(bound.metric, name, label_id))
-            metric.per_slice_thresholds.append(_threshold(bound, tfma.SlicingSpec(feature_values=of_slice)))
+            metric.per_slice_thresholds.append(_threshold(bound, config_pb2.SlicingSpec(feature_values=of_slice)))
     # Left out, TFMA loads the whole model once more to find the type out.
-    model = tfma.ModelSpec(
+    model = config_pb2.ModelSpec(
         signature_name=FEATURE_EXAMPLES_SIGNATURE,
         label_key=LABEL_KEY,
         prediction_key=_PREDICTION_KEY,
         model_type=tfma.TF_GENERIC,
     )
     # An empty slicing spec is the whole split; the other one slices by true class.
-    slices = [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_KEY])]
-    spec = tfma.MetricsSpec(metrics=list(metrics.values()))
-    return tfma.EvalConfig(model_specs=[model], metrics_specs=[spec], slicing_specs=slices)
+    slices = [config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[LABEL_KEY])]
+    spec = config_pb2.MetricsSpec(metrics=list(metrics.values()))
+    return config_pb2.EvalConfig(model_specs=[model], metrics_specs=[spec], slicing_specs=slices)
 
 
-def _metric(metric: str, name: str = "", label_id: int | None = None) -> tfma.MetricConfig:
+def _metric(metric: str, name: str = "", label_id: int | None = None) -> config_pb2.MetricConfig:
     config = {"name": name or metric} | ({} if label_id is None else {"label_id": label_id})
     text = json.dumps(config)[1:-1]
     if metric in OWN_METRICS:
-        return tfma.MetricConfig(class_name=OWN_METRICS[metric], module=_METRICS_MODULE, config=text)
-    return tfma.MetricConfig(class_name=metric, config=text)
+        return config_pb2.MetricConfig(class_name=OWN_METRICS[metric], module=_METRICS_MODULE, config=text)
+    return config_pb2.MetricConfig(class_name=metric, config=text)
 
 
 def _class_ids(bound: Bound, class_names: Sequence[str]) -> Sequence[int | None]:
@@ -90,16 +91,20 @@ def _class_ids(bound: Bound, class_names: Sequence[str]) -> Sequence[int | None]
     return [class_names.index(bound.class_name)]
 
 
-def _threshold(bound: Bound, spec: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:
+def _threshold(bound: Bound, spec: config_pb2.SlicingSpec) -> config_pb2.PerSliceMetricThreshold:
     if bound.is_change:
         # Without a baseline (the first run) TFX's Evaluator leaves the change threshold out.
-        direction = tfma.MetricDirection.HIGHER_IS_BETTER if bound.is_lower else tfma.MetricDirection.LOWER_IS_BETTER
-        change = tfma.GenericChangeThreshold(direction=direction, absolute={"value": bound.limit})
-        threshold = tfma.MetricThreshold(change_threshold=change)
+        direction = (
+            config_pb2.MetricDirection.HIGHER_IS_BETTER
+            if bound.is_lower
+            else config_pb2.MetricDirection.LOWER_IS_BETTER
+        )
+        change = config_pb2.GenericChangeThreshold(direction=direction, absolute={"value": bound.limit})
+        threshold = config_pb2.MetricThreshold(change_threshold=change)
     else:
         side = {"lower_bound" if bound.is_lower else "upper_bound": {"value": bound.limit}}
-        threshold = tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(**side))
-    return tfma.PerSliceMetricThreshold(slicing_specs=[spec], threshold=threshold)
+        threshold = config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(**side))
+    return config_pb2.PerSliceMetricThreshold(slicing_specs=[spec], threshold=threshold)
 
 
 def baseline_node(config: PipelineConfig, trainer: base_node.BaseNode) -> base_node.BaseNode | None:

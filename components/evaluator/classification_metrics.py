@@ -12,6 +12,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
+from tensorflow_model_analysis.proto import config_pb2
 
 # What Keras clips probabilities to before it takes their logarithm.
 _EPSILON = 1e-7
@@ -23,7 +24,11 @@ class _RatioCombineFn(beam.CombineFn, metaclass=abc.ABCMeta):
     """A ratio of two sums over examples."""
 
     def __init__(
-        self, key: tfma.metrics.MetricKey, eval_config: tfma.EvalConfig, example_weighted: bool, label_id: int | None
+        self,
+        key: tfma.metrics.MetricKey,
+        eval_config: config_pb2.EvalConfig,
+        example_weighted: bool,
+        label_id: int | None,
     ):
         self._label = label_id
         self._key = key
@@ -99,7 +104,7 @@ class _RatioMetric(tfma.metrics.Metric):
     def _computations(
         self,
         name: str,
-        eval_config: tfma.EvalConfig,
+        eval_config: config_pb2.EvalConfig,
         model_name: str = "",
         output_name: str = "",
         example_weighted: bool = False,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.io import fileio
@@ -50,7 +51,7 @@ class Executor(evaluator_executor.Executor):
         input_dict = without_missing_baseline(input_dict)
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         class_names = class_names_of(examples)
-        eval_config = tfma.EvalConfig()
+        eval_config = config_pb2.EvalConfig()
         proto_utils.json_to_proto(exec_properties["eval_config"], eval_config)
         signature_name = eval_config.model_specs[0].signature_name
         ignored = _other_classes(input_dict.get(BASELINE_MODEL_KEY), class_names, signature_name)

@@ -16,10 +16,10 @@ from typing import Final
 
 from components.common.errors import UserError
 from components.common.locks import exclusive_lock
+from components.common.stack import PHOTO_SUFFIXES
 from components.example_gen.archives import extract_archive
 from components.example_gen.photo_folder.bucket_photos import fetch_photos, is_in_bucket
 
-PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 MIN_CLASSES: Final = 2
 # How much of a fingerprint names a photo set, as the version of a dataset or a folder of prepared data.
 FINGERPRINT_DIGITS: Final = 16

@@ -17,9 +17,10 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common.contracts.quarantine import Reason
+from components.common.stack import IMAGE_FORMATS
 
-# What tf.io.decode_image reads, in Pillow's names.
-_USABLE_FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP")
+# What of Pillow is used to read headers.
+_PILLOW_FORMATS: Final = tuple(name.upper() for name in IMAGE_FORMATS)
 
 # Pillow knows images only; users want to hear what else a download has left in the place of a photo.
 _SIGNATURES: Final = (
@@ -85,7 +86,7 @@ class ImageCheck:
 
     Attributes:
         defect: Why it is unusable; None when it is usable.
-        image_format: "JPEG", "PNG", "GIF" or "BMP"; empty when none of them.
+        image_format: One of `IMAGE_FORMATS`; empty when none of them.
         color_mode: Pillow's, such as "RGB", "L" or "CMYK"; empty when the header could not be read.
         fingerprint: None for unusable photos and for those with too little texture.
     """
@@ -128,7 +129,7 @@ def check_image(image: bytes, limits: Limits) -> ImageCheck:
         return ImageCheck(defect)
     color_mode = ""
     try:
-        with Image.open(io.BytesIO(image), formats=_USABLE_FORMATS) as header:
+        with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS) as header:
             color_mode = header.mode
             defect = _check_header(header, image_format, limits)
         if not defect:
@@ -165,7 +166,7 @@ def _as_bytes(image_hash: imagehash.ImageHash) -> bytes:
 
 
 def _sniff_format(image: bytes) -> tuple[str, bool]:
-    """Returns one of `_USABLE_FORMATS` or a description, and whether it is an image at all; names play no part."""
+    """Returns one of `IMAGE_FORMATS` or a description, and whether it is an image at all; names play no part."""
     head = image[:_HEAD_BYTES]
     for offset, signature, name, is_image in _SIGNATURES:
         if head.startswith(signature, offset):
@@ -184,10 +185,10 @@ def _check_file(image: bytes, image_format: str, is_image: bool, limits: Limits)
         return Defect(Reason.EMPTY, "0 bytes")
     if len(image) > limits.max_bytes:
         return Defect(Reason.TOO_MANY_BYTES, f"{len(image):,} bytes, at most {limits.max_bytes:,} are allowed")
-    if image_format in _USABLE_FORMATS:
+    if image_format in IMAGE_FORMATS:
         return None
     reason = Reason.UNSUPPORTED_FORMAT if is_image else Reason.NOT_AN_IMAGE
-    return Defect(reason, f"the file is {image_format}, not one of {', '.join(_USABLE_FORMATS)}")
+    return Defect(reason, f"the file is {image_format}, not one of {', '.join(IMAGE_FORMATS)}")
 
 
 def _check_header(header: Image.Image, image_format: str, limits: Limits) -> Defect | None:
@@ -205,7 +206,7 @@ def _check_header(header: Image.Image, image_format: str, limits: Limits) -> Def
 def _explain(image: bytes, error: Exception) -> Defect:
     """Tells a file that ends early from one that is broken; only reached for files that are of no use."""
     try:
-        with Image.open(io.BytesIO(image), formats=_USABLE_FORMATS) as photo:
+        with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS) as photo:
             photo.load()
     except Exception as pillow_error:
         if "truncated" in str(pillow_error).lower():

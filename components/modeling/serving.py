@@ -6,12 +6,12 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, IMAGE_KEY, transformed_name
+from components.common.stack import IMAGE_FORMATS, any_image_format
 
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
 FEATURE_EXAMPLES_SIGNATURE = "serving_feature_examples"
-# How files that `tf.io.decode_image` reads begin: JPEG, PNG, GIF, BMP.
-_MAGIC_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
+_PADDING = b"\0" * max(at + len(magic) for at, magic in IMAGE_FORMATS.values())
 
 
 class ServingModel(tf.Module):
@@ -56,8 +56,8 @@ class ServingModel(tf.Module):
         """Classifies encoded photos.
 
         Args:
-            image_bytes: string [N], each a JPEG, PNG, GIF (its first frame counts) or BMP file. Another file makes the
-                whole batch fail; the error says where in the batch it is.
+            image_bytes: string [N], each a file in one of `IMAGE_FORMATS` (a GIF's first frame counts). Another file
+                makes the whole batch fail; the error says where in the batch it is.
 
         Returns:
             `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability.
@@ -112,10 +112,12 @@ class ServingModel(tf.Module):
 
 def _assert_image_files(image_bytes: tf.Tensor) -> tf.Operation:
     """Returns an operation that fails unless all of string [N] begin like image files, and tells which do not."""
-    starts = [tf.strings.substr(image_bytes, 0, len(magic)) == magic for magic in _MAGIC_BYTES]
-    known = tf.reduce_any(tf.stack(starts), axis=0)
+    # Padded, because bytes cannot be taken from behind the end of a short file.
+    heads = tf.strings.join([tf.strings.substr(image_bytes, 0, len(_PADDING)), _PADDING])
+    found = [tf.strings.substr(heads, at, len(magic)) == magic for at, magic in IMAGE_FORMATS.values()]
+    known = tf.reduce_any(tf.stack(found), axis=0)
     positions = tf.squeeze(tf.where(~known), axis=-1)
-    message = "not a JPEG, PNG, GIF or BMP file, at these positions of the batch:"
+    message = f"not a {any_image_format()} file, at these positions of the batch:"
     return tf.debugging.Assert(tf.reduce_all(known), [message, positions], summarize=20)
 
 

@@ -16,7 +16,7 @@ def decode_image(image_bytes: tf.Tensor, height: int, width: int) -> tf.Tensor:
     ratio. Grayscale, CMYK and progressive JPEGs are decoded to RGB; the first frame of a GIF is used.
 
     Args:
-        image_bytes: A string scalar, the file as stored (JPEG, PNG, GIF or BMP).
+        image_bytes: A string scalar, the file as stored (any of `IMAGE_FORMATS`).
         height: Height of the result in pixels.
         width: Width of the result in pixels.
 

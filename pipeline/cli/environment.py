@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from components.modeling.backbones.cache import cache_dir
 from components.modeling.backbones.registry import BACKBONES, EMBEDDED_SCHEME, Backbone
@@ -70,7 +72,7 @@ def examine(output: Path, with_imports: bool) -> list[Diagnosis]:
     Returns:
         The findings, in the order of the checks.
     """
-    findings = [_python(), *_packages()]
+    findings = _project()
     if with_imports:
         findings.append(_imports())
     findings += [_backbone(backbone) for backbone in BACKBONES.values()]
@@ -78,21 +80,26 @@ def examine(output: Path, with_imports: bool) -> list[Diagnosis]:
     return findings + _network()
 
 
-def _python() -> Diagnosis:
+def _project() -> list[Diagnosis]:
+    """Compares Python and the packages with what this project's own metadata ask for."""
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] == (3, 10):
-        return Diagnosis("Python", OK, version)
-    return Diagnosis("Python", BROKEN, version, f"TFX 1.16 needs 3.10: PYTHON310=/path/to/python3.10; {_REINSTALL}")
-
-
-def _packages() -> list[Diagnosis]:
     try:
-        required = importlib.metadata.requires(_DISTRIBUTION) or []
+        metadata = importlib.metadata.metadata(_DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
-        return [Diagnosis(_DISTRIBUTION, BROKEN, "not installed", _REINSTALL)]
-    matches = [re.match(r"([\w-]+)(?:\[.*?\])?==([\w.]+)", line) for line in required]
-    pins = {match[1]: match[2] for match in matches if match}
-    return [_package(name, pins.get(name)) for name in _PACKAGES]
+        return [Diagnosis("Python", OK, version), Diagnosis(_DISTRIBUTION, BROKEN, "not installed", _REINSTALL)]
+    pythons = metadata["Requires-Python"]
+    python = Diagnosis("Python", OK, version)
+    if version not in SpecifierSet(pythons):
+        python = Diagnosis("Python", BROKEN, version, f"TFX runs on {pythons}: make .venv/ready PYTHON=...")
+    pins = {
+        requirement.name: specifier.version
+        for requirement in map(Requirement, metadata.get_all("Requires-Dist") or [])
+        # Each generation of TFX has pins of its own.
+        if requirement.marker is None or requirement.marker.evaluate({"extra": "kubeflow"})
+        for specifier in requirement.specifier
+        if specifier.operator == "=="
+    }
+    return [python, *(_package(name, pins.get(name)) for name in _PACKAGES)]
 
 
 def _package(name: str, pinned: str | None) -> Diagnosis:

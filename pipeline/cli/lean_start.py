@@ -4,6 +4,8 @@ import importlib.util
 import sys
 from typing import Final
 
+from components.common.stack import complete_tfma
+
 _PACKAGE: Final = "tfx.components"
 
 
@@ -15,3 +17,4 @@ def skip_tfx_components_init() -> None:
     """
     if _PACKAGE not in sys.modules and (spec := importlib.util.find_spec(_PACKAGE)):
         sys.modules[_PACKAGE] = importlib.util.module_from_spec(spec)
+        complete_tfma()

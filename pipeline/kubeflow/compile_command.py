@@ -50,6 +50,9 @@ def compile_(package: str, image: str, pipeline_root: str, **options: Any) -> No
     The options below the first ones are those of `local_runner.py run`; dataset, backbone, epochs, learning rate and
     others can be changed per run (submit --param).
     """
+    from pipeline.local_run.logs import divert_native_output
+
+    divert_native_output(None)
     try:
         import kfp.kubernetes  # noqa: F401
     except ImportError as error:

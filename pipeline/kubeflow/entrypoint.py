@@ -8,11 +8,10 @@ and the pipeline's name.
 import argparse
 import json
 import logging
-import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from components.common.errors import UserError
 from pipeline.kubeflow import executor_input as kfp_io
@@ -97,9 +96,11 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
 
 
 def _load_s3_plugin() -> None:
-    """Teaches TensorFlow to read and write s3://."""
+    """Teaches TFX to read and write s3://."""
+    from components.common import s3_filesystem
+
     try:
-        import tensorflow_io  # noqa: F401
+        s3_filesystem.register()
     except ImportError as error:
         raise UserError("s3:// folders need the s3 extra in the image: pip install '.[s3]'") from error
 
@@ -121,15 +122,5 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def _exit(status: int) -> NoReturn:
-    """Ends the process; with the S3 plugin loaded at once, because it aborts while Python shuts down."""
-    if "tensorflow_io" in sys.modules:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
-
-
 if __name__ == "__main__":
-    _exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,9 @@
 """Who may write to the terminal: this project's loggers, and third parties only on request."""
 
+import contextlib
 import logging
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from components.common.errors import UserError
 from pipeline.local_run.console import ConsoleHandler, RunConsole
 
 OWN_LOGGERS = ("components", "pipeline")
+_STDERR = 2
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -44,6 +47,26 @@ def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool)
         logging.getLogger(name).addHandler(own_handler)
     _quiet_absl()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0" if verbose else "3"
+
+
+def divert_native_output(log_file: Path | None) -> None:
+    """Takes standard error from everything but Python's own `sys.stderr`.
+
+    C++ libraries and worker processes write to the descriptor itself: TensorFlow has something to say before its log
+    level counts.
+
+    Args:
+        log_file: Where that goes from now on; None drops it.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr.fileno() != _STDERR:
+            return
+        sys.stderr.flush()
+        terminal = os.dup(_STDERR)
+        target = os.open(log_file or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(target, _STDERR)
+        os.close(target)
+        sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors)
 
 
 def _open(log_file: Path) -> logging.FileHandler:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError
-from components.example_gen.sources import PHOTO_SUFFIXES
+from components.common.stack import PHOTO_SUFFIXES
 
 # What ImageValidator lets into training.
 MAX_BYTES: Final = 64 * 2**20

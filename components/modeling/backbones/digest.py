@@ -1,5 +1,6 @@
 """The content digest that identifies a backbone wherever its SavedModel is copied."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ def content_digest(path: str) -> str:
     """Digests a SavedModel folder.
 
     Args:
-        path: A folder, local or on any filesystem that TensorFlow knows.
+        path: A folder, local or on any filesystem that TFX knows.
 
     Returns:
         The hexadecimal SHA-256 over the relative names and the bytes of all files in it, in the order of the names.
@@ -29,9 +30,17 @@ def _local_files(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _remote_files(root: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    import tensorflow as tf
+    from tfx.dsl.io import fileio
 
-    for folder, _, names in tf.io.gfile.walk(root):
+    for folder, _, names in fileio.walk(root):
         for name in names:
             path = f"{folder.rstrip('/')}/{name}"
-            yield path[len(root) + 1 :], tf.io.gfile.GFile(path, "rb").read
+            yield path[len(root) + 1 :], functools.partial(_read, path)
+
+
+def _read(path: str) -> bytes:
+    from tfx.dsl.io import fileio
+
+    with fileio.open(path, "rb") as file:
+        content: bytes = file.read()
+    return content

@@ -28,6 +28,7 @@ def predict(photos: tuple[str, ...], output: str, model: str | None, top: int, f
 
     A photo that cannot be read is reported and the others are still answered; the exit status is 1 then.
     """
+    from pipeline.local_run.logs import divert_native_output
     from pipeline.prediction.photo_inputs import list_photos, read_photos
     from pipeline.prediction.served_model import ServedModel, find_model
 
@@ -35,6 +36,7 @@ def predict(photos: tuple[str, ...], output: str, model: str | None, top: int, f
     names = list_photos(photos)
     # stderr: standard output is for the answer alone.
     click.echo(f"Model: {path} (loading TensorFlow ...)", err=True)
+    divert_native_output(None)
     served = ServedModel(path)
     predictions = [
         type(prediction)(prediction.photo, prediction.classes[:top], prediction.error)

@@ -23,7 +23,7 @@ def run(output: str, verbose: bool, **values: Any) -> None:
 
     Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed (nothing was pushed).
     """
-    from pipeline.local_run.logs import configure_logging
+    from pipeline.local_run.logs import configure_logging, divert_native_output
 
     options = collect_run_options(output=_output_folder(output), **values)
     from pipeline.local_run.console import RunConsole
@@ -31,6 +31,8 @@ def run(output: str, verbose: bool, **values: Any) -> None:
     console = RunConsole()
     log_file = Path(options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     configure_logging(console, log_file, verbose)
+    if not verbose:
+        divert_native_output(log_file)
     sys.exit(_run(options, console, log_file, verbose))
 
 

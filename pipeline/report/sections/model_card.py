@@ -10,6 +10,7 @@ from typing import Any
 
 from components.common import contracts
 from components.common.contracts import nodes
+from components.common.stack import any_image_format
 from pipeline.history.run import Run
 from pipeline.report.evaluations import Evaluation, load_evaluations
 from pipeline.report.headline import make_headline
@@ -45,7 +46,7 @@ def load(run: Run) -> dict[str, Any]:
         "model_parameters": {
             "model_architecture": _architecture(run),
             "data": [_dataset(run)],
-            "input_format": "image_bytes, string [N]: encoded photos (JPEG, PNG, GIF or BMP); the model decodes, "
+            "input_format": f"image_bytes, string [N]: encoded photos ({any_image_format()}); the model decodes, "
             "scales and resizes them itself",
             "output_format": "probabilities, float32 [N, C]; label, string [N]; score, float32 [N]: the most probable "
             f"class and its probability. Classes: {', '.join(run.class_names)}",

@@ -108,7 +108,7 @@ def test_a_class_name_that_is_not_text_is_refused(tmp_path: Path):
     [
         ([], "no photos in the folders"),
         (["1.jpg", "2.jpg"], "no photos in the folders"),
-        (["a/1.txt", "b/2.webp"], "no photos in the folders"),
+        (["a/1.txt", "b/2.tiff"], "no photos in the folders"),
         (["a/1.jpg", "b/2.txt"], "only one class, 'a'"),
         (["top/a/1.jpg"], "only one class, 'a'"),
     ],

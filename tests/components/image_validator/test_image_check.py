@@ -7,12 +7,16 @@ from photo_files import ANIMATED_GIF, HTML, encode, jpeg, png_header, scene
 from PIL import Image
 
 from components.common.contracts.quarantine import Reason
+from components.common.stack import IMAGE_FORMATS
 from components.image_validator.image_check import Defect, ImageCheck, Limits, check_image, fingerprint
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
 MPO = encode(scene(1), format="MPO", save_all=True, append_images=[scene(2)])
 APNG = encode(scene(1), format="PNG", save_all=True, append_images=[scene(2)])
-WEBP = encode(scene(1), format="WEBP", save_all=True, append_images=[scene(2)])
+WEBP = encode(scene(1), format="WEBP")
+ANIMATED_WEBP = encode(scene(1), format="WEBP", save_all=True, append_images=[scene(2)])
+reads_webp = pytest.mark.skipif("WebP" not in IMAGE_FORMATS, reason="this TensorFlow reads no WebP")
+reads_no_webp = pytest.mark.skipif("WebP" in IMAGE_FORMATS, reason="this TensorFlow reads WebP")
 
 
 def found(image: bytes, limits: Limits = LIMITS) -> Defect:
@@ -35,8 +39,9 @@ def found(image: bytes, limits: Limits = LIMITS) -> Defect:
         (encode(scene(1).convert("P"), format="PNG"), "PNG", "P"),
         (encode(scene(1), format="GIF"), "GIF", "P"),
         (encode(scene(1), format="BMP"), "BMP", "RGB"),
+        pytest.param(WEBP, "WebP", "RGB", marks=reads_webp),
     ],
-    ids=["jpeg", "progressive", "gray", "cmyk", "mpo", "trailing", "png", "alpha", "palette", "gif", "bmp"],
+    ids=["jpeg", "progressive", "gray", "cmyk", "mpo", "trailing", "png", "alpha", "palette", "gif", "bmp", "webp"],
 )
 def test_usable_photos_are_decodable_by_tensorflow(image: bytes, image_format: str, color_mode: str) -> None:
     check = check_image(image, LIMITS)
@@ -56,7 +61,8 @@ def test_usable_photos_are_decodable_by_tensorflow(image: bytes, image_format: s
         (b"no such photo", Reason.NOT_AN_IMAGE, "the file is text"),
         (bytes(1000), Reason.NOT_AN_IMAGE, "the file is unknown data starting with 00 00 00 00"),
         (encode(scene(1), format="TIFF"), Reason.UNSUPPORTED_FORMAT, "the file is TIFF"),
-        (WEBP, Reason.UNSUPPORTED_FORMAT, "the file is WebP"),
+        pytest.param(WEBP, Reason.UNSUPPORTED_FORMAT, "the file is WebP", marks=reads_no_webp),
+        pytest.param(ANIMATED_WEBP, Reason.ANIMATED, "WebP with more than one frame", marks=reads_webp),
         (ANIMATED_GIF, Reason.ANIMATED, "GIF with more than one frame"),
         (APNG, Reason.ANIMATED, "PNG with more than one frame"),
         (png_header(0, 10), Reason.UNDECODABLE, "cannot identify image file"),

@@ -16,6 +16,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import contracts, examples_io
 from components.common.errors import UserError
+from components.common.stack import IMAGE_FORMATS
 from components.image_validator.artifacts import Quarantine
 from components.image_validator.component import ImageValidator
 from components.image_validator.executor import Executor
@@ -141,7 +142,7 @@ def test_listing_says_why(result: Result) -> None:
         "class_name": "roses",
         "action": "quarantined",
         "reason": "not_an_image",
-        "detail": "the file is an HTML page, not one of JPEG, PNG, GIF, BMP",
+        "detail": f"the file is an HTML page, not one of {', '.join(IMAGE_FORMATS)}",
         "duplicate_of": None,
     }
     assert result.listing[0]["duplicate_of"] == {"split": "validation", "id": "conflict 1", "label": 1}

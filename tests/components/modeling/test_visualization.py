@@ -1,5 +1,6 @@
 """Tests of what TensorBoard is given, read back from a real TensorBoard server."""
 
+import html
 import io
 import json
 import re
@@ -140,7 +141,7 @@ def test_sample_predictions_are_shown(
         red, green, _ = pixels.getpixel((pixels.width - 2, pixels.height - 2))
         assert (green > red) == (classes[sample] == sample % 3)
     (text,) = json.loads(tensorboard.ask("plugin/text/text", tag="sample_predictions/table"))
-    cells = re.findall(r"<td>(.*?)</td>", text["text"], re.DOTALL)
+    cells = [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", text["text"], re.DOTALL)]
     rows = [cells[start : start + 5] for start in range(0, len(cells), 5)]
     assert len(rows) == NUM_SAMPLES
     assert [row[4] for row in rows] == [f"{score:.4f}" for score in scores[:NUM_SAMPLES]]

@@ -22,7 +22,7 @@ def test_hyperparameters_keep_their_type_and_leave_the_others() -> None:
 
 
 def test_thresholds_reach_tfma() -> None:
-    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
     from tfx.utils import proto_utils
 
     from pipeline.blessing import build_eval_config
@@ -32,7 +32,7 @@ def test_thresholds_reach_tfma() -> None:
         "Evaluator.test", {"eval_config": text, "override_min_accuracy": 0.55, "override_max_accuracy_drop": 0.1}
     )
 
-    config = json_format.Parse(properties["eval_config"], tfma.EvalConfig())
+    config = json_format.Parse(properties["eval_config"], config_pb2.EvalConfig())
     assert config == build_eval_config(BlessingConfig(min_accuracy=0.55, max_accuracy_drop=0.1))
 
 

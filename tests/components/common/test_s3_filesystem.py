@@ -1,0 +1,101 @@
+"""TFX's file operations on an S3-compatible server."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("boto3", reason="the s3 extra is not installed")
+
+import boto3
+from moto.server import ThreadedMotoServer
+from tfx.dsl.io import fileio, filesystem
+from tfx.utils import io_utils
+
+from components.common import s3_filesystem
+from components.modeling.backbones.digest import content_digest
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of an empty bucket on a loopback server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "S3_ENDPOINT": f"{host}:{port}",
+        "S3_USE_HTTPS": "0",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3_filesystem._client.cache_clear()
+    s3_filesystem.register()
+    # The server's process keeps its buckets.
+    name = f"models-{uuid.uuid4()}"
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=name)
+    yield f"s3://{name}"
+    server.stop()
+    s3_filesystem._client.cache_clear()
+
+
+def _write(path: str, content: bytes) -> None:
+    with fileio.open(path, "wb") as file:
+        file.write(content)
+
+
+def test_what_is_written_is_read(bucket: str) -> None:
+    _write(f"{bucket}/a/bytes", b"\0\xff")
+    with fileio.open(f"{bucket}/a/text", "w") as file:
+        file.write("ü\n")
+    with fileio.open(f"{bucket}/a/text", "r") as file:
+        assert file.read() == "ü\n"
+    with fileio.open(f"{bucket}/a/bytes", "rb") as file:
+        assert file.read() == b"\0\xff"
+    with pytest.raises(filesystem.NotFoundError):
+        fileio.open(f"{bucket}/a/none", "rb")
+
+
+def test_a_folder_is_there_as_long_as_something_is_in_it(bucket: str) -> None:
+    fileio.makedirs(f"{bucket}/a")
+    assert not fileio.exists(f"{bucket}/a")
+    _write(f"{bucket}/a/b/1", b"")
+    _write(f"{bucket}/a/2", b"")
+    assert fileio.isdir(f"{bucket}/a")
+    assert not fileio.isdir(f"{bucket}/a/2")
+    assert fileio.listdir(f"{bucket}/a") == ["b", "2"]
+    assert fileio.glob(f"{bucket}/a/*") == [f"{bucket}/a/2"]
+    assert list(fileio.walk(f"{bucket}/a")) == [(f"{bucket}/a", ["b"], ["2"]), (f"{bucket}/a/b", [], ["1"])]
+    fileio.rmtree(f"{bucket}/a")
+    assert not fileio.exists(f"{bucket}/a")
+    with pytest.raises(filesystem.NotFoundError):
+        fileio.listdir(f"{bucket}/a")
+
+
+def test_names_that_begin_alike_are_told_apart(bucket: str) -> None:
+    _write(f"{bucket}/model-old/1", b"")
+    assert not fileio.exists(f"{bucket}/model")
+    _write(f"{bucket}/model/1", b"")
+    fileio.rmtree(f"{bucket}/model")
+    assert fileio.exists(f"{bucket}/model-old/1")
+
+
+def test_files_and_folders_are_renamed(bucket: str) -> None:
+    _write(f"{bucket}/staging/x/1", b"one")
+    _write(f"{bucket}/pointer.new", b"new")
+    _write(f"{bucket}/pointer", b"old")
+    fileio.rename(f"{bucket}/staging/x", f"{bucket}/7")
+    assert (fileio.exists(f"{bucket}/staging"), fileio.listdir(f"{bucket}/7")) == (False, ["1"])
+    with pytest.raises(OSError, match="is there already"):
+        fileio.rename(f"{bucket}/pointer.new", f"{bucket}/pointer")
+    fileio.rename(f"{bucket}/pointer.new", f"{bucket}/pointer", overwrite=True)
+    with fileio.open(f"{bucket}/pointer") as file:
+        assert file.read() == "new"
+    with pytest.raises(filesystem.NotFoundError):
+        fileio.remove(f"{bucket}/pointer.new")
+
+
+def test_a_copied_folder_has_the_same_digest(bucket: str, tiny_backbone: str) -> None:
+    io_utils.copy_dir(str(tiny_backbone), f"{bucket}/backbone")
+    assert content_digest(f"{bucket}/backbone") == content_digest(str(tiny_backbone))
