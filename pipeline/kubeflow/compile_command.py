@@ -9,7 +9,7 @@ import click
 from components.common.errors import UserError
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import PUSHED_BASELINE
-from pipeline.kubeflow.settings import ClusterSettings, Resources, default_resources
+from pipeline.kubeflow.cluster import ClusterSettings, Resources, default_resources
 
 # Meant for a run on this machine, or chosen anew below.
 _NOT_HERE = frozenset({"output", "metadata", "data_dir", "no_cache"})
@@ -57,8 +57,8 @@ def compile_(package: str, image: str, pipeline_root: str, **options: Any) -> No
         import kfp.kubernetes  # noqa: F401
     except ImportError as error:
         raise UserError(f"compiling needs the kubeflow extra ({error}): pip install '.[kubeflow]'") from error
-    from pipeline.kubeflow.compile import compile_pipeline
-    from pipeline.kubeflow.options import WORK_ROOT, ContainerPaths, build_container_config
+    from pipeline.kubeflow.compiler.compile import compile_pipeline
+    from pipeline.kubeflow.compiler.options import WORK_ROOT, ContainerPaths, build_container_config
 
     paths = ContainerPaths(
         options.pop("photos_path"), options.pop("container_data_dir"), options.pop("work_root") or WORK_ROOT

@@ -2,7 +2,7 @@
 
 Whole execution parameters become inputs of their task, as TFX's RuntimeParameter would make them. Values inside a JSON
 parameter (epochs within the Trainer's `custom_config`) have no place in TFX's spec: they arrive as further inputs of
-the task, and `pipeline.kubeflow.entrypoint` sets them in the JSON before TFX sees it.
+the task, and `pipeline.kubeflow.container.entrypoint` sets them in the JSON before TFX sees it.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from components.common.contracts import nodes
 from components.common.settings import per_run_settings
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import BlessingConfig, PipelineConfig
-from pipeline.kubeflow.settings import ClusterSettings
+from pipeline.kubeflow.cluster import ClusterSettings
 
 OVERRIDE_PREFIX = "override_"
 _INTEGER, _DOUBLE, _STRING = "NUMBER_INTEGER", "NUMBER_DOUBLE", "STRING"

@@ -9,7 +9,7 @@ from checkout import Checkout
 from pages import NEEDS, ROOT, Block, blocks
 
 _SHELL = ("bash", "sh", "console", "shell")
-_COMMAND_LINES = {"local_runner": "pipeline.cli.main", "kubeflow_runner": "pipeline.kubeflow.cli"}
+_COMMAND_LINES = {"local_runner": "pipeline.cli.main", "kubeflow_runner": "pipeline.kubeflow.command_line"}
 
 
 def _place(block: Block) -> str:

@@ -56,7 +56,7 @@ def test_files_that_are_named_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_options_that_are_named_are_there(page: Path) -> None:
-    kubeflow = importlib.import_module("pipeline.kubeflow.cli").cli
+    kubeflow = importlib.import_module("pipeline.kubeflow.command_line").cli
     known = {
         option
         for group in (cli, kubeflow)

@@ -15,8 +15,8 @@ from components.common.contracts.evaluation import ClassMetrics, EvaluationMetri
 from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import PUSHED_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
-from pipeline.kubeflow.cli import cli
-from pipeline.kubeflow.settings import ClusterSettings, Resources
+from pipeline.kubeflow.cluster import ClusterSettings, Resources
+from pipeline.kubeflow.command_line import cli
 
 IMAGE = "registry.example.org/flowers@sha256:" + 64 * "0"
 CLASS_NAMES = ("dandelion", "daisy", "tulips", "sunflowers", "roses")
@@ -68,7 +68,7 @@ def compiled(
     container_config: PipelineConfig, settings: ClusterSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The reference recipe, compiled to a file."""
-    from pipeline.kubeflow.compile import compile_pipeline
+    from pipeline.kubeflow.compiler.compile import compile_pipeline
 
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
     compile_pipeline(container_config, settings, path)
@@ -110,7 +110,7 @@ def task_run(container_config: PipelineConfig, settings: ClusterSettings, tmp_pa
     It takes the task, where models are pushed to, the environment variables, and what the task finds: the model's
     weights, and the version of the baseline.
     """
-    from pipeline.kubeflow.compile import build_spec
+    from pipeline.kubeflow.compiler.compile import build_spec
 
     spec, _ = build_spec(container_config, dataclasses.replace(settings, env={}))
 

@@ -6,7 +6,7 @@ Usage: pod_root.py ROOT -m MODULE ARGUMENT...
 import runpy
 import sys
 
-from pipeline.kubeflow import executor_input
+from pipeline.kubeflow.container import executor_input
 
 root, _, module, *arguments = sys.argv[1:]
 for scheme, folder in executor_input.LOCAL_FOLDERS.items():

@@ -7,7 +7,7 @@ import pytest
 from components.common.errors import UserError
 from pipeline.history.store import open_store
 from pipeline.kubeflow.collect import collect
-from pipeline.kubeflow.execution_record import ArtifactEntry, ExecutionEntry
+from pipeline.kubeflow.container.execution_record import ArtifactEntry, ExecutionEntry
 
 ROOT = "minio://mlpipeline/flowers"
 

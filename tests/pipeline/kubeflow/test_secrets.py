@@ -15,8 +15,8 @@ from kfp_launcher import FakeKfp, TaskFailedError
 from planted_secrets import SECRETS, secrets_below, secrets_in
 
 from components.common.errors import UserError
-from pipeline.kubeflow.api import Connection
-from pipeline.kubeflow.cli import cli
+from pipeline.kubeflow.command_line import cli
+from pipeline.kubeflow.server.api import Connection
 
 COMPILE = ("compile", "--preset", "tf_flowers", "--image", "registry.example.org/flowers:1")
 ROOT = ("--pipeline-root", "minio://mlpipeline/flowers")

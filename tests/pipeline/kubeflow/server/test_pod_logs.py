@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 from fake_api_server import FakeApiServer
 
-from pipeline.kubeflow.pod_logs import pod_names
+from pipeline.kubeflow.server.pod_logs import pod_names
 
 
 def _node(name: str, number: int, kind: str = "Pod", template: str = "retry-system-container-impl") -> dict[str, Any]:

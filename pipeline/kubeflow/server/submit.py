@@ -12,8 +12,8 @@ import yaml
 from components.common.credentials import refuse_credentials
 from components.common.errors import UserError
 from components.modeling.backbones.registry import find_backbone
-from pipeline.kubeflow.api import Connection
-from pipeline.kubeflow.settings import ROOT_SCHEMES
+from pipeline.kubeflow.cluster import ROOT_SCHEMES
+from pipeline.kubeflow.server.api import Connection
 
 _READERS = {"NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "STRING": str}
 Spec = dict[str, Any]

@@ -1,6 +1,6 @@
 """What a compiled pipeline needs to know of the cluster it will run on.
 
-Values only: built by `pipeline.kubeflow.commands`, read by `pipeline.kubeflow.compile`.
+Values only.
 """
 
 import dataclasses

@@ -11,8 +11,8 @@ from kfp_launcher import FakeKfp, TaskFailedError
 
 from components.example_gen.sources import scan_photos
 from pipeline.config import DataConfig, PipelineConfig
-from pipeline.kubeflow.compile import build_spec
-from pipeline.kubeflow.settings import ClusterSettings
+from pipeline.kubeflow.cluster import ClusterSettings
+from pipeline.kubeflow.compiler.compile import build_spec
 
 PREFIX = "serving_model/tf-flowers"
 SERVING = f"s3://models/{PREFIX}"

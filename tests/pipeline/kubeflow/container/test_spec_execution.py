@@ -24,9 +24,9 @@ from pipeline.config import (
 from pipeline.history.explanation import explain
 from pipeline.history.run import Run
 from pipeline.history.store import RunStore, open_store
+from pipeline.kubeflow.cluster import ClusterSettings
 from pipeline.kubeflow.collect import collect
-from pipeline.kubeflow.compile import build_spec
-from pipeline.kubeflow.settings import ClusterSettings
+from pipeline.kubeflow.compiler.compile import build_spec
 from pipeline.local_run import runner as local
 
 ROOT = "minio://mlpipeline/flowers"

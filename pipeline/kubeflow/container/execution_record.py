@@ -2,7 +2,7 @@
 
 Kubeflow keeps ML Metadata inside the cluster (as of 2.17; a branch of it does without). With this record beside its
 outputs a component's inputs, outputs, properties and parameters can be read from a copy of the pipeline root alone.
-Written by `pipeline.kubeflow.entrypoint`, read by `pipeline.kubeflow.collect`.
+Written by `pipeline.kubeflow.container.entrypoint`, read by `pipeline.kubeflow.collect`.
 """
 
 import dataclasses

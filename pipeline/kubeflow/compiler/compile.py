@@ -19,13 +19,13 @@ from components.common.credentials import refuse_credentials
 from components.common.errors import UserError
 from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.graph import create_pipeline
-from pipeline.kubeflow import resources
-from pipeline.kubeflow.execution_record import RECORD_KEY
-from pipeline.kubeflow.names import kubernetes_name, rename_for_kubernetes
+from pipeline.kubeflow.cluster import ROOT_SCHEMES, ClusterSettings
+from pipeline.kubeflow.compiler import resources
+from pipeline.kubeflow.compiler.names import kubernetes_name, rename_for_kubernetes
+from pipeline.kubeflow.container.execution_record import RECORD_KEY
 from pipeline.kubeflow.runtime_parameters import OVERRIDE_PREFIX, RuntimeParameter, runtime_parameters
-from pipeline.kubeflow.settings import ROOT_SCHEMES, ClusterSettings
 
-ENTRYPOINT = ["python", "-m", "pipeline.kubeflow.entrypoint"]
+ENTRYPOINT = ["python", "-m", "pipeline.kubeflow.container.entrypoint"]
 _RECORD_TYPE = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
 
 Spec = dict[str, Any]

@@ -15,7 +15,7 @@ from components.common.errors import UserError
 from pipeline.kubeflow.compile_command import compile_
 
 if TYPE_CHECKING:
-    from pipeline.kubeflow.api import Connection
+    from pipeline.kubeflow.server.api import Connection
 
 
 def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -54,7 +54,7 @@ def _submission_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _connection(host: str, namespace: str) -> "Connection":
     import os
 
-    from pipeline.kubeflow.api import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection
+    from pipeline.kubeflow.server.api import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection
 
     return Connection(host, namespace, os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(COOKIE_VARIABLE, ""))
 
@@ -73,8 +73,8 @@ def submit(host: str, namespace: str, wait: bool, watch: bool, poll_seconds: flo
     """
     from rich.console import Console
 
-    from pipeline.kubeflow import follow
-    from pipeline.kubeflow.submit import Submission, start_run
+    from pipeline.kubeflow.server import follow
+    from pipeline.kubeflow.server.submit import Submission, start_run
 
     if watch and not wait:
         raise click.UsageError("--watch follows the run: leave out --no-wait")
@@ -109,8 +109,8 @@ def schedule(host: str, namespace: str, cron: str, name: str, **options: Any) ->
 
     Credentials and exit status are those of submit.
     """
-    from pipeline.kubeflow.schedule import start_schedule
-    from pipeline.kubeflow.submit import Submission
+    from pipeline.kubeflow.server.schedule import start_schedule
+    from pipeline.kubeflow.server.submit import Submission
 
     connection = _connection(host, namespace)
     scheduled = start_schedule(connection, Submission(Path(options.pop("package")), **options), cron, name)

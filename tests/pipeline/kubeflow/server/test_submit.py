@@ -12,7 +12,7 @@ from click.testing import Result
 from fake_api_server import FakeApiServer
 
 from components.common.errors import UserError
-from pipeline.kubeflow.submit import parse_parameters, read_spec
+from pipeline.kubeflow.server.submit import parse_parameters, read_spec
 
 
 def test_a_run_is_started_and_followed_to_its_end(

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipeline.kubeflow.api import Connection
-from pipeline.kubeflow.pod_logs import log_addresses
-from pipeline.kubeflow.submit import StartedRun
+from pipeline.kubeflow.server.api import Connection
+from pipeline.kubeflow.server.pod_logs import log_addresses
+from pipeline.kubeflow.server.submit import StartedRun
 
 SUCCEEDED = "SUCCEEDED"
 # The server states times that are not known yet as the beginning of 1970.

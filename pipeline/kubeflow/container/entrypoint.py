@@ -1,4 +1,4 @@
-"""The command of every container on Kubeflow: `python -m pipeline.kubeflow.entrypoint`.
+"""The command of every container on Kubeflow: `python -m pipeline.kubeflow.container.entrypoint`.
 
 Prepares the launcher's input, lets TFX's own container entrypoint run the executor, and leaves an execution record
 beside the outputs. The arguments are those of TFX's entrypoint, the component's output definitions, and the component's
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import UserError
-from pipeline.kubeflow import executor_input as kfp_io
-from pipeline.kubeflow.execution_record import RECORD_KEY, ArtifactEntry, ExecutionEntry
+from pipeline.kubeflow.container import executor_input as kfp_io
+from pipeline.kubeflow.container.execution_record import RECORD_KEY, ArtifactEntry, ExecutionEntry
 from pipeline.kubeflow.runtime_parameters import apply_overrides
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.kubeflow.executor_input import local_path, localize, needs_s3_plugin, restore_remote_uris, type_name
+from pipeline.kubeflow.container.executor_input import (
+    local_path,
+    localize,
+    needs_s3_plugin,
+    restore_remote_uris,
+    type_name,
+)
 
 EXAMPLES = {"instanceSchema": "title: tfx.Examples\ntype: object\n"}
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from components.common.errors import UserError
-from pipeline.kubeflow.cli import cli
+from pipeline.kubeflow.command_line import cli
 
 REQUIRED = ("--image", "registry.example.org/flowers:1", "--pipeline-root", "minio://mlpipeline/flowers/")
 

@@ -8,7 +8,7 @@ from components.common.errors import UserError
 from components.example_gen.photo_folder.bucket_photos import is_in_bucket
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from pipeline.config import BackboneConfig, PipelineConfig, RunOptions
-from pipeline.kubeflow.names import kubernetes_name
+from pipeline.kubeflow.compiler.names import kubernetes_name
 from pipeline.presets import build_config
 
 # Inside a container; what is written here goes with it.

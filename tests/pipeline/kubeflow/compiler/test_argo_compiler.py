@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-_TOOL = Path(__file__).parents[2] / "kfp_compiler"
+_TOOL = Path(__file__).parents[3] / "kfp_compiler"
 _MODULE = "github.com/kubeflow/pipelines"
 _VERSION = "2.16.1"
 _PROXY_SETTINGS = "backend/src/apiserver/config/proxy"

@@ -11,10 +11,10 @@ import yaml
 
 from components.common.errors import UserError
 from pipeline.config import NO_BASELINE, RESOLVER_BASELINE
-from pipeline.kubeflow.compile import build_spec
-from pipeline.kubeflow.settings import ClusterSettings, Resources
+from pipeline.kubeflow.cluster import ClusterSettings, Resources
+from pipeline.kubeflow.compiler.compile import build_spec
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "kubeflow_pipeline.yaml"
+GOLDEN = Path(__file__).parents[3] / "golden" / "kubeflow_pipeline.yaml"
 # Argo's names of templates and Kubernetes' names of pods.
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -86,7 +86,7 @@ def test_names_are_kubernetes_names(spec: dict[str, Any]) -> None:
 def test_every_container_runs_our_entrypoint_with_the_given_image(spec: dict[str, Any]) -> None:
     for label, executor in spec["deploymentSpec"]["executors"].items():
         container = executor["container"]
-        assert container["command"] == ["python", "-m", "pipeline.kubeflow.entrypoint"]
+        assert container["command"] == ["python", "-m", "pipeline.kubeflow.container.entrypoint"]
         assert container["image"].startswith("registry.example.org/flowers@sha256:")
         assert "{{$}}" in container["args"], label
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.common.errors import UserError
-from pipeline.kubeflow.api import Connection
-from pipeline.kubeflow.submit import Submission, upload
+from pipeline.kubeflow.server.api import Connection
+from pipeline.kubeflow.server.submit import Submission, upload
 
 _FIELDS, _FIELDS_WITH_SECONDS = 5, 6
 _MOST_OF_A_NAME = 100

@@ -9,8 +9,8 @@ from google.protobuf import json_format
 
 from components.common.contracts.nodes import BASELINE_READER, PHOTOS_FINGERPRINT
 from components.common.errors import UserError
-from pipeline.kubeflow.names import kubernetes_name
-from pipeline.kubeflow.settings import EVERY_COMPONENT, ClusterSettings, Resources
+from pipeline.kubeflow.cluster import EVERY_COMPONENT, ClusterSettings, Resources
+from pipeline.kubeflow.compiler.names import kubernetes_name
 
 Spec = dict[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.common.errors import UserError
-from pipeline.kubeflow.api import Connection
+from pipeline.kubeflow.server.api import Connection
 
 Workflow = dict[str, Any]
 

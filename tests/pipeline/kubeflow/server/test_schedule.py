@@ -8,9 +8,9 @@ from click.testing import CliRunner, Result
 from fake_api_server import FakeApiServer
 
 from components.common.errors import UserError
-from pipeline.kubeflow.cli import cli
-from pipeline.kubeflow.schedule import kubeflow_cron
-from pipeline.kubeflow.submit import read_spec
+from pipeline.kubeflow.command_line import cli
+from pipeline.kubeflow.server.schedule import kubeflow_cron
+from pipeline.kubeflow.server.submit import read_spec
 
 
 @pytest.fixture

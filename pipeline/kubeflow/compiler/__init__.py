@@ -1,0 +1,1 @@
+"""From the pipeline to a spec that Kubeflow Pipelines runs."""

@@ -1,0 +1,1 @@
+"""What talks to the API server of Kubeflow Pipelines."""
