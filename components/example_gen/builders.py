@@ -53,12 +53,14 @@ class SourceDescription:
         version: The dataset's version; for photos the start of their fingerprint.
         class_names: In label order. Some datasets know their names only once prepared: until then "0", "1", ...
         fingerprint: Changes when the examples may.
+        remarks: What a user should know of how the source was understood, a line each.
     """
 
     name: str
     version: str
     class_names: tuple[str, ...]
     fingerprint: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def describe_builder(builder: tfds.core.DatasetBuilder) -> SourceDescription:
     if isinstance(builder, PhotoFolder):
         photo_set = builder.photo_set
         version = photo_set.fingerprint[:FINGERPRINT_DIGITS]
-        return SourceDescription(photo_set.name, version, photo_set.class_names, photo_set.fingerprint)
+        remarks = tuple(filter(None, [photo_set.layout]))
+        return SourceDescription(photo_set.name, version, photo_set.class_names, photo_set.fingerprint, remarks)
     class_names = tuple(builder.info.features[find_feature_keys(builder).label].names)
     if len(class_names) < MIN_CLASSES:
         raise UserError(f"dataset {builder.name!r} has {len(class_names)} class(es): at least two are needed")

@@ -115,9 +115,11 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         builder = builders.make_builder(_source(exec_properties))
-        fingerprint = exec_properties["fingerprint"]
-        if fingerprint not in ("", builders.describe_builder(builder).fingerprint):
+        fingerprint, found = exec_properties["fingerprint"], builders.describe_builder(builder)
+        if fingerprint not in ("", found.fingerprint):
             raise UserError("the photos or the dataset have changed since the run began: please run again")
+        for remark in found.remarks:
+            logger.info("%s", remark)
         self._builder = prepare_dataset(builder)
         description = builders.describe_builder(builder)
         examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)

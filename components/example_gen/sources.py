@@ -8,15 +8,17 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from components.common.contracts import TRAIN_SPLIT
 from components.common.errors import UserError
 from components.example_gen.archives import extract_archive
 from components.example_gen.locks import exclusive_lock
+from components.example_gen.photo_folder.split_layout import describe_layout, find_split_folders
 
 PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 MIN_CLASSES: Final = 2
@@ -32,11 +34,12 @@ class PhotoSet:
 
     Attributes:
         name: The name of the folder or archive, without a suffix.
-        root: The folder that holds the class folders.
-        photos: Paths relative to `root`, sorted; the first part is the class.
+        root: The folder that holds the class folders, or the split folders above them.
+        photos: Paths relative to `root`, sorted.
         class_names: Sorted by name; an example's label is the index in it.
         fingerprint: Hexadecimal SHA-256 over the relative paths and contents of the photos.
         ignored: Number of files that are no photos: hidden, outside the class folders, or of another suffix.
+        split_folders: The split of each top folder, when these are splits and not classes.
     """
 
     name: str
@@ -45,17 +48,30 @@ class PhotoSet:
     class_names: tuple[str, ...]
     fingerprint: str
     ignored: int
+    split_folders: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def class_counts(self) -> dict[str, int]:
         """Number of photos of each class, in the order of `class_names`."""
-        counts = Counter(photo_class(photo) for photo in self.photos)
+        counts = Counter(self.class_of(photo) for photo in self.photos)
         return {name: counts[name] for name in self.class_names}
 
+    @property
+    def layout(self) -> str:
+        """One line on the split folders; empty without any."""
+        return describe_layout(self.split_folders, self.by_split)
 
-def photo_class(photo: str) -> str:
-    """Returns the class name of a photo: the first part of its relative path."""
-    return photo.partition("/")[0]
+    @property
+    def by_split(self) -> dict[str, list[str]]:
+        """The photos of each split folder that has any; without split folders all are in train."""
+        splits: dict[str, list[str]] = {}
+        for photo in self.photos:
+            splits.setdefault(self.split_folders.get(photo.partition("/")[0], TRAIN_SPLIT), []).append(photo)
+        return splits
+
+    def class_of(self, photo: str) -> str:
+        """Returns a photo's class: the name of the top folder, or of the one below the split's."""
+        return photo.split("/", 2)[1 if self.split_folders else 0]
 
 
 def scan_photos(path: str | Path, cache_dir: str | Path) -> PhotoSet:
@@ -63,6 +79,7 @@ def scan_photos(path: str | Path, cache_dir: str | Path) -> PhotoSet:
 
     Args:
         path: A folder of class-named folders, possibly inside one top-level folder, or a .tgz, .tar.gz or .zip of one.
+            Folders train, val (valid, validation) and test may be above the class folders.
         cache_dir: Where archives are unpacked, once per content.
 
     Returns:
@@ -112,7 +129,10 @@ def _scan_folder(folder: Path, name: str, source: str, ignored: int = 0) -> Phot
     root = _class_root(folder)
     files = sorted(_files_below(root))
     photos = tuple(file for file in files if "/" in file and _is_photo(PurePosixPath(file)) and (root / file).is_file())
-    class_names = tuple(sorted({photo_class(photo) for photo in photos}))
+    split_folders = find_split_folders((entry.name for entry in root.iterdir() if entry.is_dir()), photos, source)
+    if split_folders:
+        photos = tuple(photo for photo in photos if photo.count("/") > 1 and photo.split("/")[0] in split_folders)
+    class_names = tuple(sorted({photo.split("/", 2)[1 if split_folders else 0] for photo in photos}))
     if not photos:
         kinds = ", ".join(PHOTO_SUFFIXES)
         raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}")
@@ -124,7 +144,7 @@ def _scan_folder(folder: Path, name: str, source: str, ignored: int = 0) -> Phot
         except UnicodeEncodeError:
             raise UserError(f"the folder name {class_name!r} in {source!r} is not UTF-8: please rename it") from None
     ignored += len(files) - len(photos)
-    return PhotoSet(name, root, photos, class_names, _fingerprint(root, photos), ignored)
+    return PhotoSet(name, root, photos, class_names, _fingerprint(root, photos), ignored, split_folders)
 
 
 def _class_root(folder: Path) -> Path:
