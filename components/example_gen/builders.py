@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 
 from components.common.contracts import ID_KEY
 from components.common.errors import UserError
+from components.example_gen.photo_folder.left_out import describe_left_out, left_out_digest
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
 from components.example_gen.sources import FINGERPRINT_DIGITS, MIN_CLASSES, scan_photos
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
@@ -125,8 +126,10 @@ def describe_builder(builder: tfds.core.DatasetBuilder) -> SourceDescription:
     if isinstance(builder, PhotoFolder):
         photo_set = builder.photo_set
         version = photo_set.fingerprint[:FINGERPRINT_DIGITS]
-        remarks = tuple(filter(None, [photo_set.layout]))
-        return SourceDescription(photo_set.name, version, photo_set.class_names, photo_set.fingerprint, remarks)
+        # What is listed of the examples changes with what is left out; the prepared photos do not.
+        fingerprint = "-".join(filter(None, [photo_set.fingerprint, left_out_digest(photo_set.left_out)]))
+        remarks = tuple(filter(None, [photo_set.layout, describe_left_out(photo_set.left_out)]))
+        return SourceDescription(photo_set.name, version, photo_set.class_names, fingerprint, remarks)
     class_names = tuple(builder.info.features[find_feature_keys(builder).label].names)
     if len(class_names) < MIN_CLASSES:
         raise UserError(f"dataset {builder.name!r} has {len(class_names)} class(es): at least two are needed")

@@ -38,6 +38,17 @@ def test_photos_are_described_by_their_content(tmp_path: Path, photo_folder: Pat
     assert describe_source(source).fingerprint != first.fingerprint
 
 
+def test_left_out_files_change_the_fingerprint_but_not_the_prepared_photos(tmp_path: Path, photo_folder: Path):
+    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path))
+    before = describe_source(source)
+    (photo_folder / ".DS_Store").write_bytes(b"")
+    assert describe_source(source).fingerprint == before.fingerprint
+    (photo_folder / "red" / "1.webp").write_bytes(b"")
+    after = describe_source(source)
+    assert (after.fingerprint != before.fingerprint, after.version) == (True, before.version)
+    assert after.remarks == ("2 files are not used: 1 .webp, 1 hidden",)
+
+
 def test_synthetic_flowers_take_their_number_and_seed(tmp_path: Path):
     few = DataSource("synthetic_flowers", data_dir=str(tmp_path), num_photos=20, seed=3)
     by_name = DataSource("synthetic_flowers/n20_seed3", data_dir=str(tmp_path))

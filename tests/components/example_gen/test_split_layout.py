@@ -102,7 +102,9 @@ def test_what_is_outside_the_class_folders_of_the_splits_is_left_out(tmp_path: P
     root = write(tmp_path / "set", *used, "test/1.jpg", "test/2.jpg", "others/c/1.jpg")
     photo_set = scan_photos(root, tmp_path)
     assert photo_set.photos == tuple(sorted(used))
-    assert (photo_set.class_names, photo_set.ignored) == (("a", "b"), 3)
+    assert photo_set.class_names == ("a", "b")
+    assert {file.path for file in photo_set.left_out} == {"test/1.jpg", "test/2.jpg", "others/c/1.jpg"}
+    assert {file.reason.value for file in photo_set.left_out} == {"outside_class_folders"}
 
 
 def test_splits_without_train_are_explained(tmp_path: Path):

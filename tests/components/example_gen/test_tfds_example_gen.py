@@ -1,6 +1,7 @@
 """TfdsExampleGen: the transform on its own, and the executor with real artifacts on Beam."""
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import contracts
+from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.common.errors import UserError
 from components.example_gen.builders import DataSource, describe_source, make_builder
 from components.example_gen.component import TfdsExampleGen
@@ -100,6 +102,25 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
     }
     assert examples.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "my photos"
     assert examples.get_string_custom_property(contracts.DATASET_VERSION_PROPERTY) == description.version
+
+
+def test_files_that_are_not_used_are_told_and_listed(
+    tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture
+):
+    for name in ("top.txt", ".DS_Store", "red/1.heic", os.fsdecode(b"red/\xff.heic")):
+        (photo_folder / name).write_bytes(b"")
+    caplog.set_level("INFO")
+    examples = run(tmp_path, photos=str(photo_folder))
+    assert "4 files are not used: 2 .heic, 1 hidden, 1 outside class folders" in caplog.messages
+    lines = (Path(examples.uri) / LEFT_OUT_FILE).read_text().splitlines()
+    listing = [QuarantineEntry.from_json(json.loads(line)) for line in lines]
+    assert {(entry.id, entry.reason.value, entry.action.value) for entry in listing} == {
+        (".DS_Store", "hidden", "left_out"),
+        ("red/1.heic", "unsupported_suffix", "left_out"),
+        ("red/\\xff.heic", "unsupported_suffix", "left_out"),
+        ("top.txt", "outside_class_folders", "left_out"),
+    }
+    assert listing[1].detail.startswith(".heic, not one of .jpg, ")
 
 
 def test_the_licence_is_recorded_where_tfds_knows_it(tmp_path: Path, photo_folder: Path):
