@@ -15,6 +15,7 @@ from components.common.errors import UserError
 from components.example_gen.photo_folder.left_out import describe_left_out, left_out_digest
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
 from components.example_gen.sources import FINGERPRINT_DIGITS, MIN_CLASSES, scan_photos
+from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
     SyntheticFlowers,
     SyntheticFlowersConfig,
@@ -36,6 +37,8 @@ class DataSource:
         data_dir: Where prepared datasets are kept. Empty is TFDS' default: TFDS_DATA_DIR or ~/tensorflow_datasets.
         num_photos: How many photos synthetic_flowers draws; 0 is its default.
         seed: Seed of synthetic_flowers.
+        split_method: "count" splits photos class by class; "hash" leaves that to TFX. TFDS datasets are never touched.
+        split_fractions: Shares of train, validation and test.
     """
 
     dataset: str = ""
@@ -43,6 +46,8 @@ class DataSource:
     data_dir: str = ""
     num_photos: int = 0
     seed: int = 0
+    split_method: str = "count"
+    split_fractions: tuple[float, ...] = DEFAULT_SPLIT_FRACTIONS
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def make_builder(source: DataSource) -> tfds.core.DatasetBuilder:
     data_dir = source.data_dir or None
     if source.photos:
         photo_set = scan_photos(source.photos, data_dir or tfds.core.constants.DATA_DIR)
-        return PhotoFolder(photo_set, data_dir)
+        return PhotoFolder(photo_set, data_dir, source.split_fractions if source.split_method == "count" else None)
     name, _, config_name = source.dataset.partition("/")
     if name == SYNTHETIC_FLOWERS:
         number = {"num_photos": source.num_photos} if source.num_photos else {}

@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import apache_beam as beam
 import tensorflow as tf
@@ -14,6 +15,8 @@ from components.common import contracts
 from components.example_gen import builders
 
 logger = logging.getLogger(__name__)
+
+_MAX_NAMED: Final = 5
 
 
 @beam.ptransform_fn
@@ -69,3 +72,14 @@ def describe_examples(examples: types.Artifact, description: builders.SourceDesc
     for split, counts in class_counts.items():
         shares = ", ".join(f"{name!r} {count}" for name, count in counts.items())
         logger.info("%s: %d photos (%s)", split, split_counts[split], shares)
+    if line := _describe_missing(class_counts):
+        logger.warning("%s", line)
+
+
+def _describe_missing(class_counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Returns one line on the classes that are not in every split; empty when all are."""
+    names = dict.fromkeys(name for counts in class_counts.values() for name in counts)
+    lacking = {name: [split for split, counts in class_counts.items() if not counts.get(name)] for name in names}
+    named = [f"{name!r} is not in {' and '.join(splits)}" for name, splits in lacking.items() if splits]
+    more = f", and {len(named) - _MAX_NAMED:,} more classes" if len(named) > _MAX_NAMED else ""
+    return f"Not every class is in every split: {', '.join(named[:_MAX_NAMED])}{more}" if named else ""

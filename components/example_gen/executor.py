@@ -156,7 +156,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
 def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
     names = (field.name for field in dataclasses.fields(builders.DataSource))
-    return builders.DataSource(**{name: exec_properties[name] for name in names})
+    fractions = tuple(json.loads(exec_properties["split_fractions"]))
+    return builders.DataSource(**{name: exec_properties[name] for name in names} | {"split_fractions": fractions})
 
 
 def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
@@ -168,6 +169,8 @@ def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuil
         if len(sizes) != 1:
             raise UserError(f"{builder.name!r} has the splits {', '.join(sizes)}: use split method count, not hash")
         slices = {contracts.TRAIN_SPLIT: next(iter(sizes))}
+    elif exec_properties["photos"]:  # Split when they were prepared.
+        slices = {split: split if split in sizes else f"{next(iter(sizes))}[0:0]" for split in contracts.SPLITS}
     else:
         slices = split_slices(sizes, json.loads(exec_properties["split_fractions"]))
     logger.info("Splits of %s: %s", builder.name, ", ".join(f"{name} = {part}" for name, part in slices.items()))

@@ -90,7 +90,7 @@ def test_image_label_and_key_are_found(tmp_path: Path, name: str, expected: tupl
 
 
 def test_an_interrupted_preparation_is_neither_used_nor_kept(tmp_path: Path, photo_folder: Path):
-    builder = make_builder(DataSource(photos=str(photo_folder), data_dir=str(tmp_path)))
+    builder = make_builder(DataSource(photos=str(photo_folder), data_dir=str(tmp_path), split_method="hash"))
     unfinished = Path(builder.data_dir).parent / "incomplete.ABCDEF_1.0.0"
     unfinished.mkdir(parents=True)
     Path(builder.data_dir).mkdir()
@@ -99,7 +99,7 @@ def test_an_interrupted_preparation_is_neither_used_nor_kept(tmp_path: Path, pho
 
 
 def test_runs_that_prepare_at_once_wait_for_each_other(tmp_path: Path, photo_folder: Path):
-    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path))
+    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path), split_method="hash")
     builders = [make_builder(source) for _ in range(4)]
     with ThreadPoolExecutor(4) as executor:
         readers = list(executor.map(prepare_dataset, builders))
@@ -111,7 +111,7 @@ def test_undecodable_photos_and_odd_names_pass_through(tmp_path: Path):
     for name, content in names.items():
         (tmp_path / "set" / name).mkdir(parents=True)
         (tmp_path / "set" / name / f"{name}.jpg").write_bytes(content)
-    source = DataSource(photos=str(tmp_path / "set"), data_dir=str(tmp_path / "data"))
+    source = DataSource(photos=str(tmp_path / "set"), data_dir=str(tmp_path / "data"), split_method="hash")
     assert describe_source(source).class_names == tuple(sorted(names))
     reader = prepare_dataset(make_builder(source))
     dataset = reader.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()})

@@ -13,9 +13,6 @@ from components.example_gen.component import TfdsExampleGen
 from components.example_gen.executor import Executor
 from components.example_gen.preparation import prepare_dataset
 from components.example_gen.sources import scan_photos
-from components.example_gen.splits import split_slices
-
-DEFAULT = (0.5, 0.25, 0.25)
 
 
 def write(root: Path, *names: str) -> Path:
@@ -29,9 +26,9 @@ def photos(split: str, count: int, *class_names: str) -> list[str]:
     return [f"{split}/{name}/{index}.jpg" for name in class_names for index in range(count)]
 
 
-def slices(root: Path, tmp_path: Path) -> dict[str, str]:
+def sizes(root: Path, tmp_path: Path) -> dict[str, int]:
     reader = prepare_dataset(make_builder(DataSource(photos=str(root), data_dir=str(tmp_path / "data"))))
-    return split_slices({name: split.num_examples for name, split in reader.info.splits.items()}, DEFAULT)
+    return {name: split.num_examples for name, split in reader.info.splits.items()}
 
 
 @pytest.mark.parametrize("validation", ["val", "valid", "validation", "Val"])
@@ -45,7 +42,7 @@ def test_split_folders_are_recognised_and_kept(tmp_path: Path, validation: str, 
     assert photo_set.photos == tuple(sorted(names))
     shown = "validation/" if validation == "validation" else f"{validation}/ (validation)"
     assert photo_set.layout == f"Split folders are kept: train/, {shown}, test/"
-    assert slices(root, tmp_path) == {"train": "train[0:8]", "validation": "validation", "test": "test"}
+    assert sizes(root, tmp_path) == {"train": 8, "validation": 2, "test": 4}
 
 
 def test_split_folders_in_an_archive_are_recognised(tmp_path: Path, write_tgz):
@@ -60,17 +57,17 @@ def test_split_folders_in_an_archive_are_recognised(tmp_path: Path, write_tgz):
         (
             {"train": 6, "test": 1},
             "train/, test/; validation is cut from train",
-            {"train": "train[0:8]", "validation": "train[8:12]", "test": "test"},
+            {"train": 8, "validation": 4, "test": 2},
         ),
         (
             {"train": 6, "valid": 1},
             "train/, valid/ (validation); test is cut from train",
-            {"train": "train[0:8]", "validation": "validation", "test": "train[8:12]"},
+            {"train": 8, "validation": 2, "test": 4},
         ),
         (
             {"train": 6, "val": 0},
             "train/; validation and test are cut from train",
-            {"train": "train[0:6]", "validation": "train[6:9]", "test": "train[9:12]"},
+            {"train": 6, "validation": 3, "test": 3},
         ),
     ],
 )
@@ -79,7 +76,7 @@ def test_a_missing_split_is_cut_from_train(tmp_path: Path, folders, layout: str,
     for folder in folders:
         (root / folder).mkdir(exist_ok=True)
     assert scan_photos(root, tmp_path / "cache").layout == f"Split folders are kept: {layout}"
-    assert slices(root, tmp_path) == expected
+    assert sizes(root, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
