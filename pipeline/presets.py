@@ -67,13 +67,12 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     own = photos or dataset == SYNTHETIC_FLOWERS
     data_dir = given.data_dir or (f"{options.output}/datasets" if own else "")
     num_photos, seed = (given.num_photos, given.seed) if dataset == SYNTHETIC_FLOWERS else (0, 0)
-    source = DataSource(dataset, photos, data_dir, num_photos, seed)
+    source = DataSource(dataset, photos, data_dir, num_photos, seed, given.split_method)
     description = describe_source(source)
     data = DataConfig(
         **dataclasses.asdict(source),
         class_names=description.class_names,
         fingerprint=description.fingerprint,
-        split_method=given.split_method,
     )
     return data, _pipeline_name(description.name, description.class_names, bool(photos))
 

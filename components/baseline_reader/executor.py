@@ -11,7 +11,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, LATEST_BLESSED_FILE, NO_VERSION
 from components.common.errors import UserError
-from components.common.serving_folder import latest_version, path_in, read_latest
+from components.common.storage.serving_folder import latest_version, path_in, read_latest
 from components.modeling.backbones.digest import content_digest
 
 logger = logging.getLogger(__name__)

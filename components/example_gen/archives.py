@@ -50,7 +50,7 @@ class _Budget:
             raise UserError("it expands to far more than its size or the free disk space allows (a zip bomb?)")
 
 
-def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixPath], bool]) -> int:
+def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixPath], bool]) -> list[str]:
     """Extracts the wanted files of a tar or zip archive; nothing is ever written outside `folder`.
 
     Args:
@@ -59,7 +59,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
         is_wanted: Tells whether the file of this relative path is to be extracted.
 
     Returns:
-        How many regular files were not wanted.
+        The paths of the regular files that were not wanted.
 
     Raises:
         UserError: The archive is corrupt or of another kind, holds an absolute path, `..`, a link or a device, has
@@ -69,7 +69,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
     size = archive.stat().st_size
     limit = min(MAX_EXPANDED_BYTES, max(FREE_EXPANSION_BYTES, MAX_EXPANSION * size), shutil.disk_usage(folder).free)
     budget = _Budget(remaining_entries=MAX_ENTRIES, remaining_bytes=limit)
-    unwanted = 0
+    unwanted: list[str] = []
     try:
         members = _zip_members(archive, budget) if zipfile.is_zipfile(archive) else _tar_members(archive, budget)
         for member in members:
@@ -77,7 +77,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
             if is_wanted(relative):
                 _extract_member(member, folder / relative)
             else:
-                unwanted += 1
+                unwanted.append(relative.as_posix())
     except UserError as error:
         raise UserError(f"{str(archive)!r} is not safe to unpack: {error}") from error
     except (*_CORRUPT, OSError) as error:

@@ -12,8 +12,10 @@ import tensorflow_datasets as tfds
 
 from components.common.contracts import ID_KEY
 from components.common.errors import UserError
+from components.example_gen.photo_folder.left_out import describe_left_out, left_out_digest
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
 from components.example_gen.sources import FINGERPRINT_DIGITS, MIN_CLASSES, scan_photos
+from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
     SyntheticFlowers,
     SyntheticFlowersConfig,
@@ -35,6 +37,8 @@ class DataSource:
         data_dir: Where prepared datasets are kept. Empty is TFDS' default: TFDS_DATA_DIR or ~/tensorflow_datasets.
         num_photos: How many photos synthetic_flowers draws; 0 is its default.
         seed: Seed of synthetic_flowers.
+        split_method: "count" splits photos class by class; "hash" leaves that to TFX. TFDS datasets are never touched.
+        split_fractions: Shares of train, validation and test.
     """
 
     dataset: str = ""
@@ -42,6 +46,8 @@ class DataSource:
     data_dir: str = ""
     num_photos: int = 0
     seed: int = 0
+    split_method: str = "count"
+    split_fractions: tuple[float, ...] = DEFAULT_SPLIT_FRACTIONS
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,14 @@ class SourceDescription:
         version: The dataset's version; for photos the start of their fingerprint.
         class_names: In label order. Some datasets know their names only once prepared: until then "0", "1", ...
         fingerprint: Changes when the examples may.
+        remarks: What a user should know of how the source was understood, a line each.
     """
 
     name: str
     version: str
     class_names: tuple[str, ...]
     fingerprint: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ def make_builder(source: DataSource) -> tfds.core.DatasetBuilder:
     data_dir = source.data_dir or None
     if source.photos:
         photo_set = scan_photos(source.photos, data_dir or tfds.core.constants.DATA_DIR)
-        return PhotoFolder(photo_set, data_dir)
+        return PhotoFolder(photo_set, data_dir, source.split_fractions if source.split_method == "count" else None)
     name, _, config_name = source.dataset.partition("/")
     if name == SYNTHETIC_FLOWERS:
         number = {"num_photos": source.num_photos} if source.num_photos else {}
@@ -123,7 +131,10 @@ def describe_builder(builder: tfds.core.DatasetBuilder) -> SourceDescription:
     if isinstance(builder, PhotoFolder):
         photo_set = builder.photo_set
         version = photo_set.fingerprint[:FINGERPRINT_DIGITS]
-        return SourceDescription(photo_set.name, version, photo_set.class_names, photo_set.fingerprint)
+        # What is listed of the examples changes with what is left out; the prepared photos do not.
+        fingerprint = "-".join(filter(None, [photo_set.fingerprint, left_out_digest(photo_set.left_out)]))
+        remarks = tuple(filter(None, [photo_set.layout, describe_left_out(photo_set.left_out)]))
+        return SourceDescription(photo_set.name, version, photo_set.class_names, fingerprint, remarks)
     class_names = tuple(builder.info.features[find_feature_keys(builder).label].names)
     if len(class_names) < MIN_CLASSES:
         raise UserError(f"dataset {builder.name!r} has {len(class_names)} class(es): at least two are needed")

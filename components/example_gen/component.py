@@ -66,8 +66,9 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             fingerprint: `describe_source(...).fingerprint`: with it in TFX's cache key, changed photos are read again.
             split_fractions: Shares of train, validation and test, each in (0, 1), summing to 1. Used for the splits
                 that the dataset does not have itself.
-            split_method: "count": exact shares of the photos in the order of their keys' hashes. "hash": the hash of
-                a photo's key alone decides, so that added photos move no other; the shares are then approximate.
+            split_method: "count": exact shares of a dataset in the order of its keys' hashes, of a user's photos class
+                by class. "hash": the hash of a photo's key alone decides, so that added photos move no other; the
+                shares are then approximate.
             num_photos: How many photos synthetic_flowers draws, at least 1; its default if None.
             seed: Seed of synthetic_flowers, at least 0.
 

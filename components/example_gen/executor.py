@@ -21,9 +21,12 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.common import contracts, examples_io
+from components.common.contracts.quarantine import LEFT_OUT_FILE
 from components.common.errors import UserError
+from components.common.stack import PHOTO_SUFFIXES
 from components.example_gen import builders
-from components.example_gen.class_counts import WriteClassCounts
+from components.example_gen.class_counts import WriteClassCounts, describe_examples
+from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
 from components.example_gen.preparation import prepare_dataset
 from components.example_gen.splits import split_slices
 
@@ -115,15 +118,19 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         builder = builders.make_builder(_source(exec_properties))
-        fingerprint = exec_properties["fingerprint"]
-        if fingerprint not in ("", builders.describe_builder(builder).fingerprint):
+        fingerprint, found = exec_properties["fingerprint"], builders.describe_builder(builder)
+        if fingerprint not in ("", found.fingerprint):
             raise UserError("the photos or the dataset have changed since the run began: please run again")
+        for remark in found.remarks:
+            logger.info("%s", remark)
         self._builder = prepare_dataset(builder)
         description = builders.describe_builder(builder)
         examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)
         class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
         self._write(examples, class_counts_path, exec_properties)
-        _describe_examples(examples, description, class_counts_path)
+        describe_examples(examples, description, class_counts_path)
+        if isinstance(builder, PhotoFolder):
+            _list_left_out(builder, examples.uri)
         if known := self._builder.info.redistribution_info.license:
             examples.set_string_custom_property(contracts.DATASET_LICENSE_PROPERTY, known)
 
@@ -149,7 +156,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
 def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
     names = (field.name for field in dataclasses.fields(builders.DataSource))
-    return builders.DataSource(**{name: exec_properties[name] for name in names})
+    fractions = tuple(json.loads(exec_properties["split_fractions"]))
+    return builders.DataSource(**{name: exec_properties[name] for name in names} | {"split_fractions": fractions})
 
 
 def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
@@ -161,6 +169,8 @@ def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuil
         if len(sizes) != 1:
             raise UserError(f"{builder.name!r} has the splits {', '.join(sizes)}: use split method count, not hash")
         slices = {contracts.TRAIN_SPLIT: next(iter(sizes))}
+    elif exec_properties["photos"]:  # Split when they were prepared.
+        slices = {split: split if split in sizes else f"{next(iter(sizes))}[0:0]" for split in contracts.SPLITS}
     else:
         slices = split_slices(sizes, json.loads(exec_properties["split_fractions"]))
     logger.info("Splits of %s: %s", builder.name, ", ".join(f"{name} = {part}" for name, part in slices.items()))
@@ -169,25 +179,8 @@ def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuil
     return {**exec_properties, standard_component_specs.INPUT_CONFIG_KEY: input_config}
 
 
-def _describe_examples(examples: types.Artifact, description: builders.SourceDescription, counts_path: str) -> None:
-    """Sets the custom properties of the Examples artifact from what was written, and reports the counts."""
-    names = description.class_names
-    class_counts = {split: dict.fromkeys(names, 0) for split in contracts.SPLITS}
-    with fileio.open(counts_path) as counts_file:
-        for split, label, count in json.loads(counts_file.read()):
-            # TFDS marks unlabelled examples with -1; ExampleValidator reports labels outside the classes.
-            name = names[label] if 0 <= label < len(names) else str(label)
-            class_counts[split][name] = count
-    split_counts = {split: sum(counts.values()) for split, counts in class_counts.items()}
-    properties = {
-        contracts.DATASET_NAME_PROPERTY: description.name,
-        contracts.DATASET_VERSION_PROPERTY: description.version,
-        contracts.CLASS_NAMES_PROPERTY: json.dumps(names),
-        contracts.SPLIT_COUNTS_PROPERTY: json.dumps(split_counts),
-        contracts.CLASS_COUNTS_PROPERTY: json.dumps(class_counts),
-    }
-    for key, value in properties.items():
-        examples.set_string_custom_property(key, value)
-    for split, counts in class_counts.items():
-        shares = ", ".join(f"{name!r} {count}" for name, count in counts.items())
-        logger.info("%s: %d photos (%s)", split, split_counts[split], shares)
+def _list_left_out(builder: PhotoFolder, uri: str) -> None:
+    """Writes what ImageValidator is to list besides the photos that it leaves out itself."""
+    entries = (file.to_entry(PHOTO_SUFFIXES) for file in builder.photo_set.left_out)
+    with fileio.open(f"{uri}/{LEFT_OUT_FILE}", "w") as file:
+        file.write("".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries))

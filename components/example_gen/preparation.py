@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.common.errors import UserError
-from components.common.locks import exclusive_lock
+from components.common.storage.locks import exclusive_lock
 from components.example_gen.downloads import download_and_prepare
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import SyntheticFlowers

@@ -3,6 +3,7 @@
 Pure functions: no TFDS, no Beam.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Final
@@ -73,6 +74,17 @@ def split_slices(split_sizes: Mapping[str, int], fractions: Sequence[float]) -> 
     Raises:
         UserError: The fractions are invalid, or the dataset has several splits and none is called train.
     """
+    source, ranges = carved_ranges(split_sizes, fractions)
+    carved = {split: f"{source}[{start}:{end}]" for split, (start, end) in ranges.items()}
+    return {split: carved.get(split, split) for split in SPLITS}
+
+
+def carved_ranges(split_sizes: Mapping[str, int], fractions: Sequence[float]) -> tuple[str, dict[str, tuple[int, int]]]:
+    """Tells which splits are carved from which of the dataset's own; see `split_slices`.
+
+    Returns:
+        The dataset's split, and {split: (start, end) of its examples} for train and those that are missing.
+    """
     exact = dict(zip(SPLITS, check_split_fractions(fractions), strict=True))
     if len(split_sizes) == 1:
         source, own = next(iter(split_sizes)), set[str]()
@@ -83,10 +95,7 @@ def split_slices(split_sizes: Mapping[str, int], fractions: Sequence[float]) -> 
     carved = [split for split in SPLITS if split not in own]
     carved_total = sum(exact[split] for split in carved)
     bounds = _boundaries(split_sizes[source], [exact[split] / carved_total for split in carved])
-    slices = {split: split for split in own}
-    for split, start, end in zip(carved, bounds, bounds[1:], strict=False):
-        slices[split] = f"{source}[{start}:{end}]"
-    return {split: slices[split] for split in SPLITS}
+    return source, dict(zip(carved, itertools.pairwise(bounds), strict=True))
 
 
 def _boundaries(count: int, fractions: Sequence[Fraction]) -> list[int]:

@@ -1,7 +1,9 @@
 """What happens to photos that are unusable, contradictory or in two splits at once, and how many there are."""
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
@@ -162,6 +164,12 @@ def summarize(
         moved_to_train=reasons[Action.MOVED_TO_TRAIN],
         split_counts={split: sum(names.values()) for split, names in fields["class_counts"].items()},
         first_ids={entry.reason.value: entry.id for entry in reversed(listing)},
+        left_out=reasons[Action.LEFT_OUT],
+        left_out_suffixes=dict(
+            Counter(
+                PurePosixPath(entry.id).suffix.lower() for entry in listing if entry.reason is Reason.UNSUPPORTED_SUFFIX
+            )
+        ),
     )
 
 

@@ -21,7 +21,13 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common import contracts, examples_io
-from components.common.contracts.quarantine import LISTING_FILE, SUMMARY_FILE, QuarantineEntry, QuarantineSummary
+from components.common.contracts.quarantine import (
+    LEFT_OUT_FILE,
+    LISTING_FILE,
+    SUMMARY_FILE,
+    QuarantineEntry,
+    QuarantineSummary,
+)
 from components.common.progress import report_progress
 from components.image_validator import decisions
 from components.image_validator.duplicates import GroupDuplicates, Photo, PhotoKey
@@ -90,6 +96,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "WriteQuarantine"
                 >> beam.Map(
                     _write_quarantine,
+                    left_out=f"{source.uri}/{LEFT_OUT_FILE}",
                     decided=beam.pvalue.AsIter(decided),
                     counts=beam.pvalue.AsDict(sums),
                     splits=splits,
@@ -193,13 +200,15 @@ def _to_output_split(
 
 def _write_quarantine(
     uri: str,
+    *,
+    left_out: str,
     decided: Iterable[decisions.Decision],
     counts: Mapping[decisions.CountKey, int],
     splits: Sequence[str],
     class_names: Sequence[str],
 ) -> None:
     by_split_and_id = sorted(decided, key=lambda decision: (splits.index(decision[1].split), decision[0]))
-    listing = [entry for _, entry in by_split_and_id]
+    listing = [entry for _, entry in by_split_and_id] + _read_listing(left_out)
     summary = dataclasses.asdict(decisions.summarize(counts, listing, splits, class_names))
     lines = [json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n" for entry in listing]
     fileio.makedirs(uri)
@@ -207,3 +216,11 @@ def _write_quarantine(
         file.write("".join(lines))
     with fileio.open(f"{uri}/{SUMMARY_FILE}", "w") as file:
         file.write(json.dumps(summary, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _read_listing(path: str) -> list[QuarantineEntry]:
+    """Reads lines of the quarantine listing; sources without folders have no such file."""
+    if not fileio.exists(path):
+        return []
+    with fileio.open(path) as file:
+        return [QuarantineEntry.from_json(json.loads(line)) for line in file.read().splitlines()]

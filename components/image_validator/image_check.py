@@ -17,6 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common.contracts.quarantine import Reason
+from components.common.exif_orientation import UPRIGHT, orientation_of, turn_upright
 from components.common.stack import IMAGE_FORMATS
 
 # What of Pillow is used to read headers.
@@ -134,7 +135,7 @@ def check_image(image: bytes, limits: Limits) -> ImageCheck:
             defect = _check_header(header, image_format, limits)
         if not defect:
             pixels = tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
-            return ImageCheck(None, image_format, color_mode, fingerprint(pixels))
+            return ImageCheck(None, image_format, color_mode, fingerprint(pixels, int(orientation_of(image))))
     except Image.DecompressionBombError as error:
         defect = Defect(Reason.TOO_MANY_PIXELS, _one_line(error))
     except Exception as error:
@@ -142,15 +143,16 @@ def check_image(image: bytes, limits: Limits) -> ImageCheck:
     return ImageCheck(defect, image_format, color_mode)
 
 
-def fingerprint(pixels: np.ndarray) -> Fingerprint | None:
-    """Computes the perceptual hashes of a photo.
+def fingerprint(pixels: np.ndarray, orientation: int = UPRIGHT) -> Fingerprint | None:
+    """Computes the perceptual hashes of a photo as it was seen.
 
     Both hashes look at gray levels only, so recoloured copies are found too. pHash is the sign of the 8x8 lowest DCT
     frequencies (Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010), dHash that of
     horizontal gradients.
 
     Args:
-        pixels: uint8 [height, width, 3], RGB.
+        pixels: uint8 [height, width, 3], RGB, as stored.
+        orientation: EXIF's, 1 to 8.
 
     Returns:
         The hashes, or None for a photo with so little texture that they would describe noise.
@@ -158,7 +160,8 @@ def fingerprint(pixels: np.ndarray) -> Fingerprint | None:
     gray = Image.fromarray(pixels).convert("L").resize(_THUMBNAIL_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if np.asarray(gray).std() < _MIN_TEXTURE:
         return None
-    return Fingerprint(_as_bytes(imagehash.phash(gray)), _as_bytes(imagehash.dhash(gray)))
+    upright = Image.fromarray(turn_upright(np.asarray(gray)[..., np.newaxis], orientation).numpy()[..., 0])
+    return Fingerprint(_as_bytes(imagehash.phash(upright)), _as_bytes(imagehash.dhash(upright)))
 
 
 def _as_bytes(image_hash: imagehash.ImageHash) -> bytes:

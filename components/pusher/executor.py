@@ -20,7 +20,7 @@ from components.common.contracts.serving_folder import (
     LatestBlessed,
 )
 from components.common.errors import UserError
-from components.common.serving_folder import latest_version, path_in, read_latest, write_latest
+from components.common.storage.serving_folder import latest_version, path_in, read_latest, write_latest
 from components.modeling.backbones.digest import content_digest
 from components.pusher.push_turns import push_turn
 

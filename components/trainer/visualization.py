@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tensorboard.plugins import projector
 
 from components.common.contracts import FEATURE_VECTOR_KEY, ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.exif_orientation import orientation_of, turn_upright
 from components.modeling.input_pipeline import read_serialized
 
 RUN_NAME: Final = "classifier"  # a TensorBoard run of its own, beside `train` and `validation`
@@ -160,11 +161,12 @@ def _captioned(photo: bytes, caption: str, color: tuple[int, int, int]) -> np.nd
 
 
 def _square(photo: bytes, size: int) -> Image.Image:
-    """Decodes the middle of a photo at a size in pixels."""
+    """Decodes the middle of a photo at a size in pixels, upright."""
     image = Image.open(io.BytesIO(photo))
     # JPEG can be decoded at a fraction of its size, which is many times faster.
     image.draft("RGB", (size, size))
-    return ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+    middle = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+    return Image.fromarray(turn_upright(np.asarray(middle), orientation_of(photo)).numpy())
 
 
 def _write_projector(predictions: Predictions, folder: Path) -> None:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 from tfx_bsl.coders.example_coder import ExampleToNumpyDict
 
 from components.common import contracts
@@ -24,6 +24,7 @@ _JPEG_QUALITY = 72
 # beginning of a split is a fair sample.
 _MAX_BYTES_PER_SPLIT = 400_000_000
 _MAX_PIXELS = 64_000_000
+_JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with further pictures behind the first
 _LENGTH_BYTES, _CRC_BYTES = 8, 4
 
 PhotoKey = tuple[str, str]  # (split, id)
@@ -132,7 +133,7 @@ def _read_records(path: Path) -> Iterator[bytes]:
 
 
 def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
-    """Shrinks a photo, as stored: like the model, it knows nothing of EXIF's orientation.
+    """Shrinks a photo and turns it the way that its EXIF data tells: as the model sees it.
 
     Args:
         photo_id: The photo's id as text.
@@ -149,7 +150,10 @@ def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
                     return Thumbnail(photo_id)
                 photo.draft("RGB", (_THUMBNAIL_PIXELS * 2, _THUMBNAIL_PIXELS * 2))
                 small = photo.convert("RGB")
+                is_jpeg = photo.format in _JPEG_FORMATS
         small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+        if is_jpeg:
+            small = _turn_upright(small)
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     except Exception:
@@ -157,3 +161,12 @@ def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
         return Thumbnail(photo_id)
     data_uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Thumbnail(photo_id, data_uri, small.width, small.height)
+
+
+def _turn_upright(photo: Image.Image) -> Image.Image:
+    photo.info.pop("xmp", None)  # Pillow would look there, too; the model does not.
+    try:
+        return ImageOps.exif_transpose(photo)
+    except Exception:
+        # Pillow raises many kinds on damaged EXIF data; the model then takes the photo as it is stored.
+        return photo

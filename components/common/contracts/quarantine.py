@@ -1,4 +1,4 @@
-"""What ImageValidator leaves: files of the Quarantine artifact."""
+"""What ImageValidator leaves: files of the Quarantine artifact; and what TfdsExampleGen tells it to list there."""
 
 import dataclasses
 import enum
@@ -7,11 +7,16 @@ from typing import Any, Final
 
 LISTING_FILE: Final = "quarantine.jsonl"  # one `QuarantineEntry` a line, sorted by split and id
 SUMMARY_FILE: Final = "quarantine.json"  # `QuarantineSummary`
+LEFT_OUT_FILE: Final = "left_out.jsonl"  # in TfdsExampleGen's Examples: a `QuarantineEntry` a line, sorted by id
 
 
 class Reason(str, enum.Enum):
-    """Why a photo was left out or moved."""
+    """Why a photo or file was left out or moved."""
 
+    HIDDEN = "hidden"
+    OUTSIDE_CLASS_FOLDERS = "outside_class_folders"
+    UNSUPPORTED_SUFFIX = "unsupported_suffix"
+    NO_REGULAR_FILE = "no_regular_file"
     EMPTY = "empty"
     TOO_MANY_BYTES = "too_many_bytes"
     NOT_AN_IMAGE = "not_an_image"
@@ -29,6 +34,7 @@ class Reason(str, enum.Enum):
 class Action(str, enum.Enum):
     """What was done with a photo that did not simply pass."""
 
+    LEFT_OUT = "left_out"
     QUARANTINED = "quarantined"
     DROPPED_FROM_EVALUATION = "dropped_from_evaluation"
     MOVED_TO_TRAIN = "moved_to_train"
@@ -48,10 +54,10 @@ class QuarantineEntry:
     """A photo that was left out or moved.
 
     Attributes:
-        id: The example's id as text.
-        split: The split that it came in.
+        id: The example's id as text; of a file that became no example, its path below the photo folder.
+        split: The split that it came in; empty when it became no example.
         label: Its class, an index; -1 when it had none.
-        class_name: The class's name; the label as text when it has none.
+        class_name: The class's name; the label as text when it has none, empty when it became no example.
         action: What was done with it.
         reason: Why.
         detail: The reason in words.
@@ -94,6 +100,8 @@ class QuarantineSummary:
         formats: Photos read, by file format; those of other formats are missing.
         color_modes: Photos read, by Pillow's mode such as "RGB", "L" (grayscale) or "CMYK".
         first_ids: For every reason, the first photo of the listing with it.
+        left_out: Files below the photo folder that were not even read as photos, by reason.
+        left_out_suffixes: Those of them with an unsupported suffix, by suffix.
     """
 
     photos: Mapping[str, int]
@@ -106,6 +114,8 @@ class QuarantineSummary:
     formats: Mapping[str, int]
     color_modes: Mapping[str, int]
     first_ids: Mapping[str, str]
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    left_out_suffixes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def num_photos(self) -> int:

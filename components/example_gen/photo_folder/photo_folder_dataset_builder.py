@@ -1,14 +1,17 @@
 """TFDS builder of a user's own photos."""
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 
 from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
 from components.common.progress import report_progress
-from components.example_gen.sources import FINGERPRINT_DIGITS, PhotoSet, photo_class
+from components.example_gen.photo_folder.stratification import stratify
+from components.example_gen.sources import FINGERPRINT_DIGITS, PhotoSet
+from components.example_gen.splits import carved_ranges, check_split_fractions
 
 _REPORTS = 20
 
@@ -20,20 +23,27 @@ class PhotoFolderConfig(tfds.core.BuilderConfig):
 
 
 class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Photos in class-named folders, with their bytes as stored and their relative path as key."""
+    """Photos in class-named folders, with their bytes as stored, their relative path as key, their split folders."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.2.0")
 
-    def __init__(self, photo_set: PhotoSet, data_dir: str | None = None):
+    def __init__(
+        self, photo_set: PhotoSet, data_dir: str | None = None, split_fractions: Sequence[float] | None = None
+    ):
         """Creates the builder.
 
         Args:
             photo_set: What `components.example_gen.sources.scan_photos` found.
             data_dir: Where prepared datasets are kept, in `photo_folder/<fingerprint>/<version>`.
+            split_fractions: Shares of train, validation and test: what the folders do not split is, class by class.
+                None leaves it in train.
         """
         self._photo_set = photo_set
-        config = tfds.core.BuilderConfig(name=photo_set.fingerprint[:FINGERPRINT_DIGITS])
-        super().__init__(data_dir=data_dir, config=config)
+        self._split_fractions = split_fractions
+        name = photo_set.fingerprint[:FINGERPRINT_DIGITS]
+        if split_fractions:
+            name += "_" + "_".join(map(str, check_split_fractions(split_fractions))).replace("/", "of")
+        super().__init__(data_dir=data_dir, config=tfds.core.BuilderConfig(name=name))
 
     @property
     def photo_set(self) -> PhotoSet:
@@ -61,16 +71,30 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager
-        return {"train": self._generate_examples()}
+        numbers = itertools.count(1)
+        return {split: self._generate_examples(photos, numbers) for split, photos in self._photos_by_split().items()}
 
-    def _generate_examples(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        photos = self._photo_set.photos
-        step = max(1, len(photos) // _REPORTS)
+    def _photos_by_split(self) -> dict[str, list[str]]:
+        """Returns the photos of each split that has any: TFDS refuses empty ones."""
+        splits = self._photo_set.by_split
+        if self._split_fractions:
+            sizes = {split: len(photos) for split, photos in splits.items()}
+            source, ranges = carved_ranges(sizes, self._split_fractions)
+            carved = {split: end - start for split, (start, end) in ranges.items()}
+            splits |= stratify(splits[source], self._photo_set.class_of, carved)
+        return {split: photos for split, photos in splits.items() if photos}
+
+    def _generate_examples(
+        self, photos: Sequence[str], numbers: Iterator[int]
+    ) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        total = len(self._photo_set.photos)
+        step = max(1, total // _REPORTS)
         labels = {name: label for label, name in enumerate(self._photo_set.class_names)}
-        for index, photo in enumerate(photos, start=1):
+        for photo in photos:
             key = os.fsencode(photo)
             # Bytes and paths pass through tfds.features.Image as they are, decodable or not.
             image = (self._photo_set.root / photo).read_bytes()
-            yield key, {IMAGE_KEY: image, LABEL_KEY: labels[photo_class(photo)], ID_KEY: key}
-            if index % step == 0 or index == len(photos):
-                report_progress("Reading photos", index, len(photos))
+            yield key, {IMAGE_KEY: image, LABEL_KEY: labels[self._photo_set.class_of(photo)], ID_KEY: key}
+            index = next(numbers)
+            if index % step == 0 or index == total:
+                report_progress("Reading photos", index, total)

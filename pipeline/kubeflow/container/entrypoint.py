@@ -97,7 +97,7 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
 
 def _load_s3_plugin() -> None:
     """Teaches TFX to read and write s3://."""
-    from components.common import s3_filesystem
+    from components.common.storage import s3_filesystem
 
     try:
         s3_filesystem.register()

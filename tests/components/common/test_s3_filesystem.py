@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from tfx.dsl.io import fileio, filesystem
 from tfx.utils import io_utils
 
-from components.common import s3_filesystem
+from components.common.storage import s3_filesystem
 from components.modeling.backbones.digest import content_digest
 
 

@@ -38,6 +38,17 @@ def test_photos_are_described_by_their_content(tmp_path: Path, photo_folder: Pat
     assert describe_source(source).fingerprint != first.fingerprint
 
 
+def test_left_out_files_change_the_fingerprint_but_not_the_prepared_photos(tmp_path: Path, photo_folder: Path):
+    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path))
+    before = describe_source(source)
+    (photo_folder / ".DS_Store").write_bytes(b"")
+    assert describe_source(source).fingerprint == before.fingerprint
+    (photo_folder / "red" / "1.tiff").write_bytes(b"")
+    after = describe_source(source)
+    assert (after.fingerprint != before.fingerprint, after.version) == (True, before.version)
+    assert after.remarks == ("2 files are not used: 1 .tiff, 1 hidden",)
+
+
 def test_synthetic_flowers_take_their_number_and_seed(tmp_path: Path):
     few = DataSource("synthetic_flowers", data_dir=str(tmp_path), num_photos=20, seed=3)
     by_name = DataSource("synthetic_flowers/n20_seed3", data_dir=str(tmp_path))
@@ -79,7 +90,7 @@ def test_image_label_and_key_are_found(tmp_path: Path, name: str, expected: tupl
 
 
 def test_an_interrupted_preparation_is_neither_used_nor_kept(tmp_path: Path, photo_folder: Path):
-    builder = make_builder(DataSource(photos=str(photo_folder), data_dir=str(tmp_path)))
+    builder = make_builder(DataSource(photos=str(photo_folder), data_dir=str(tmp_path), split_method="hash"))
     unfinished = Path(builder.data_dir).parent / "incomplete.ABCDEF_1.0.0"
     unfinished.mkdir(parents=True)
     Path(builder.data_dir).mkdir()
@@ -88,7 +99,7 @@ def test_an_interrupted_preparation_is_neither_used_nor_kept(tmp_path: Path, pho
 
 
 def test_runs_that_prepare_at_once_wait_for_each_other(tmp_path: Path, photo_folder: Path):
-    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path))
+    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path), split_method="hash")
     builders = [make_builder(source) for _ in range(4)]
     with ThreadPoolExecutor(4) as executor:
         readers = list(executor.map(prepare_dataset, builders))
@@ -100,7 +111,7 @@ def test_undecodable_photos_and_odd_names_pass_through(tmp_path: Path):
     for name, content in names.items():
         (tmp_path / "set" / name).mkdir(parents=True)
         (tmp_path / "set" / name / f"{name}.jpg").write_bytes(content)
-    source = DataSource(photos=str(tmp_path / "set"), data_dir=str(tmp_path / "data"))
+    source = DataSource(photos=str(tmp_path / "set"), data_dir=str(tmp_path / "data"), split_method="hash")
     assert describe_source(source).class_names == tuple(sorted(names))
     reader = prepare_dataset(make_builder(source))
     dataset = reader.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()})

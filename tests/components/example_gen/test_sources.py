@@ -1,5 +1,6 @@
 """What is a photo, what is a class, and what a user is told when there are none."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from components.common.errors import UserError
 from components.example_gen import sources
+from components.example_gen.photo_folder.left_out import describe_left_out
 from components.example_gen.sources import scan_photos
 
 ODD_CLASS = "a <b>\"'& ü\n日本"
@@ -27,11 +29,49 @@ def write(root: Path, *names: str) -> Path:
 def test_photos_are_found_by_suffix_and_the_rest_is_counted(tmp_path: Path):
     root = write(tmp_path / "set", "b/1.jpg", "b/2.JPEG", "a/3.png", "a/sub/4.GIF", "c/5.bmp")
     write(root, "LICENSE.txt", "top.jpg", "a/.hidden.jpg", "a/notes.txt", ".git/x/6.jpg", "__MACOSX/a/7.jpg", "d/e.txt")
+    write(root, "a/b.TIFF", "a/c.tiff", "c/readme")
     photo_set = scan_photos(root, tmp_path / "cache")
     assert photo_set.photos == ("a/3.png", "a/sub/4.GIF", "b/1.jpg", "b/2.JPEG", "c/5.bmp")
     assert photo_set.class_names == ("a", "b", "c")
     assert photo_set.class_counts == {"a": 2, "b": 2, "c": 1}
-    assert (photo_set.name, photo_set.ignored) == ("set", 7)
+    assert photo_set.name == "set"
+    assert {file.path: file.reason.value for file in photo_set.left_out} == {
+        "LICENSE.txt": "outside_class_folders",
+        "top.jpg": "outside_class_folders",
+        "a/.hidden.jpg": "hidden",
+        ".git/x/6.jpg": "hidden",
+        "__MACOSX/a/7.jpg": "hidden",
+        "a/notes.txt": "unsupported_suffix",
+        "a/b.TIFF": "unsupported_suffix",
+        "a/c.tiff": "unsupported_suffix",
+        "c/readme": "unsupported_suffix",
+        "d/e.txt": "unsupported_suffix",
+    }
+    assert describe_left_out(photo_set.left_out) == (
+        "10 files are not used: 3 hidden, 2 .tiff, 2 .txt, 2 outside class folders, 1 without a suffix"
+    )
+
+
+def test_files_beside_a_single_top_level_folder_are_left_out_too(tmp_path: Path, write_tgz):
+    used = ["flowers/a/1.jpg", "flowers/b/2.jpg"]
+    others = {
+        "README.md": "outside_class_folders",
+        "flowers/LICENSE.txt": "outside_class_folders",
+        "flowers/a/x.heic": "unsupported_suffix",
+    }
+    root = write(tmp_path / "set", *used, *others)
+    archive = write_tgz(tmp_path / "set.tgz", dict.fromkeys((*used, *others), b""))
+    for source in (root, archive, archive):  # An archive is unpacked once.
+        found = scan_photos(source, tmp_path / "cache").left_out
+        assert {file.path: file.reason.value for file in found} == others
+
+
+def test_archives_that_an_earlier_version_unpacked_are_unpacked_again(tmp_path: Path, write_tgz):
+    archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3", "b/notes.txt": b""})
+    first = scan_photos(archive, tmp_path / "cache")
+    record = first.root.with_suffix(".json")
+    record.write_text(json.dumps({"fingerprint": first.fingerprint, "ignored": 1}))
+    assert scan_photos(archive, tmp_path / "cache") == first
 
 
 def test_archives_and_top_level_folders_make_no_difference(tmp_path: Path, photo_folder: Path, write_tgz):
@@ -46,7 +86,7 @@ def test_archives_and_top_level_folders_make_no_difference(tmp_path: Path, photo
         unpacked = scan_photos(archive, cache)
         assert unpacked.fingerprint == plain.fingerprint
         assert unpacked.photos == plain.photos
-        assert (unpacked.name, unpacked.ignored) == ("flowers", 1)
+        assert (unpacked.name, len(unpacked.left_out)) == ("flowers", 1)
         assert scan_photos(archive, cache) == unpacked
 
 
@@ -92,8 +132,16 @@ def test_odd_names_and_broken_links(tmp_path: Path):
     (root / "b" / "loop").symlink_to(root)
     (root / "b" / "folder.jpg").mkdir()
     os.mkfifo(root / "b" / "pipe.jpg")
+    (root / "c").symlink_to(root / "b")
     photo_set = scan_photos(root, tmp_path)
     assert photo_set.photos == tuple(sorted([f"{ODD_CLASS}/{ODD_PHOTO}", "b/1.jpg"]))
+    reasons = {file.path: file.reason.value for file in photo_set.left_out}
+    assert reasons == {
+        "b/broken.jpg": "no_regular_file",
+        "b/loop/": "no_regular_file",
+        "b/pipe.jpg": "no_regular_file",
+        "c/": "no_regular_file",
+    }
 
 
 def test_a_class_name_that_is_not_text_is_refused(tmp_path: Path):
@@ -108,7 +156,7 @@ def test_a_class_name_that_is_not_text_is_refused(tmp_path: Path):
     [
         ([], "no photos in the folders"),
         (["1.jpg", "2.jpg"], "no photos in the folders"),
-        (["a/1.txt", "b/2.tiff"], "no photos in the folders"),
+        (["a/1.txt", "b/2.tiff", "b/3.tiff"], "no photos in the folders.*; 3 files are not used: 2 .tiff, 1 .txt"),
         (["a/1.jpg", "b/2.txt"], "only one class, 'a'"),
         (["top/a/1.jpg"], "only one class, 'a'"),
     ],

@@ -1,6 +1,7 @@
 """TfdsExampleGen: the transform on its own, and the executor with real artifacts on Beam."""
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import contracts
+from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.common.errors import UserError
 from components.example_gen.builders import DataSource, describe_source, make_builder
 from components.example_gen.component import TfdsExampleGen
@@ -73,7 +75,8 @@ def stored(folder: Path) -> Photos:
 
 
 def test_a_slice_is_read_as_examples(tmp_path: Path, photo_folder: Path):
-    builder = prepare_dataset(make_builder(DataSource(photos=str(photo_folder), data_dir=str(tmp_path))))
+    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path), split_method="hash")
+    builder = prepare_dataset(make_builder(source))
     with TestPipeline() as pipeline:
         parts = [
             pipeline | f"Read[{part}]" >> TfdsToExamples(builder, {}, part) for part in ("train[0:25]", "train[25:60]")
@@ -93,6 +96,8 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
 
     names = ["blue", "green", "red"]
     counts = {split: Counter(key.split("/")[0] for key in photos) for split, photos in splits.items()}
+    assert counts["train"] == {"blue": 10, "green": 10, "red": 10}
+    assert all(min(counts[split][name] for name in names) >= 4 for split in ("validation", "test"))
     assert properties(examples) == {
         "class_names": names,
         "split_counts": {"train": 30, "validation": 15, "test": 15},
@@ -100,6 +105,25 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
     }
     assert examples.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "my photos"
     assert examples.get_string_custom_property(contracts.DATASET_VERSION_PROPERTY) == description.version
+
+
+def test_files_that_are_not_used_are_told_and_listed(
+    tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture
+):
+    for name in ("top.txt", ".DS_Store", "red/1.heic", os.fsdecode(b"red/\xff.heic")):
+        (photo_folder / name).write_bytes(b"")
+    caplog.set_level("INFO")
+    examples = run(tmp_path, photos=str(photo_folder))
+    assert "4 files are not used: 2 .heic, 1 hidden, 1 outside class folders" in caplog.messages
+    lines = (Path(examples.uri) / LEFT_OUT_FILE).read_text().splitlines()
+    listing = [QuarantineEntry.from_json(json.loads(line)) for line in lines]
+    assert {(entry.id, entry.reason.value, entry.action.value) for entry in listing} == {
+        (".DS_Store", "hidden", "left_out"),
+        ("red/1.heic", "unsupported_suffix", "left_out"),
+        ("red/\\xff.heic", "unsupported_suffix", "left_out"),
+        ("top.txt", "outside_class_folders", "left_out"),
+    }
+    assert listing[1].detail.startswith(".heic, not one of .jpg, ")
 
 
 def test_the_licence_is_recorded_where_tfds_knows_it(tmp_path: Path, photo_folder: Path):
@@ -149,7 +173,7 @@ def test_without_file_names_ids_follow_the_photos_content(tmp_path: Path):
         assert few[split].keys().isdisjoint(others[split])
 
 
-def test_an_empty_split_is_written_and_counted(tmp_path: Path):
+def test_an_empty_split_is_written_and_counted_and_its_classes_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     for name in ("a", "b"):
         (tmp_path / "set" / name).mkdir(parents=True)
         (tmp_path / "set" / name / "1.jpg").write_bytes(name.encode())
@@ -157,6 +181,8 @@ def test_an_empty_split_is_written_and_counted(tmp_path: Path):
     assert [len(photos) for photos in read(examples).values()] == [1, 1, 0]
     assert properties(examples)["split_counts"] == {"train": 1, "validation": 1, "test": 0}
     assert properties(examples)["class_counts"]["test"] == {"a": 0, "b": 0}
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert warning.startswith("Not every class is in every split: 'a' is not in ")
 
 
 def test_synthetic_flowers_are_split_like_tf_flowers(tmp_path: Path):

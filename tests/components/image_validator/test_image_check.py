@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from photo_files import ANIMATED_GIF, HTML, encode, jpeg, png_header, scene
-from PIL import Image
+from photo_files import ANIMATED_GIF, HTML, JPEG, encode, jpeg, png_header, scene
+from PIL import ExifTags, Image, ImageOps
 
 from components.common.contracts.quarantine import Reason
 from components.common.stack import IMAGE_FORMATS
@@ -120,6 +120,21 @@ def test_copies_have_close_fingerprints_and_others_do_not() -> None:
 
     assert distance(original, smaller) <= 4
     assert distance(original, other) > 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_fingerprints_are_of_the_photo_as_it_was_seen(orientation: int) -> None:
+    stored = scene(7)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    tagged = encode(stored, **JPEG, exif=exif)
+    stored.info["exif"] = exif.tobytes()
+    one = check_image(tagged, LIMITS).fingerprint
+    other = check_image(encode(ImageOps.exif_transpose(stored), **JPEG), LIMITS).fingerprint
+    assert one
+    assert other
+    for first, second, bits in ((one.phash, other.phash, 2), (one.dhash, other.dhash, 4)):
+        assert (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count() <= bits
 
 
 def test_photos_without_texture_have_no_fingerprint() -> None:

@@ -180,6 +180,8 @@ def test_summary_counts_everything(result: Result) -> None:
             "too_many_pixels": "bomb",
             "truncated": "cut off",
         },
+        "left_out": {},
+        "left_out_suffixes": {},
     }
 
 

@@ -1,10 +1,12 @@
 """Tests of `preprocessing_fn`, eagerly and through a real Transform graph."""
 
+import io
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import ExifTags, Image, ImageOps
 
 from components.transform.preprocessing import decode_image, preprocessing_fn
 
@@ -46,6 +48,21 @@ def test_resizing_is_the_recipes(encode_image: Callable[..., bytes]) -> None:
     pixels = tf.io.decode_jpeg(image_bytes, channels=3).numpy() / 255.0
     expected = tf.image.resize(tf.constant(pixels, tf.float32), [16, 12]).numpy()
     np.testing.assert_allclose(_preprocess(image_bytes, (16, 12)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_turned_upright_before_they_are_resized(orientation: int) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    buffer = io.BytesIO()
+    photo = Image.fromarray(pixels).resize((60, 40), Image.Resampling.BICUBIC)
+    photo.save(buffer, "JPEG", quality=95, exif=exif)
+    stored = Image.fromarray(tf.io.decode_jpeg(buffer.getvalue(), channels=3).numpy())
+    stored.info["exif"] = exif.tobytes()
+    upright = np.asarray(ImageOps.exif_transpose(stored), np.float32) / 255
+    expected = tf.image.resize(upright, [8, 10]).numpy()
+    np.testing.assert_allclose(_preprocess(buffer.getvalue(), (8, 10)), expected, atol=1e-5)
 
 
 def test_labels_and_ids_pass_through(encode_image: Callable[..., bytes]) -> None:

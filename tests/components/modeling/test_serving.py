@@ -1,5 +1,6 @@
 """Tests of the exported SavedModel, through a real Transform graph and a real backbone."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+from PIL import ExifTags, Image
 from tf_examples import feature_example, raw_example
 
 from components.evaluator.feature_classifier import FeatureClassifier
@@ -42,6 +44,25 @@ def test_serving_default_describes_each_photo(exported: Any, encode_image: Calla
     labels = [_CLASSES[index] for index in probabilities.argmax(axis=1)]
     assert [label.decode() for label in outputs["label"].numpy()] == labels
     np.testing.assert_array_equal(outputs["score"].numpy(), probabilities.max(axis=1))
+
+
+def test_photos_are_served_the_way_they_were_seen(exported: Any) -> None:
+    """A batch of an upright photo, of the same one from a turned camera, and of that one without its EXIF data."""
+    upright = Image.fromarray(np.repeat(np.array([[[250, 0, 0]], [[0, 0, 250]]], np.uint8), 48, 0).repeat(32, 1))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    photos = []
+    for image, options in (
+        (upright, {}),
+        (upright.transpose(Image.Transpose.ROTATE_90), {"exif": exif}),
+        (upright.transpose(Image.Transpose.ROTATE_90), {}),
+    ):
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=95, **options)
+        photos.append(buffer.getvalue())
+    seen, turned, lying = exported.signatures["serving_default"](image_bytes=tf.constant(photos))["probabilities"]
+    np.testing.assert_allclose(turned, seen, atol=2e-3)
+    assert np.abs(lying - seen).max() > 1e-2
 
 
 @pytest.mark.parametrize("size", [0, 1, 64])

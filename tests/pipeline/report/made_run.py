@@ -236,6 +236,8 @@ class MadeRun:
             "formats": {"JPEG": 3 * total + 1},
             "color_modes": {"RGB": 3 * total + 1},
             "first_ids": {},
+            "left_out": {"hidden": 1, "unsupported_suffix": 5},
+            "left_out_suffixes": {"": 1, ".webp": 4},
         }
 
     def _listing_entry(self) -> dict[str, Any]:

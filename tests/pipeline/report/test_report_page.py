@@ -52,6 +52,13 @@ def parse(page: str) -> Outline:
     return outline
 
 
+def test_page_counts_the_files_that_were_not_used(blessed_page: str) -> None:
+    text = re.sub(r"\s+", " ", " ".join(parse(blessed_page).text))
+
+    assert "left out: no photo of a class hidden 1 " in text
+    assert "left out: no photo of a class unsupported suffix: none 1, .webp 4 5 " in text
+
+
 def test_page_has_the_numbers_of_the_run(blessed_run: MadeRun, blessed_page: str) -> None:
     run, page = blessed_run, blessed_page
     text = re.sub(r"\s+", " ", "".join(parse(page).text))

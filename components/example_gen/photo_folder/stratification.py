@@ -1,0 +1,109 @@
+"""Splits in which every class has its share.
+
+Pure functions: no TFDS, no Beam.
+"""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+
+Counts = dict[str, dict[str, int]]  # {class: {split: photos}}
+
+# Which splits a class is in that has fewer photos than there are splits.
+_PRIORITY: Final = (TRAIN_SPLIT, TEST_SPLIT, VALIDATION_SPLIT)
+
+
+def stratify(photos: Iterable[str], class_of: Callable[[str], str], sizes: Mapping[str, int]) -> dict[str, list[str]]:
+    """Deals photos to splits, class by class; their paths alone decide.
+
+    Args:
+        photos: Paths.
+        class_of: Tells a photo's class.
+        sizes: {split: how many photos}, in all as many as there are.
+
+    Returns:
+        {split: sorted paths}, with these sizes, unless a class that has a photo for each split could not be in each.
+    """
+    by_class: dict[str, list[str]] = {}
+    for photo in sorted(photos, key=_hash):
+        by_class.setdefault(class_of(photo), []).append(photo)
+    counts = count_shares({name: len(by_class[name]) for name in sorted(by_class)}, sizes)
+    dealt: dict[str, list[str]] = {split: [] for split in sizes}
+    for name, of_splits in counts.items():
+        remaining = iter(by_class[name])
+        for split, count in of_splits.items():
+            dealt[split] += itertools.islice(remaining, count)
+    return {split: sorted(paths) for split, paths in dealt.items()}
+
+
+def count_shares(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Counts:
+    """Tells how many photos of each class each split gets.
+
+    Args:
+        class_sizes: {class: photos}.
+        sizes: {split: photos}, of the same sum.
+
+    Returns:
+        {class: {split: photos}}: near each class's share, and a class that has a photo for each split is in each.
+    """
+    counts = _proportional(class_sizes, sizes)
+    for name, size in sorted(class_sizes.items(), key=lambda item: -item[1]):
+        for split in _wanted(size, sizes):
+            if not counts[name][split]:
+                _add(name, split, counts)
+    return counts
+
+
+def _wanted(class_size: int, sizes: Iterable[str]) -> list[str]:
+    """Returns the splits that a class should be in."""
+    return [split for split in _PRIORITY if split in sizes][:class_size]
+
+
+def _proportional(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Counts:
+    """Deals one photo after the other, class by class, to the split that lacks most of its share so far."""
+    total, number = sum(sizes.values()), 0
+    given = dict.fromkeys(sizes, 0)
+    counts: Counts = {name: dict.fromkeys(sizes, 0) for name in class_sizes}
+    for name, size in class_sizes.items():
+        for _ in range(size):
+            number += 1
+            neediest = max(sizes, key=lambda split: sizes[split] * number - given[split] * total)
+            given[neediest] += 1
+            counts[name][neediest] += 1
+    return counts
+
+
+def _add(name: str, split: str, counts: Counts) -> None:
+    """Moves a photo of a class to a split, and one of another class back.
+
+    Where no class can spare one, a class with a photo for each split changes the sizes of the splits, and a smaller one
+    stays out.
+    """
+    own = counts[name]
+    size = sum(own.values())
+    wanted = _wanted(size, own)
+    source = max(own, key=lambda other: own[other] - (other in wanted))
+    has_right = size >= len(own)
+
+    def spares(other: str) -> bool:
+        of_splits = counts[other]
+        is_small = sum(of_splits.values()) < len(of_splits)
+        return other != name and of_splits[split] > (0 if has_right and is_small else 1)
+
+    givers = [other for other in counts if spares(other)]
+    if givers:
+        giver = max(givers, key=lambda other: counts[other][split])
+        counts[giver][split] -= 1
+        counts[giver][source] += 1
+    elif not has_right:
+        return
+    own[source] -= 1
+    own[split] += 1
+
+
+def _hash(photo: str) -> bytes:
+    return hashlib.sha256(os.fsencode(photo)).digest()
