@@ -61,7 +61,7 @@ class Executor(pusher_executor.Executor):
                 input_dict, output_dict, {**exec_properties, "push_destination": proto_utils.proto_to_json(destination)}
             )
             staged = model_push.get_string_custom_property("pushed_destination")
-            version = _push(base, staged, staging, input_dict)
+            version = _push(base, staged, model_push.uri, input_dict)
         finally:
             # An object store has no empty folders: there the renames took the staging folder along.
             if fileio.exists(staging):
@@ -69,18 +69,18 @@ class Executor(pusher_executor.Executor):
         self._MarkPushed(model_push, pushed_destination=path_in(base, version), pushed_version=version)
 
 
-def _push(base: str, staged: str, staging: str, input_dict: dict[str, list[types.Artifact]]) -> str:
-    """Makes the staged copy a version, moves the pointer, and returns the version."""
+def _push(base: str, staged: str, push: str, input_dict: dict[str, list[types.Artifact]]) -> str:
+    """Makes the staged copy a version and moves the pointer; returns the version. `push` names it among other pushes."""
     evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION_KEY])
     if not input_dict.get(BASELINE_KEY):
-        return _push_now(base, staged, staging, evaluation, None)
+        return _push_now(base, staged, evaluation, None)
     baseline = artifact_utils.get_single_instance(input_dict[BASELINE_KEY])
     compared = baseline.get_string_custom_property(BASELINE_VERSION_PROPERTY)
-    with push_turn(base):
-        return _push_now(base, staged, staging, evaluation, compared)
+    with push_turn(base, push):
+        return _push_now(base, staged, evaluation, compared)
 
 
-def _push_now(base: str, staged: str, staging: str, evaluation: types.Artifact, compared: str | None) -> str:
+def _push_now(base: str, staged: str, evaluation: types.Artifact, compared: str | None) -> str:
     latest = latest_version(base)
     # The same model is there when a push was killed after the rename: it only remains to be recorded.
     if latest and content_digest(path_in(base, str(latest))) == content_digest(staged):
@@ -90,7 +90,8 @@ def _push_now(base: str, staged: str, staging: str, evaluation: types.Artifact, 
             _check_pointer(base, compared)
         version = str(max(int(time.time()), latest + 1))
         fileio.rename(staged, path_in(base, version))
-    write_latest(base, _described(path_in(base, version), version, evaluation, compared or NO_VERSION), staging)
+    pointer = _described(path_in(base, version), version, evaluation, compared or NO_VERSION)
+    write_latest(base, pointer, staging=staged.rpartition("/")[0])
     return version
 
 

@@ -1,5 +1,6 @@
 """The pointer to the model that was pushed last: Pusher writes it, BaselineReader reads it, two runs at once."""
 
+import hashlib
 import json
 import threading
 import time
@@ -190,3 +191,13 @@ def test_the_mark_of_a_push_that_was_killed_is_passed_over(tmp_path: Path, servi
     serving.mkdir()
     (serving / f".pushing-{int(time.time()) - 1000}-0a1b").touch()
     assert push(tmp_path, str(serving), baseline=baseline).get_int_custom_property("pushed") == 1
+
+
+def test_the_retry_of_a_push_that_was_killed_does_not_wait_for_it(tmp_path: Path, serving: Path) -> None:
+    """A retry has the output of the first try."""
+    baseline = read_baseline(tmp_path / "baseline", str(serving))
+    serving.mkdir()
+    key = hashlib.sha256(str(tmp_path / "pushed5").encode()).hexdigest()[:16]
+    (serving / f".pushing-{int(time.time())}-{key}").touch()
+    version = push(tmp_path, str(serving), baseline=baseline).get_string_custom_property("pushed_version")
+    assert sorted(path.name for path in serving.iterdir()) == [version, LATEST_BLESSED_FILE]
