@@ -6,11 +6,11 @@ Twenty processes that each import TFX: about four minutes on two cores.
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kfp_launcher import LOGS_KEY, RUN_ID, FakeKfp, TaskFailedError
 from planted_secrets import SECRETS, secrets_below, secrets_in
+from same_model import metrics_of, probabilities_of
 
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import (
@@ -22,7 +22,6 @@ from pipeline.config import (
     PipelineConfig,
 )
 from pipeline.history.explanation import explain
-from pipeline.history.run import Run
 from pipeline.history.store import RunStore, open_store
 from pipeline.kubeflow.cluster import ClusterSettings
 from pipeline.kubeflow.collect import collect
@@ -105,10 +104,10 @@ def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(
     assert on_kubeflow.blessed
     assert locally.blessed
     assert on_kubeflow.class_counts == locally.class_counts
-    assert _metrics(on_kubeflow) == pytest.approx(_metrics(locally), abs=1e-5)
+    assert metrics_of(on_kubeflow) == pytest.approx(metrics_of(locally), abs=1e-5)
     [version] = (path for path in (folder / "serving_model").iterdir() if path.is_dir())
     assert on_kubeflow.pushed_path == version
-    assert _probabilities(version) == pytest.approx(_probabilities(Path(str(locally.pushed_path))), abs=1e-5)
+    assert probabilities_of(version) == pytest.approx(probabilities_of(Path(str(locally.pushed_path))), abs=1e-5)
     _check_records(first)
     # What the containers printed is there as well: the launcher publishes it.
     for place in (first.folder, folder / "collected", folder / "serving_model"):
@@ -159,29 +158,6 @@ def test_a_failing_component_says_why_in_one_line(tmp_path: Path, config: Pipeli
     assert "Traceback" not in str(failure.value)
     assert secrets_in(str(failure.value)) == []
     assert secrets_below(tmp_path / "kfp") == {}
-
-
-def _metrics(run: Run) -> dict[str, float]:
-    found = {}
-    for split in ("validation", "test"):
-        metrics = run.metrics(split)
-        assert metrics
-        found |= {f"{split} accuracy": metrics.accuracy, f"{split} loss": metrics.loss}
-        for entry in metrics.classes:
-            values = dataclasses.asdict(entry)
-            name = values.pop("name")
-            found |= {f"{split} {name} {metric}": value for metric, value in values.items()}
-    return found
-
-
-def _probabilities(model_path: Path) -> Any:
-    import numpy as np
-    import tensorflow as tf
-
-    pictures = [np.full((20, 30, 3), color, np.uint8) for color in ((40, 60, 200), (40, 190, 60), (200, 40, 50))]
-    jpegs = tf.stack([tf.io.encode_jpeg(picture) for picture in pictures])
-    model = tf.saved_model.load(str(model_path))
-    return model.signatures["serving_default"](image_bytes=jpegs)["probabilities"].numpy()
 
 
 def _check_records(kfp: FakeKfp) -> None:
