@@ -100,8 +100,9 @@ def _assert_same_results(run: _Run, reference: _Run) -> None:
     for pattern in (_FEATURES, "Evaluator.*/evaluation/*/predictions.jsonl"):
         assert run.files(pattern) == reference.files(pattern)
     for name, metrics in reference.metrics().items():
-        # Workers sum the losses in an order of their own.
-        assert run.metrics()[name] == metrics | {"loss": pytest.approx(metrics["loss"], rel=1e-9)}
+        # Workers sum the losses in an order of their own, over batches of their own: the last bit of a probability
+        # in float32 may differ.
+        assert run.metrics()[name] == metrics | {"loss": pytest.approx(metrics["loss"], rel=1e-9, abs=1e-7)}
 
 
 def test_multi_processing_gives_the_same_features_and_metrics(run_on, direct_run: _Run) -> None:
