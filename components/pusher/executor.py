@@ -70,7 +70,7 @@ class Executor(pusher_executor.Executor):
 
 
 def _push(base: str, staged: str, push: str, input_dict: dict[str, list[types.Artifact]]) -> str:
-    """Makes the staged copy a version and moves the pointer; returns the version. `push` names it among other pushes."""
+    """Makes the staged copy a version, moves the pointer, returns the version; `push` names it among other pushes."""
     evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION_KEY])
     if not input_dict.get(BASELINE_KEY):
         return _push_now(base, staged, evaluation, None)

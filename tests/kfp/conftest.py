@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from installation import HOST, REGION, S3_HOST, S3_SECRET, Installation, MissingPartError, running
 from s3_buckets import Buckets
 
-from pipeline.kubeflow.cli import cli
+from pipeline.kubeflow.command_line import cli
 
 ROOT = "minio://mlpipeline/flowers"
 CLAIM = "flowers-data"

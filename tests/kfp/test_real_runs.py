@@ -22,8 +22,8 @@ from same_model import metrics_of, probabilities_of
 from components.common.contracts.serving_folder import LATEST_BLESSED_FILE, LatestBlessed
 from pipeline.history.explanation import explain
 from pipeline.history.store import RunStore, open_store
-from pipeline.kubeflow.cli import cli
-from pipeline.kubeflow.submit import read_spec
+from pipeline.kubeflow.command_line import cli
+from pipeline.kubeflow.server.submit import read_spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -12,8 +12,8 @@ from conftest import CLAIM, LEARNING, ROOT, SubmittedRun
 from installation import HOST, S3_SECRET, Installation
 
 from components.common.errors import UserError
-from pipeline.kubeflow.cli import cli
-from pipeline.kubeflow.submit import read_spec
+from pipeline.kubeflow.command_line import cli
+from pipeline.kubeflow.server.submit import read_spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

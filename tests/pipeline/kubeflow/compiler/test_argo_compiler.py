@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-_TOOL = Path(__file__).parents[3] / "kfp_compiler"
+_TOOL = Path(__file__).with_name("argo_compiler")
 _MODULE = "github.com/kubeflow/pipelines"
 _VERSION = "2.16.1"
 _PROXY_SETTINGS = "backend/src/apiserver/config/proxy"
@@ -25,7 +25,7 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     go = shutil.which("go")
     if go is None:
         pytest.skip("no Go toolchain")
-    folder = tmp_path_factory.mktemp("kfp_compiler")
+    folder = tmp_path_factory.mktemp("argo_compiler")
     given = os.environ.get("KFP_SOURCE")
     module = Path(given) if given else _module_from_the_proxy(go, folder)
     source = Path(given) if given else Path(_run([go, "list", "-m", "-f", "{{.Dir}}", _MODULE], module).stdout.strip())
