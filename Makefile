@@ -28,7 +28,7 @@ test: .venv/ready ## Run the tests
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
 test-current: ## Run the tests on TFX 1.21, in a Debian 13 root where glibc is too old here (needs root and debootstrap)
-	sh environment/debian_root.sh make test ARGS="$(ARGS)"
+	sh environment/debian_root.sh make test
 
 test-kill: .venv/ready ## Kill the run inside every component, several moments each (some 15 minutes)
 	FLOWERS_KILL_EVERYWHERE=1 $(VENV_PYTHON) -m pytest tests/reliability/test_kill.py --timeout 7200 $(ARGS)

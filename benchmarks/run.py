@@ -1,6 +1,7 @@
 """`make bench`: the reference recipe and the pipeline side by side, on the same photos and the same backbone."""
 
 import dataclasses
+import importlib.metadata
 import json
 import os
 import platform
@@ -142,6 +143,7 @@ def describe_machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "architecture": platform.machine(),
         "python": platform.python_version(),
+        "tfx": importlib.metadata.version("tfx"),
         "load_before": round(os.getloadavg()[0], 2),
     }
 

@@ -3,6 +3,7 @@
 The environment says where and who: `S3_ENDPOINT`, `S3_USE_HTTPS`, `S3_VERIFY_SSL`, and AWS's own variables.
 """
 
+import contextlib
 import fnmatch
 import functools
 import io
@@ -123,7 +124,8 @@ class _Upload(io.BytesIO):
     def close(self) -> None:
         if not self.closed:
             bucket, key = _split(self._path)
-            _client().put_object(Bucket=bucket, Key=key, Body=self.getvalue())
+            with _answering_for(self._path):
+                _client().put_object(Bucket=bucket, Key=key, Body=self.getvalue())
         super().close()
 
 
@@ -138,6 +140,20 @@ def _client() -> Any:
     return boto3.client("s3", endpoint_url=endpoint, region_name=os.environ.get("AWS_REGION"), verify=verify)
 
 
+@contextlib.contextmanager
+def _answering_for(path: str) -> Iterator[None]:
+    """Makes what S3 answers an OSError of one line, as any file system's errors are."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        kind = filesystem.NotFoundError if error.response["Error"]["Code"] == "NoSuchKey" else OSError
+        raise kind(f"{path}: {error}") from error
+    except BotoCoreError as error:
+        raise OSError(f"{path}: {error}") from error
+
+
 def _split(path: str) -> tuple[str, str]:
     """Returns bucket and key."""
     bucket, _, key = path.removeprefix(_SCHEME).partition("/")
@@ -150,7 +166,8 @@ def _folder(path: str) -> str:
 
 def _pages(path: str, **options: str) -> Iterator[dict[str, Any]]:
     bucket, prefix = _split(path)
-    yield from _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
+    with _answering_for(path):
+        yield from _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
 
 
 def _files(start: str) -> Iterator[str]:
@@ -183,18 +200,18 @@ def _check_target(path: str, overwrite: bool) -> None:
 
 def _get(path: str) -> bytes:
     bucket, key = _split(path)
-    try:
+    with _answering_for(path):
         content: bytes = _client().get_object(Bucket=bucket, Key=key)["Body"].read()
-    except _client().exceptions.NoSuchKey as error:
-        raise filesystem.NotFoundError(path) from error
     return content
 
 
 def _copy(src: str, dst: str) -> None:
     (from_bucket, from_key), (bucket, key) = _split(src), _split(dst)
-    _client().copy({"Bucket": from_bucket, "Key": from_key}, bucket, key)
+    with _answering_for(src):
+        _client().copy({"Bucket": from_bucket, "Key": from_key}, bucket, key)
 
 
 def _delete(path: str) -> None:
     bucket, key = _split(path)
-    _client().delete_object(Bucket=bucket, Key=key)
+    with _answering_for(path):
+        _client().delete_object(Bucket=bucket, Key=key)

@@ -1,6 +1,6 @@
 """Photos in a bucket, copied to this machine to be read.
 
-TensorFlow is imported once there is something to copy.
+TFX's file operations, and so TensorFlow, are imported once there is something to copy.
 """
 
 import atexit
@@ -27,7 +27,7 @@ def fetch_photos(uri: str) -> Path:
     """Copies a folder or an archive from a bucket.
 
     Args:
-        uri: A gs:// or s3:// URI, or another one that TensorFlow reads.
+        uri: A gs:// or s3:// URI, or another one that TFX reads.
 
     Returns:
         The copy, of the same name, which goes when this process ends.
@@ -36,16 +36,17 @@ def fetch_photos(uri: str) -> Path:
         UserError: Nothing is there, or it cannot be read.
     """
     import tensorflow as tf
+    from tfx.dsl.io import fileio
 
     folder = Path(tempfile.mkdtemp(prefix="photos-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     source = uri.rstrip("/")
     target = folder / PurePosixPath(source).name
     try:
-        files = [""] if tf.io.gfile.exists(source) and not tf.io.gfile.isdir(source) else list(_files_below(source))
+        files = [""] if fileio.exists(source) and not fileio.isdir(source) else list(_files_below(source))
         copy_all(source, target, files)
-    except tf.errors.OpError as error:
-        reason = " ".join(str(error.message).split())[:300]
+    except (OSError, tf.errors.OpError) as error:
+        reason = " ".join(str(getattr(error, "message", error)).split())[:300]
         raise UserError(f"cannot read photos from {uri!r}: {reason}") from error
     if not files:
         raise UserError(f"no photos at {uri!r}: expected a folder of class-named folders, or a .tgz or .zip of one")
@@ -54,9 +55,9 @@ def fetch_photos(uri: str) -> Path:
 
 def _files_below(source: str) -> Iterator[str]:
     """Yields the paths of all files relative to `source`."""
-    import tensorflow as tf
+    from tfx.dsl.io import fileio
 
-    for parent, _, names in tf.io.gfile.walk(source):
+    for parent, _, names in fileio.walk(source):
         below = parent.rstrip("/")[len(source) :].strip("/")
         yield from (f"{below}/{name}".lstrip("/") for name in names)
 
@@ -72,7 +73,7 @@ def copy_all(source: str, target: Path, files: list[str]) -> None:
     Raises:
         UserError: A file would be written outside of the folder.
     """
-    import tensorflow as tf
+    from tfx.dsl.io import fileio
 
     def copy(file: str) -> None:
         # A key may be anything: nothing is written outside of the folder.
@@ -80,7 +81,7 @@ def copy_all(source: str, target: Path, files: list[str]) -> None:
         if not path.is_relative_to(target.resolve()):
             raise UserError(f"the bucket holds {source}/{file}, whose name leads out of its folder: please rename it")
         path.parent.mkdir(parents=True, exist_ok=True)
-        tf.io.gfile.copy(f"{source}/{file}".rstrip("/"), str(path), overwrite=True)
+        fileio.copy(f"{source}/{file}".rstrip("/"), str(path), overwrite=True)
 
     step = max(1, len(files) // _REPORTS)
     with ThreadPoolExecutor(_THREADS) as threads:

@@ -73,6 +73,11 @@ def test_a_folder_is_there_as_long_as_something_is_in_it(bucket: str) -> None:
         fileio.listdir(f"{bucket}/a")
 
 
+def test_what_s3_refuses_is_an_error_of_one_line(bucket: str) -> None:
+    with pytest.raises(OSError, match=r"^s3://no-such-bucket/a: .*NoSuchBucket.*$"):
+        fileio.exists("s3://no-such-bucket/a")
+
+
 def test_names_that_begin_alike_are_told_apart(bucket: str) -> None:
     _write(f"{bucket}/model-old/1", b"")
     assert not fileio.exists(f"{bucket}/model")
