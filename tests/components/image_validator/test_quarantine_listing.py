@@ -14,7 +14,7 @@ from components.image_validator.artifacts import Quarantine
 
 
 def test_files_that_became_no_examples_are_listed_after_the_photos(tmp_path: Path, photo_folder: Path) -> None:
-    for name in ("LICENSE", "red/1.WEBP", "red/2.webp", "red/empty.jpg"):
+    for name in ("LICENSE", "red/1.TIFF", "red/2.tiff", "red/empty.jpg"):
         (photo_folder / name).write_bytes(b"")
     examples, valid, quarantine = standard_artifacts.Examples(), standard_artifacts.Examples(), Quarantine()
     examples.uri, valid.uri, quarantine.uri = (str(tmp_path / name) for name in ("examples", "valid", "quarantine"))
@@ -32,9 +32,9 @@ def test_files_that_became_no_examples_are_listed_after_the_photos(tmp_path: Pat
     assert [(entry["id"], entry["action"]) for entry in listing] == [
         ("red/empty.jpg", "quarantined"),
         ("LICENSE", "left_out"),
-        ("red/1.WEBP", "left_out"),
-        ("red/2.webp", "left_out"),
+        ("red/1.TIFF", "left_out"),
+        ("red/2.tiff", "left_out"),
     ]
     assert summary["quarantined"] == {"empty": 1}
     assert summary["left_out"] == {"outside_class_folders": 1, "unsupported_suffix": 2}
-    assert summary["left_out_suffixes"] == {".webp": 2}
+    assert summary["left_out_suffixes"] == {".tiff": 2}
