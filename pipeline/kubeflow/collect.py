@@ -17,7 +17,6 @@ from pipeline.kubeflow.container.execution_record import RECORD_FILE, RECORD_KEY
 
 # Below the pipeline root KFP keeps PIPELINE/RUN/TASK/SALT/ARTIFACT.
 _LEVELS_BELOW_RUN = 3
-_CACHED, _COMPLETE = pb.Execution.CACHED, pb.Execution.COMPLETE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,31 +125,35 @@ class _StoreWriter:
 
     def _write_execution(self, record: CopiedExecution, run_id: str, contexts: Sequence[int]) -> int:
         entry = record.entry
-        cached = record.run_id != run_id
         execution = pb.Execution(
             type_id=self._store.put_execution_type(
                 pb.ExecutionType(name=entry.executor), can_add_fields=True, can_omit_fields=True
             ),
-            last_known_state=_CACHED if cached else _COMPLETE,
+            last_known_state=pb.Execution.COMPLETE if record.run_id == run_id else pb.Execution.CACHED,
             name=f"{run_id}.{entry.node_id}",
         )
         _set_properties(execution, entry.exec_properties)
         (execution_id,) = self._store.put_executions([execution])
-        events, artifact_ids = [], []
-        for kind, groups in ((pb.Event.INPUT, entry.inputs), (pb.Event.OUTPUT, entry.outputs)):
-            for key, artifacts in groups.items():
-                for index, artifact in enumerate(artifacts):
-                    event = pb.Event(artifact_id=self._artifact(record, artifact), execution_id=execution_id, type=kind)
-                    event.path.steps.add(key=key)
-                    event.path.steps.add(index=index)
-                    events.append(event)
-                    artifact_ids.append(event.artifact_id)
+        events = self._events(record, execution_id)
         self._store.put_events(events)
+        pairs = {(event.artifact_id, context) for event in events for context in contexts}
         self._store.put_attributions_and_associations(
-            [pb.Attribution(artifact_id=id_, context_id=context) for id_ in set(artifact_ids) for context in contexts],
+            [pb.Attribution(artifact_id=id_, context_id=context) for id_, context in pairs],
             [pb.Association(execution_id=execution_id, context_id=context) for context in contexts],
         )
         return execution_id
+
+    def _events(self, record: CopiedExecution, execution_id: int) -> list[pb.Event]:
+        events: dict[tuple[int, int], pb.Event] = {}
+        for kind, groups in ((pb.Event.INPUT, record.entry.inputs), (pb.Event.OUTPUT, record.entry.outputs)):
+            for key, index, artifact in ((key, *found) for key, all_ in groups.items() for found in enumerate(all_)):
+                id_ = self._artifact(record, artifact)
+                # A model may be its own baseline, and ML Metadata takes one event of each type.
+                event_type = pb.Event.DECLARED_INPUT if (id_, kind) in events else kind
+                event = pb.Event(artifact_id=id_, execution_id=execution_id, type=event_type)
+                event.path.steps.extend([pb.Event.Path.Step(key=key), pb.Event.Path.Step(index=index)])
+                events[id_, event_type] = event
+        return list(events.values())
 
     def _artifact(self, record: CopiedExecution, entry: ArtifactEntry) -> int:
         uri = record.local_uri(entry.uri)

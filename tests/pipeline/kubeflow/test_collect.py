@@ -16,7 +16,15 @@ def _artifact(run: str, task: str, key: str, type_name: str, **properties: float
     return ArtifactEntry(type_name, f"{ROOT}/tf-flowers/{run}/{task}/salt/{key}", dict(properties))
 
 
-def _write(copy: Path, run: str, node_id: str, inputs: list[ArtifactEntry], outputs: list[ArtifactEntry]) -> None:
+def _write(
+    copy: Path,
+    run: str,
+    node_id: str,
+    inputs: list[ArtifactEntry],
+    outputs: list[ArtifactEntry],
+    *,
+    baseline: list[ArtifactEntry] | None = None,
+) -> None:
     below = f"tf-flowers/{run}/{node_id.lower()}/salt/execution_record"
     started = 1_700_000_000_000 + 100_000 * int(run[-1]) + 10_000 * len(inputs)
     ExecutionEntry(
@@ -27,7 +35,7 @@ def _write(copy: Path, run: str, node_id: str, inputs: list[ArtifactEntry], outp
         started_ms=started,
         finished_ms=started + 5_000,
         exec_properties={"seed": 3, "learning_rate": 0.5, "name": "x"},
-        inputs={"input": inputs} if inputs else {},
+        inputs={key: found for key, found in {"input": inputs, "baseline_model": baseline}.items() if found},
         outputs={artifact.uri.rsplit("/", 1)[1]: [artifact] for artifact in outputs},
     ).write(copy / below)
 
@@ -69,6 +77,17 @@ def test_what_a_run_took_from_the_cache_belongs_to_it(copy: Path, tmp_path: Path
     }
     [examples] = executions["Trainer"].inputs["input"]
     assert examples.id == executions["TfdsExampleGen"].outputs["examples"][0].id
+
+
+def test_a_model_may_be_compared_with_itself(copy: Path, tmp_path: Path) -> None:
+    """An imported baseline that the run's own Trainer gave, from Kubeflow's cache."""
+    model = _artifact("run-1", "trainer", "model", "Model", accuracy=0.75)
+    _write(copy / "flowers", "run-1", "Evaluator.test", [model], [], baseline=[model])
+    collect(copy, tmp_path / "metadata.sqlite")
+
+    inputs = open_store(str(tmp_path)).executions("run-1")["Evaluator.test"].inputs
+    [[trained], [baseline]] = inputs["input"], inputs["baseline_model"]
+    assert baseline.id == trained.id
 
 
 def test_nothing_is_mixed_up_or_made_of_nothing(copy: Path, tmp_path: Path) -> None:
