@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from components.common.contracts import TEST_SPLIT, nodes
 from components.common.contracts.evaluation import (
@@ -174,6 +175,6 @@ def _baseline_run(run: Run, evaluator: ExecutionRecord) -> Run | None:
         if execution and ids == {artifact.id for artifact in execution.inputs.get(nodes.MODEL_INPUT, [])}:
             return earlier
         is_same_pipeline = earlier.pipeline_name == run.pipeline_name
-        if is_same_pipeline and earlier.pushed_path and earlier.pushed_path.name in versions:
+        if is_same_pipeline and earlier.pushed_path and PurePath(earlier.pushed_path).name in versions:
             return earlier
     return None

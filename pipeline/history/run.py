@@ -233,9 +233,10 @@ class Run:
         return None if blessing is None else blessing.properties.get(nodes.BLESSED_PROPERTY) == 1
 
     @property
-    def pushed_path(self) -> Path | None:
-        """The pushed version's folder."""
+    def pushed_path(self) -> str | None:
+        """The pushed version's folder, where it is now; one in a bucket by its URI."""
         pushed = self.artifact(nodes.PUSHED_MODEL)
         if pushed is None or not pushed.properties.get(nodes.PUSHED_PROPERTY):
             return None
-        return self.store.locate(str(pushed.properties[nodes.PUSHED_DESTINATION_PROPERTY]))
+        destination = str(pushed.properties[nodes.PUSHED_DESTINATION_PROPERTY])
+        return destination if "://" in destination else str(self.store.locate(destination))

@@ -50,7 +50,7 @@ def make_headline(run: Run) -> Headline:
         reasons = [f"{miss[0].upper()}{miss[1:]}." for miss in explanation.misses]
         return Headline("not-blessed", "Not blessed, not pushed", title, reasons, remarks, "", checks)
     verdict = "Blessed and pushed" if run.pushed_path else "Blessed"
-    return Headline("blessed", verdict, title, [], remarks, str(run.pushed_path or ""), checks)
+    return Headline("blessed", verdict, title, [], remarks, run.pushed_path or "", checks)
 
 
 def _remark(check: Check) -> str:

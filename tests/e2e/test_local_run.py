@@ -84,7 +84,7 @@ def test_a_fresh_run_pushes_a_blessed_model(config: PipelineConfig, fresh_run: t
     }  # fmt: skip
     assert finished.blessed
     assert (finished.accuracy("test") or 0) >= 0.9
-    assert finished.pushed_path == Path(f"{config.serving_model_dir}/{_versions(config)[0]}")
+    assert finished.pushed_path == f"{config.serving_model_dir}/{_versions(config)[0]}"
     # Without a baseline there is no change to bound.
     assert [(check.metric, check.kind) for check in explain(finished).checks] == [
         (metric, "value")

@@ -1,5 +1,6 @@
 """`local_runner.py lineage`: where an artifact came from, and what was made from it."""
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -156,7 +157,7 @@ def _print_models(out: Any, graph: "Lineage", targets: "list[ArtifactRecord]") -
     table = Table("model", "run", "validation", "test", "blessed", "pushed to", title="Models built on it")
     for model, run in graph.models_built_on(targets):
         blessed = {None: "-", True: "yes", False: "no"}[run.blessed]
-        pushed = run.pushed_path.name if run.pushed_path else "-"
+        pushed = PurePath(run.pushed_path).name if run.pushed_path else "-"
         accuracies = percent(run.accuracy(VALIDATION_SPLIT)), percent(run.accuracy(TEST_SPLIT))
         table.add_row(f"a{model.id}", run.run_id, *accuracies, blessed, pushed)
     out.print(table)

@@ -90,6 +90,15 @@ def test_a_model_may_be_compared_with_itself(copy: Path, tmp_path: Path) -> None
     assert baseline.id == trained.id
 
 
+def test_where_a_model_was_pushed_is_told_as_it_is(copy: Path, tmp_path: Path) -> None:
+    destination = "s3://mlpipeline/flowers/serving_model/tf-flowers/101"
+    pushed = _artifact("run-1", "pusher", "pushed_model", "PushedModel", pushed=1, pushed_destination=destination)
+    _write(copy / "flowers", "run-1", "Pusher", [], [pushed])
+    collect(copy, tmp_path / "metadata.sqlite")
+
+    assert open_store(str(tmp_path)).run("run-1").pushed_path == destination
+
+
 def test_nothing_is_mixed_up_or_made_of_nothing(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no execution_record/execution.json below .*empty"):
