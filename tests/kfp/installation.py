@@ -19,7 +19,7 @@ from typing import Any
 
 from kubernetes_api import KubernetesApi
 from metadata_service import MetadataService
-from pods import NAMESPACE, Node
+from pods import ENDS_WITH_US, NAMESPACE, Node
 from workflow_controller import WorkflowController
 
 # An address of this machine alone, on which the ports that Kubeflow Pipelines has fixed are free.
@@ -130,7 +130,7 @@ class Installation:
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([*ENDS_WITH_US, *command], stdout=log, stderr=subprocess.STDOUT)
 
         def stop() -> None:
             process.kill()

@@ -21,6 +21,8 @@ from kubernetes_api import KubernetesApi
 Spec = dict[str, Any]
 
 NAMESPACE = "kubeflow"
+# Before a command: it does not outlive the test run, however that ends.
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _PROJECT = Path(__file__).resolve().parents[2]
 _SANDBOX = Path(__file__).with_name("pod_sandbox.py")
 _SERVICE_ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
@@ -127,7 +129,7 @@ class Node:
         file.write_text(json.dumps(description))
         user = [] if os.geteuid() == 0 else ["--map-root-user"]
         python = str(Path(sys.executable).resolve())
-        return ["unshare", "--mount", *user, python, "-S", "-I", str(_SANDBOX), str(file)]
+        return [*ENDS_WITH_US, "unshare", "--mount", *user, python, "-S", "-I", str(_SANDBOX), str(file)]
 
     def _value(self, entry: Spec, name: str, uid: str) -> str:
         source = entry.get("valueFrom", {})
