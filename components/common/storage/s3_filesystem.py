@@ -1,19 +1,13 @@
-"""TFX's file operations on s3://, for S3 and what speaks its language: TensorFlow has no S3 of its own any more.
+"""TFX's file operations on s3://: TensorFlow has no S3 of its own any more."""
 
-The environment says where and who: `S3_ENDPOINT`, `S3_USE_HTTPS`, `S3_VERIFY_SSL`, and AWS's own variables.
-"""
-
-import contextlib
 import fnmatch
-import functools
 import io
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import IO, Any, ClassVar
 
 from tfx.dsl.io import filesystem, filesystem_registry
 
-_SCHEME = "s3://"
+from components.common.storage import s3_objects
 
 
 def register() -> None:
@@ -30,12 +24,12 @@ def register() -> None:
 class S3Filesystem(filesystem.Filesystem):
     """Objects as files; a folder is there as long as something is in it."""
 
-    SUPPORTED_SCHEMES: ClassVar = [_SCHEME]
+    SUPPORTED_SCHEMES: ClassVar = [s3_objects.SCHEME]
 
     @staticmethod
     def open(name: str, mode: str = "r") -> IO[Any]:
         if mode.strip("b") == "r":
-            content: IO[Any] = io.BytesIO(_get(name))
+            content: IO[Any] = io.BytesIO(s3_objects.get(name))
         elif mode.strip("b") == "w":
             content = _Upload(name)
         else:
@@ -45,26 +39,26 @@ class S3Filesystem(filesystem.Filesystem):
     @staticmethod
     def copy(src: str, dst: str, overwrite: bool = False) -> None:
         _check_target(dst, overwrite)
-        _copy(src, dst)
+        s3_objects.copy(src, dst)
 
     @staticmethod
     def exists(path: str) -> bool:
-        return _is_file(path) or S3Filesystem.isdir(path)
+        return s3_objects.is_file(path) or S3Filesystem.isdir(path)
 
     @staticmethod
     def glob(pattern: str) -> list[str]:
         start = pattern[: min((pattern.index(sign) for sign in "*?[" if sign in pattern), default=len(pattern))]
-        alike = (path for path in _files(start) if fnmatch.fnmatchcase(path, pattern))
+        alike = (path for path in s3_objects.files_from(start) if fnmatch.fnmatchcase(path, pattern))
         # A star stands for what is within one folder.
         return [path for path in alike if path.count("/") == pattern.count("/")]
 
     @staticmethod
     def isdir(path: str) -> bool:
-        return next(_files(_folder(path)), None) is not None
+        return next(s3_objects.files_from(s3_objects.as_folder(path)), None) is not None
 
     @staticmethod
     def listdir(path: str) -> list[str]:
-        folders, files = _children(path)
+        folders, files = s3_objects.children(path)
         if not folders and not files:
             raise filesystem.NotFoundError(path)
         return folders + files
@@ -73,43 +67,40 @@ class S3Filesystem(filesystem.Filesystem):
     def makedirs(path: str) -> None:
         """Does nothing: writing an object makes its folders."""
 
-    @staticmethod
-    def mkdir(path: str) -> None:
-        """Does nothing, like `makedirs`."""
+    mkdir = makedirs
 
     @staticmethod
     def remove(path: str) -> None:
-        if not _is_file(path):
+        if not s3_objects.is_file(path):
             raise filesystem.NotFoundError(path)
-        _delete(path)
+        s3_objects.delete(path)
 
     @staticmethod
     def rename(src: str, dst: str, overwrite: bool = False) -> None:
         """Renames a file or a folder, file by file: S3 knows no other way."""
         _check_target(dst, overwrite)
-        moved = [src] if _is_file(src) else list(_files(_folder(src)))
+        moved = [src] if s3_objects.is_file(src) else list(s3_objects.files_from(s3_objects.as_folder(src)))
         if not moved:
             raise filesystem.NotFoundError(src)
         for path in moved:
-            _copy(path, dst + path[len(src) :])
+            s3_objects.copy(path, dst + path[len(src) :])
         for path in moved:
-            _delete(path)
+            s3_objects.delete(path)
 
     @staticmethod
     def rmtree(path: str) -> None:
-        for file in list(_files(_folder(path))):
-            _delete(file)
+        for file in list(s3_objects.files_from(s3_objects.as_folder(path))):
+            s3_objects.delete(file)
 
     @staticmethod
     def walk(
         top: str, topdown: bool = True, onerror: Callable[..., None] | None = None
     ) -> Iterable[tuple[str, list[str], list[str]]]:
-        folders, files = _children(top)
-        here = (top, folders, files)
+        here = (top, *s3_objects.children(top))
         if topdown:
             yield here
-        for folder in folders:
-            yield from S3Filesystem.walk(_folder(top) + folder, topdown, onerror)
+        for folder in here[1]:
+            yield from S3Filesystem.walk(s3_objects.as_folder(top) + folder, topdown, onerror)
         if not topdown:
             yield here
 
@@ -123,95 +114,10 @@ class _Upload(io.BytesIO):
 
     def close(self) -> None:
         if not self.closed:
-            bucket, key = _split(self._path)
-            with _answering_for(self._path):
-                _client().put_object(Bucket=bucket, Key=key, Body=self.getvalue())
+            s3_objects.put(self._path, self.getvalue())
         super().close()
 
 
-@functools.cache
-def _client() -> Any:
-    import boto3
-
-    endpoint = os.environ.get("S3_ENDPOINT")
-    if endpoint and "://" not in endpoint:
-        endpoint = f"{'http' if os.environ.get('S3_USE_HTTPS') == '0' else 'https'}://{endpoint}"
-    verify = False if os.environ.get("S3_VERIFY_SSL") == "0" else None
-    return boto3.client("s3", endpoint_url=endpoint, region_name=os.environ.get("AWS_REGION"), verify=verify)
-
-
-@contextlib.contextmanager
-def _answering_for(path: str) -> Iterator[None]:
-    """Makes what S3 answers an OSError of one line, as any file system's errors are."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        kind = filesystem.NotFoundError if error.response["Error"]["Code"] == "NoSuchKey" else OSError
-        raise kind(f"{path}: {error}") from error
-    except BotoCoreError as error:
-        raise OSError(f"{path}: {error}") from error
-
-
-def _split(path: str) -> tuple[str, str]:
-    """Returns bucket and key."""
-    bucket, _, key = path.removeprefix(_SCHEME).partition("/")
-    return bucket, key
-
-
-def _folder(path: str) -> str:
-    return path.rstrip("/") + "/"
-
-
-def _pages(path: str, **options: str) -> Iterator[dict[str, Any]]:
-    bucket, prefix = _split(path)
-    with _answering_for(path):
-        yield from _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
-
-
-def _files(start: str) -> Iterator[str]:
-    """Yields the paths of the objects that begin like this, sorted."""
-    bucket, _ = _split(start)
-    for page in _pages(start):
-        yield from (f"{_SCHEME}{bucket}/{entry['Key']}" for entry in page.get("Contents", []))
-
-
-def _children(path: str) -> tuple[list[str], list[str]]:
-    """Returns the names of the folders and of the files in a folder."""
-    start = _split(_folder(path))[1]
-    folders: list[str] = []
-    files: list[str] = []
-    for page in _pages(_folder(path), Delimiter="/"):
-        folders += [entry["Prefix"][len(start) : -1] for entry in page.get("CommonPrefixes", [])]
-        # An object of the folder's own name is how other programs make an empty folder.
-        files += [entry["Key"][len(start) :] for entry in page.get("Contents", []) if entry["Key"] != start]
-    return folders, files
-
-
-def _is_file(path: str) -> bool:
-    return next(_files(path), None) == path
-
-
 def _check_target(path: str, overwrite: bool) -> None:
-    if not overwrite and _is_file(path):
+    if not overwrite and s3_objects.is_file(path):
         raise OSError(f"{path} is there already")
-
-
-def _get(path: str) -> bytes:
-    bucket, key = _split(path)
-    with _answering_for(path):
-        content: bytes = _client().get_object(Bucket=bucket, Key=key)["Body"].read()
-    return content
-
-
-def _copy(src: str, dst: str) -> None:
-    (from_bucket, from_key), (bucket, key) = _split(src), _split(dst)
-    with _answering_for(src):
-        _client().copy({"Bucket": from_bucket, "Key": from_key}, bucket, key)
-
-
-def _delete(path: str) -> None:
-    bucket, key = _split(path)
-    with _answering_for(path):
-        _client().delete_object(Bucket=bucket, Key=key)

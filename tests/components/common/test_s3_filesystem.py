@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from tfx.dsl.io import fileio, filesystem
 from tfx.utils import io_utils
 
-from components.common.storage import s3_filesystem
+from components.common.storage import s3_filesystem, s3_objects
 from components.modeling.backbones.digest import content_digest
 
 
@@ -30,14 +30,14 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_SECRET_ACCESS_KEY": "secret",
     }.items():
         monkeypatch.setenv(name, value)
-    s3_filesystem._client.cache_clear()
+    s3_objects.client.cache_clear()
     s3_filesystem.register()
     # The server's process keeps its buckets.
     name = f"models-{uuid.uuid4()}"
     boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=name)
     yield f"s3://{name}"
     server.stop()
-    s3_filesystem._client.cache_clear()
+    s3_objects.client.cache_clear()
 
 
 def _write(path: str, content: bytes) -> None:
