@@ -9,8 +9,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-from pipeline.history.store import open_store
-
 # Wide enough for every table when the output is a file or a pipe, where lines are not cut.
 _PIPE_WIDTH = 200
 
@@ -25,6 +23,9 @@ def store_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
     @functools.wraps(command)
     def with_store(*args: Any, output: str, metadata: str | None, **kwargs: Any) -> None:
+        # Not for `--help`: ML Metadata's client takes a while to import.
+        from pipeline.history.store import open_store
+
         command(*args, store=open_store(output, metadata), **kwargs)
 
     return with_store

@@ -2,18 +2,21 @@
 
 import dataclasses
 import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.store_options import console, print_json, store_options
-from pipeline.history.store import RunStore
+
+if TYPE_CHECKING:
+    from pipeline.history.store import RunStore
 
 
 @click.command()
 @click.option("--type", "type_name", metavar="TYPE", help="Only this type, such as Model or Examples.")
 @click.option("--run", metavar="RUN", help="Only what this run wrote or took from the cache (id, prefix, latest).")
 @store_options
-def artifacts(store: RunStore, type_name: str | None, run: str | None, as_json: bool) -> None:
+def artifacts(store: "RunStore", type_name: str | None, run: str | None, as_json: bool) -> None:
     """List artifacts: id, type, when, which component, where."""
     from rich.markup import escape
     from rich.table import Table

@@ -1,12 +1,14 @@
 """`local_runner.py compare`: two runs side by side."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.store_options import console, print_json, store_options
-from pipeline.history.comparison import Comparison
-from pipeline.history.store import RunStore
+
+if TYPE_CHECKING:
+    from pipeline.history.comparison import Comparison
+    from pipeline.history.store import RunStore
 
 
 @click.command()
@@ -14,7 +16,7 @@ from pipeline.history.store import RunStore
 @click.argument("second", metavar="[RUN]", default="latest")
 @click.option("--photos", "limit", type=click.IntRange(min=0), default=20, show_default=True, help="Photos to list.")
 @store_options
-def compare(store: RunStore, first: str, second: str, limit: int, as_json: bool) -> None:
+def compare(store: "RunStore", first: str, second: str, limit: int, as_json: bool) -> None:
     """Show what differs between two runs: parameters, metrics per class, predictions.
 
     RUN is an id, the beginning of one, latest, or latest~1 for the run before; the second one is latest by default.
@@ -40,7 +42,7 @@ def compare(store: RunStore, first: str, second: str, limit: int, as_json: bool)
     _print_changed(out, comparison, limit)
 
 
-def _parameters_table(comparison: Comparison) -> Any:
+def _parameters_table(comparison: "Comparison") -> Any:
     from rich.markup import escape
     from rich.table import Table
 
@@ -68,7 +70,7 @@ def _metrics_table(split: str, metrics: dict[str, tuple[float | None, float | No
     return table
 
 
-def _print_changed(out: Any, comparison: Comparison, limit: int) -> None:
+def _print_changed(out: Any, comparison: "Comparison", limit: int) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -7,13 +7,13 @@ import click
 
 from components.common.contracts import TEST_SPLIT, VALIDATION_SPLIT
 from pipeline.cli.store_options import console, percent, print_json, store_options
-from pipeline.history.store import RunStore
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
     from pipeline.history.lineage import Lineage, Step
     from pipeline.history.records import ArtifactRecord
+    from pipeline.history.store import RunStore
 
 # TFX's own settings, the same in every run; `--json` and `show` have them.
 _BOILERPLATE = ("eval_config.", "input_config.", "output_config", "output_data_format", "output_file_format")
@@ -24,7 +24,7 @@ _DIGEST_LENGTH = 16
 @click.argument("target", metavar="MODEL_OR_PATH", default="latest")
 @click.option("--forward/--backward", default=None, help="Direction.  [default: forward from a dataset, else backward]")
 @store_options
-def lineage(store: RunStore, target: str, forward: bool | None, as_json: bool) -> None:
+def lineage(store: "RunStore", target: str, forward: bool | None, as_json: bool) -> None:
     """Follow a model back to its dataset, code and parameters, or a dataset forward to every model built on it.
 
     MODEL_OR_PATH is the folder of a pushed model, any artifact's folder or id (a12), the name of a dataset, or a run

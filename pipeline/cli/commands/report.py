@@ -1,18 +1,21 @@
 """`local_runner.py report`: a run as one HTML page."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.store_options import print_json, store_options
-from pipeline.history.store import RunStore
+
+if TYPE_CHECKING:
+    from pipeline.history.store import RunStore
 
 
 @click.command()
 @click.argument("run", default="latest")
 @click.option("--to", metavar="FILE", help="The page to write.  [default: DIR/reports/PIPELINE/RUN.html]")
 @store_options
-def report(store: RunStore, run: str, to: str | None, as_json: bool) -> None:
+def report(store: "RunStore", run: str, to: str | None, as_json: bool) -> None:
     """Write the report of RUN (an id, the beginning of one, latest, latest~1) as one HTML page.
 
     Everything is in the page, which loads nothing from anywhere: data, training, evaluation, mistakes, lineage,

@@ -1,14 +1,16 @@
 """`local_runner.py runs`: every run at a glance."""
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from components.common.contracts import DATASET_VERSION_PROPERTY, TEST_SPLIT, VALIDATION_SPLIT
 from pipeline.cli.store_options import console, percent, print_json, store_options
-from pipeline.history.run import Run
-from pipeline.history.store import RunStore
+
+if TYPE_CHECKING:
+    from pipeline.history.run import Run
+    from pipeline.history.store import RunStore
 
 _STATE_STYLES = {"complete": "green", "failed": "red", "running": "cyan", "interrupted": "yellow"}
 
@@ -16,7 +18,7 @@ _STATE_STYLES = {"complete": "green", "failed": "red", "running": "cyan", "inter
 @click.command()
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Latest runs; 0: all.")
 @store_options
-def runs(store: RunStore, limit: int, as_json: bool) -> None:
+def runs(store: "RunStore", limit: int, as_json: bool) -> None:
     """List runs, latest first: data, backbone, accuracy, blessed or not, time."""
     from rich.markup import escape
     from rich.table import Table
@@ -47,7 +49,7 @@ def runs(store: RunStore, limit: int, as_json: bool) -> None:
         out.print(f"{older} older runs are left out: --limit 0 lists them all.")
 
 
-def _content(run: Run) -> dict[str, Any]:
+def _content(run: "Run") -> dict[str, Any]:
     started = datetime.datetime.fromtimestamp(run.started_ms / 1000).isoformat(timespec="seconds")
     return {
         "run_id": run.run_id,

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.store_options import console, print_json, store_options
-from pipeline.history.store import RunStore
 
 if TYPE_CHECKING:
     from pipeline.history.lineage import Lineage, Step
     from pipeline.history.records import ArtifactRecord
+    from pipeline.history.store import RunStore
 
 
 @click.command()
 @click.argument("target", metavar="ARTIFACT|EXECUTION")
 @store_options
-def show(store: RunStore, target: str, as_json: bool) -> None:
+def show(store: "RunStore", target: str, as_json: bool) -> None:
     """Show an artifact (a12, or a path) or an execution (e12, or a component such as Trainer in the latest run)."""
     from pipeline.history.lineage import Lineage
 
@@ -41,7 +41,7 @@ def show(store: RunStore, target: str, as_json: bool) -> None:
             out.print(f"{name}: {_text(value)}", markup=False)
 
 
-def _find_step(store: RunStore, lineage: "Lineage", target: str) -> "Step | None":
+def _find_step(store: "RunStore", lineage: "Lineage", target: str) -> "Step | None":
     """Returns the execution that is meant; None when it must be an artifact."""
     from components.common.errors import UserError
     from pipeline.history.lineage import Step

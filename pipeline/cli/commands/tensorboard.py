@@ -7,13 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from components.common.contracts.nodes import FINE_TUNING
 from components.common.contracts.output_folder import TRAINING_FOLDER
-from pipeline.history.run import Run
-from pipeline.history.store import RunStore, open_store
+
+if TYPE_CHECKING:
+    from pipeline.history.run import Run
+    from pipeline.history.store import RunStore
 
 
 @click.command()
@@ -29,6 +32,7 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
     validation photos, with labels and thumbnails.
     """
     from components.common.errors import UserError
+    from pipeline.history.store import open_store
 
     store = open_store(output, metadata)
     folders = log_folders(store, [store.find_run(run) for run in runs])
@@ -43,7 +47,7 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
         sys.exit(_serve(command))
 
 
-def log_folders(store: RunStore, runs: list[Run]) -> dict[str, Path]:
+def log_folders(store: "RunStore", runs: "list[Run]") -> dict[str, Path]:
     """Finds what the Trainer logged.
 
     Args:

@@ -1,17 +1,21 @@
 """`local_runner.py why`: why a model was or was not blessed."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from components.common.contracts.evaluation import LOWER
 from pipeline.cli.store_options import console, print_json, store_options
-from pipeline.history.explanation import Check, Explanation
-from pipeline.history.store import RunStore
+
+if TYPE_CHECKING:
+    from pipeline.history.explanation import Check, Explanation
+    from pipeline.history.store import RunStore
 
 
 @click.command()
 @click.argument("run", default="latest")
 @store_options
-def why(store: RunStore, run: str, as_json: bool) -> None:
+def why(store: "RunStore", run: str, as_json: bool) -> None:
     """Say why RUN (an id, the beginning of one, latest, latest~1) was or was not blessed.
 
     Every bound with what was measured, the gap between the two, and the 95% confidence interval that the number of
@@ -52,7 +56,7 @@ def why(store: RunStore, run: str, as_json: bool) -> None:
         out.print(remark, markup=False)
 
 
-def _headline(explanation: Explanation) -> str:
+def _headline(explanation: "Explanation") -> str:
     if explanation.blessed is None:
         reason = {
             "failed": f"it failed at {', '.join(explanation.failed_nodes)}",
@@ -66,18 +70,18 @@ def _headline(explanation: Explanation) -> str:
     return f"Run {explanation.run_id} was not blessed{reason}."
 
 
-def _bound_name(check: Check) -> str:
+def _bound_name(check: "Check") -> str:
     return f"test {check.metric}" if check.kind == "value" else f"change of test {check.metric} to the baseline"
 
 
-def _number(value: float | None, check: Check) -> str:
+def _number(value: float | None, check: "Check") -> str:
     if value is None:
         return "-"
     # Adding 0 turns a bound of -0.0 (no drop allowed) into 0.0.
     return f"{value:.4f}" if check.kind == "value" else f"{value + 0.0:+.4f}"
 
 
-def _remark(check: Check) -> str:
+def _remark(check: "Check") -> str:
     name = _bound_name(check)
     if check.measured is None:
         return f"- {check.miss}."
