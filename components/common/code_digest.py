@@ -6,7 +6,6 @@ answered from a stale cache.
 """
 
 import ast
-import contextlib
 import functools
 import hashlib
 import importlib
@@ -122,9 +121,17 @@ def _versions(libraries: set[str]) -> list[str]:
     for library in libraries - sys.stdlib_module_names:
         # Not every distribution lists its packages; those that do not are mostly named like their package.
         for name in _distributions().get(library, [library]):
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                versions.add(f"{name}=={importlib.metadata.version(name)}")
+            if version := _version(name):
+                versions.add(f"{name}=={version}")
     return sorted(versions)
+
+
+@functools.cache
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.lean_start import skip_tfx_components_init
+from pipeline.cli.lean_start import skip_tfx_components_init, uncollected_imports
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import RunOptions
 
@@ -80,14 +80,15 @@ def _run_alone(options: RunOptions, console: Any) -> int:
     config = build_config(options)
     prepare(config.beam_args, config.output)
     console.configured(config)
-    skip_tfx_components_init()
-    import psutil
+    with uncollected_imports():
+        skip_tfx_components_init()
+        import psutil
 
-    from pipeline.history.store import open_store
-    from pipeline.local_run import runner as local
-    from pipeline.local_run.outcome import print_outcome
-    from pipeline.local_run.recovery import recovering
-    from pipeline.report.write import write_report_after_run
+        from pipeline.history.store import open_store
+        from pipeline.local_run import runner as local
+        from pipeline.local_run.outcome import print_outcome
+        from pipeline.local_run.recovery import recovering
+        from pipeline.report.write import write_report_after_run
 
     with recovering(config):
         run_id = local.run(config, console)
