@@ -16,7 +16,7 @@ COMPILE := pip compile pyproject.toml --generate-hashes --no-annotate --no-heade
 FOR_OLDER := --python-version 3.10
 FOR_NEWER := --python-version 3.13 --python-platform x86_64-manylinux_2_39
 
-.PHONY: help run test test-current test-kill fuzz audit bench lint format lock image flink-jar clean
+.PHONY: help run test test-current test-image test-kill fuzz audit bench lint format lock image flink-jar clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -70,7 +70,10 @@ lock: $(UV) ## Resolve the dependencies anew into environment/requirements-*.txt
 
 image: ## Build the container image for Kubeflow (IMAGE=registry.example.org/flowers:TAG)
 	@command -v docker >/dev/null || { echo "error: no docker found: install it, or build the Dockerfile with another tool" >&2; exit 1; }
-	docker build --tag $(IMAGE) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
+	docker build --tag $(IMAGE) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) $(ARGS) .
+
+test-image: .venv/ready image ## Build the image and test it; with KFP_BIN set, run the pipeline on it (docs/kubeflow.md)
+	FLOWERS_IMAGE=$(IMAGE) $(VENV_PYTHON) -m pytest tests/kfp
 
 # Only digests that were reviewed: Maven itself compares with what the repository says, and that is not the same.
 flink-jar: ## Get Flink's job server for --beam-runner flink (needs Java and Maven; about 150 MB)

@@ -7,10 +7,12 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import psutil
 import pytest
 from flink_cluster import flink_cluster, jobs_of, task_managers_of
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -35,6 +37,15 @@ needs_flink = pytest.mark.skipif(
     not (shutil.which("java") and _JOB_SERVER.is_file()),
     reason="Flink needs Java and build/flink/job-server.jar (make flink-jar)",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_job_server_is_left() -> Iterator[None]:
+    """Beam's job servers stay until Python exits, and Flink keeps a core busy for the rest of the tests."""
+    yield
+    for child in psutil.Process().children():
+        if child.name() == "java":
+            child.terminate()
 
 
 class _Observer:

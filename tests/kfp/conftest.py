@@ -11,6 +11,7 @@ import pytest
 from argo import WorkflowRun
 from click.testing import CliRunner
 from installation import HOST, REGION, S3_HOST, S3_SECRET, Installation, MissingPartError, running
+from pods import IMAGE
 from s3_buckets import Buckets
 
 from pipeline.kubeflow.command_line import cli
@@ -113,7 +114,7 @@ def compile_package(tmp_path_factory: pytest.TempPathFactory, small_photos: Path
     def compile_(*options: str) -> Path:
         package = tmp_path_factory.mktemp("package") / "pipeline.yaml"
         arguments = [
-            *("compile", "--image", "registry.example.org/flowers:1", "--pipeline-root", ROOT),
+            *("compile", "--image", IMAGE, "--pipeline-root", ROOT),
             *("--package", str(package), "--photos", str(small_photos)),
             *("--photos-path", f"s3://{PHOTOS_BUCKET}/{PHOTOS_PREFIX}"),
             *("--volume", f"{CLAIM}:/data", "--backbone", "/data/backbone"),

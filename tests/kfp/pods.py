@@ -2,7 +2,8 @@
 
 Of a pod's spec it honours init containers, command, arguments, environment, working directory and volumes (emptyDir and
 claims). Images, resources, node selectors and security contexts are only recorded: every container sees this project's
-environment and the binaries of Kubeflow Pipelines.
+environment and the binaries of Kubeflow Pipelines. With FLOWERS_IMAGE, components run as real containers of that image,
+as a strict cluster would run them: without capabilities, as the image's user, on a root file system that is read-only.
 """
 
 import dataclasses
@@ -26,6 +27,10 @@ ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _PROJECT = Path(__file__).resolve().parents[2]
 _SANDBOX = Path(__file__).with_name("pod_sandbox.py")
 _SERVICE_ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
+# The image that pipelines are compiled for.
+IMAGE = os.environ.get("FLOWERS_IMAGE", "registry.example.org/flowers:1")
+# What the image has to write to; Kubernetes would have emptyDirs there.
+_SCRATCH = ("/tmp", "/home/flowers")
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 
@@ -103,26 +108,31 @@ class Node:
         """Prepares a container and returns the command that runs it."""
         folder = self.folder / "pods" / name
         environment = {
-            "PATH": f"{Path(sys.executable).parent}:{self.binaries}:/usr/bin:/bin",
-            "HOME": "/tmp/home",
-            "TFHUB_CACHE_DIR": "/tmp/home/backbones",
-            "TF_CPP_MIN_LOG_LEVEL": "2",
             "KUBERNETES_SERVICE_HOST": self.api_address[0],
             "KUBERNETES_SERVICE_PORT": str(self.api_address[1]),
             **{entry["name"]: self._value(entry, name, uid) for entry in container.get("env", [])},
         }
         words = [*container["command"], *container.get("args", [])]
+        words = [_VARIABLE.sub(lambda match: environment.get(match[1], match[0]), word) for word in words]
+        mounts = {
+            _SERVICE_ACCOUNT: str(self.folder / "serviceaccount"),
+            **self._mounts(folder, spec, container),
+        }
+        if "FLOWERS_IMAGE" in os.environ and container.get("image") == IMAGE:
+            return self._docker_command(words, environment, mounts)
         description = {
             "root": str(folder / container["name"]),
-            "mounts": {
-                "/etc/hosts": str(self.folder / "hosts"),
-                _SERVICE_ACCOUNT: str(self.folder / "serviceaccount"),
-                **self._mounts(folder, spec, container),
-            },
+            "mounts": {"/etc/hosts": str(self.folder / "hosts"), **mounts},
             "shared": [str(_PROJECT), sys.prefix, sys.base_prefix, str(self.binaries)],
-            "environment": environment,
+            "environment": {
+                "PATH": f"{Path(sys.executable).parent}:{self.binaries}:/usr/bin:/bin",
+                "HOME": "/tmp/home",
+                "TFHUB_CACHE_DIR": "/tmp/home/backbones",
+                "TF_CPP_MIN_LOG_LEVEL": "2",
+                **environment,
+            },
             "cwd": container.get("workingDir", "/tmp"),
-            "command": [_VARIABLE.sub(lambda match: environment.get(match[1], match[0]), word) for word in words],
+            "command": words,
         }
         (folder / container["name"]).mkdir()
         file = folder / f"{container['name']}.json"
@@ -130,6 +140,21 @@ class Node:
         user = [] if os.geteuid() == 0 else ["--map-root-user"]
         python = str(Path(sys.executable).resolve())
         return [*ENDS_WITH_US, "unshare", "--mount", *user, python, "-S", "-I", str(_SANDBOX), str(file)]
+
+    def _docker_command(self, words: list[str], environment: dict[str, str], mounts: dict[str, str]) -> list[str]:
+        for source in mounts.values():
+            # Kubernetes lets every user into an emptyDir, and into a claim by its group.
+            for path in (Path(source), *Path(source).rglob("*")):
+                path.chmod(path.stat().st_mode | (0o777 if path.is_dir() else 0o444))
+        strict = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host"]
+        return [
+            *("docker", "run", "--rm", "--init", *strict),
+            *(word for place in _SCRATCH for word in ("--tmpfs", f"{place}:mode=1777")),
+            *(word for host, address in self.hosts.items() for word in ("--add-host", f"{host}:{address}")),
+            *(word for place, source in mounts.items() for word in ("--volume", f"{source}:{place}")),
+            *(word for name, value in environment.items() for word in ("--env", f"{name}={value}")),
+            *("--entrypoint", words[0], IMAGE, *words[1:]),
+        ]
 
     def _value(self, entry: Spec, name: str, uid: str) -> str:
         source = entry.get("valueFrom", {})

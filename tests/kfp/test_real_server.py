@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 from conftest import CLAIM, LEARNING, ROOT, SubmittedRun
 from installation import HOST, S3_SECRET, Installation
+from pods import IMAGE
 
 from components.common.errors import UserError
 from pipeline.kubeflow.command_line import cli
@@ -89,7 +90,7 @@ def test_pods_get_what_was_asked_for(pods: dict[str, dict[str, Any]], package: P
     assert len(pods) == len(read_spec(package)["root"]["dag"]["tasks"])
     for node_id, pod in pods.items():
         [container] = pod["containers"]
-        assert container["image"] == "registry.example.org/flowers:1"
+        assert container["image"] == IMAGE
         claims = {volume["name"]: volume["persistentVolumeClaim"] for volume in pod["volumes"] if CLAIM in str(volume)}
         assert [claim["claimName"] for claim in claims.values()] == [CLAIM]
         assert {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}[CLAIM] == "/data"
