@@ -94,3 +94,9 @@ def test_the_images_lock_is_a_part_of_the_projects_lock() -> None:
     names = {package.split("==")[0] for package in image}
     assert {"tfx", "kfp", "boto3"} <= names
     assert not {"pytest", "ruff", "mypy", "moto"} & names
+
+
+def test_the_image_has_what_tensorflow_datasets_imports_and_does_not_name() -> None:
+    """Other extras bring it, so that the development environment always has it."""
+    locked = (ROOT / "environment" / "requirements-image.txt").read_text()
+    assert re.search(r"^importlib-resources==", locked, re.MULTILINE)
