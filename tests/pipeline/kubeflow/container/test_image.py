@@ -1,7 +1,11 @@
 """The Dockerfile by hadolint's rules (their numbers are given), and what it copies against what is there."""
 
+import ast
 import fnmatch
+import importlib.metadata
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,7 +100,30 @@ def test_the_images_lock_is_a_part_of_the_projects_lock() -> None:
     assert not {"pytest", "ruff", "mypy", "moto"} & names
 
 
-def test_the_image_has_what_tensorflow_datasets_imports_and_does_not_name() -> None:
-    """Other extras bring it, so that the development environment always has it."""
-    locked = (ROOT / "environment" / "requirements-image.txt").read_text()
-    assert re.search(r"^importlib-resources==", locked, re.MULTILINE)
+def test_the_image_has_what_the_code_imports() -> None:
+    """The development environment has more: what extras and tools bring."""
+    modules = (path for tree in ("components", "pipeline") for path in (ROOT / tree).rglob("*.py"))
+    imported = {name.partition(".")[0] for path in modules for name in _imports(path)}
+    # Imported by tensorflow-datasets, which does not say so.
+    imported |= {"importlib_resources"}
+    locked = {
+        _normal(name)
+        for name in re.findall(
+            r"^([\w.-]+)==", (ROOT / "environment" / "requirements-image.txt").read_text(), re.MULTILINE
+        )
+    }
+    offered_by = importlib.metadata.packages_distributions()
+    for name in imported - sys.stdlib_module_names - {"components", "pipeline"}:
+        assert {_normal(distribution) for distribution in offered_by.get(name, [name])} & locked, name
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
