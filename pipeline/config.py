@@ -40,7 +40,11 @@ def _parse_size(text: str) -> tuple[int, int]:
 class DataOptions:
     """Which photos, and how they are split."""
 
-    photos: str = setting("", "Your own photos: a folder or .tgz of class-named folders.", metavar="PATH")
+    photos: str = setting(
+        "",
+        "Your own photos: a folder or .tgz of class-named folders, or a .csv or .jsonl that names them.",
+        metavar="PATH",
+    )
     dataset: str = setting("", "Any TFDS image-classification dataset, instead of the preset's.", metavar="NAME")
     data_dir: str = setting("", "Where TFDS datasets are prepared.", metavar="DIR", default_text="TFDS's own")
     num_photos: int = setting(1600, "Photos to draw.", minimum=1)

@@ -14,7 +14,8 @@ from components.common.contracts import ID_KEY
 from components.common.errors import UserError
 from components.example_gen.photo_folder.left_out import describe_left_out, left_out_digest
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
-from components.example_gen.sources import FINGERPRINT_DIGITS, MIN_CLASSES, scan_photos
+from components.example_gen.photo_folder.photo_set import MIN_CLASSES
+from components.example_gen.sources import FINGERPRINT_DIGITS, scan_photos
 from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
     SyntheticFlowers,
@@ -33,7 +34,7 @@ class DataSource:
 
     Attributes:
         dataset: Name of a TFDS dataset, such as "tf_flowers", "cifar10" or "dataset/config"; not used with `photos`.
-        photos: Folder or archive of class-named folders; empty for a TFDS dataset.
+        photos: Folder or archive of class-named folders, or a manifest; empty for a TFDS dataset.
         data_dir: Where prepared datasets are kept. Empty is TFDS' default: TFDS_DATA_DIR or ~/tensorflow_datasets.
         num_photos: How many photos synthetic_flowers draws; 0 is its default.
         seed: Seed of synthetic_flowers.

@@ -4,18 +4,21 @@ TFX's file operations, and so TensorFlow, are imported once there is something t
 """
 
 import atexit
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 from components.common.errors import UserError
 from components.common.progress import report_progress
 
 _THREADS: Final = 16
 _REPORTS: Final = 20
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def is_in_bucket(path: str) -> bool:
@@ -35,22 +38,70 @@ def fetch_photos(uri: str) -> Path:
     Raises:
         UserError: Nothing is there, or it cannot be read.
     """
-    import tensorflow as tf
     from tfx.dsl.io import fileio
 
-    folder = Path(tempfile.mkdtemp(prefix="photos-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _temporary_folder()
     source = uri.rstrip("/")
     target = folder / PurePosixPath(source).name
-    try:
+    with _reading(uri):
         files = [""] if fileio.exists(source) and not fileio.isdir(source) else list(_files_below(source))
         copy_all(source, target, files)
-    except (OSError, tf.errors.OpError) as error:
-        reason = " ".join(str(getattr(error, "message", error)).split())[:300]
-        raise UserError(f"cannot read photos from {uri!r}: {reason}") from error
     if not files:
         raise UserError(f"no photos at {uri!r}: expected a folder of class-named folders, or a .tgz or .zip of one")
     return target
+
+
+def fetch_files(uris: Sequence[str]) -> dict[str, Path]:
+    """Copies single files from buckets.
+
+    Args:
+        uris: gs:// or s3:// URIs, or others that TFX reads.
+
+    Returns:
+        The copies of those that are there; they go when this process ends.
+
+    Raises:
+        UserError: One cannot be read.
+    """
+    if not uris:
+        return {}
+    from tfx.dsl.io import fileio
+
+    folder = _temporary_folder()
+
+    def copy(numbered: tuple[int, str]) -> bool:
+        number, uri = numbered
+        with _reading(uri):
+            try:
+                fileio.copy(uri, str(folder / str(number)), overwrite=True)
+            except fileio.NotFoundError:
+                return False
+        return True
+
+    copied = _report_each(copy, list(enumerate(uris)))
+    return {uri: folder / str(number) for number, (uri, there) in enumerate(zip(uris, copied, strict=True)) if there}
+
+
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="photos-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    """Makes what a bucket answers one line; s3:// needs this project's file operations."""
+    import tensorflow as tf
+
+    from components.common.storage import s3_filesystem
+
+    with contextlib.suppress(ImportError):
+        s3_filesystem.register()
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = " ".join(str(getattr(error, "message", error)).split())[:300]
+        raise UserError(f"cannot read photos from {uri!r}: {reason}") from error
 
 
 def _files_below(source: str) -> Iterator[str]:
@@ -83,8 +134,16 @@ def copy_all(source: str, target: Path, files: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fileio.copy(f"{source}/{file}".rstrip("/"), str(path), overwrite=True)
 
-    step = max(1, len(files) // _REPORTS)
+    _report_each(copy, files)
+
+
+def _report_each(copy: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Copies files in threads."""
+    results = []
+    step = max(1, len(items) // _REPORTS)
     with ThreadPoolExecutor(_THREADS) as threads:
-        for index, _ in enumerate(threads.map(copy, files), start=1):
-            if index % step == 0 or index == len(files):
-                report_progress("Fetching photos", index, len(files))
+        for result in threads.map(copy, items):
+            results.append(result)
+            if len(results) % step == 0 or len(results) == len(items):
+                report_progress("Fetching photos", len(results), len(items))
+    return results

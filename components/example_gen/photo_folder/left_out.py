@@ -1,4 +1,4 @@
-"""Files below a photo folder that are not used: which, why, and how a user hears of them."""
+"""Files of a photo folder or rows of a manifest that are not used: which, why, and how a user hears of them."""
 
 import hashlib
 import os
@@ -15,6 +15,10 @@ _PHRASES: Final = {
     Reason.HIDDEN: "hidden",
     Reason.OUTSIDE_CLASS_FOLDERS: "outside class folders",
     Reason.NO_REGULAR_FILE: "no regular files (links to folders, broken links)",
+    Reason.NO_LABEL: "without a label",
+    Reason.DUPLICATE_PATH: "named before",
+    Reason.LABEL_CONFLICT: "under two labels",
+    Reason.MISSING_FILE: "missing",
 }
 _MAX_KINDS: Final = 8
 _DIGEST_DIGITS: Final = 16
@@ -25,16 +29,21 @@ class LeftOutFile:
     """A file that is not used.
 
     Attributes:
-        path: Below the folder or archive that the user gave; that of a link to a folder ends in /.
+        path: Below the folder or archive that the user gave; that of a link to a folder ends in /. Or as a manifest
+            has it.
         reason: Why.
+        line: The manifest's line that names it; 0 without a manifest.
     """
 
     path: str
     reason: Reason
+    line: int = 0
 
     def to_entry(self, suffixes: Iterable[str]) -> QuarantineEntry:
         """Returns its line of the quarantine listing; `suffixes` are those of photos."""
         detail = _PHRASES.get(self.reason) or f"{_suffix(self.path)}, not one of {', '.join(suffixes)}"
+        if self.line:
+            detail = f"{detail} (line {self.line})"
         text = os.fsencode(self.path).decode("utf-8", "backslashreplace")
         return QuarantineEntry(text, "", -1, "", Action.LEFT_OUT, self.reason, detail)
 

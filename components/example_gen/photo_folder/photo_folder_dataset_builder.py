@@ -9,21 +9,16 @@ import tensorflow_datasets as tfds
 
 from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
 from components.common.progress import report_progress
+from components.example_gen.photo_folder.photo_set import PhotoFile, PhotoSet
 from components.example_gen.photo_folder.stratification import stratify
-from components.example_gen.sources import FINGERPRINT_DIGITS, PhotoSet
+from components.example_gen.sources import FINGERPRINT_DIGITS
 from components.example_gen.splits import carved_ranges, check_split_fractions
 
 _REPORTS = 20
 
 
-class PhotoFolderConfig(tfds.core.BuilderConfig):
-    """One photo set; its fingerprint names the prepared dataset, so that changed photos are prepared anew."""
-
-    photo_set: PhotoSet | None = None
-
-
 class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Photos in class-named folders, with their bytes as stored, their relative path as key, their split folders."""
+    """A user's photos, with their bytes as stored, their path as key, and the splits that they come in."""
 
     VERSION = tfds.core.Version("1.2.0")
 
@@ -35,7 +30,7 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         Args:
             photo_set: What `components.example_gen.sources.scan_photos` found.
             data_dir: Where prepared datasets are kept, in `photo_folder/<fingerprint>/<version>`.
-            split_fractions: Shares of train, validation and test: what the folders do not split is, class by class.
+            split_fractions: Shares of train, validation and test: what does not come split is, class by class.
                 None leaves it in train.
         """
         self._photo_set = photo_set
@@ -74,27 +69,27 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         numbers = itertools.count(1)
         return {split: self._generate_examples(photos, numbers) for split, photos in self._photos_by_split().items()}
 
-    def _photos_by_split(self) -> dict[str, list[str]]:
+    def _photos_by_split(self) -> dict[str, list[PhotoFile]]:
         """Returns the photos of each split that has any: TFDS refuses empty ones."""
         splits = self._photo_set.by_split
         if self._split_fractions:
             sizes = {split: len(photos) for split, photos in splits.items()}
             source, ranges = carved_ranges(sizes, self._split_fractions)
             carved = {split: end - start for split, (start, end) in ranges.items()}
-            splits |= stratify(splits[source], self._photo_set.class_of, carved)
+            splits |= stratify(splits[source], carved)
         return {split: photos for split, photos in splits.items() if photos}
 
     def _generate_examples(
-        self, photos: Sequence[str], numbers: Iterator[int]
+        self, photos: Sequence[PhotoFile], numbers: Iterator[int]
     ) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        total = len(self._photo_set.photos)
+        total = len(self._photo_set.files)
         step = max(1, total // _REPORTS)
         labels = {name: label for label, name in enumerate(self._photo_set.class_names)}
         for photo in photos:
-            key = os.fsencode(photo)
+            key = os.fsencode(photo.path)
             # Bytes and paths pass through tfds.features.Image as they are, decodable or not.
-            image = (self._photo_set.root / photo).read_bytes()
-            yield key, {IMAGE_KEY: image, LABEL_KEY: labels[self._photo_set.class_of(photo)], ID_KEY: key}
+            image = photo.file.read_bytes()
+            yield key, {IMAGE_KEY: image, LABEL_KEY: labels[photo.class_name], ID_KEY: key}
             index = next(numbers)
             if index % step == 0 or index == total:
                 report_progress("Reading photos", index, total)

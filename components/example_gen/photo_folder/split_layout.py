@@ -1,13 +1,13 @@
 """Photo folders that come split: train, validation and test folders above the class folders."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
 from components.common.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.common.errors import UserError
 
-_SPLIT_NAMES: Final = {
+SPLIT_NAMES: Final = {
     "train": TRAIN_SPLIT,
     "val": VALIDATION_SPLIT,
     "valid": VALIDATION_SPLIT,
@@ -33,7 +33,7 @@ def find_split_folders(folders: Iterable[str], photos: Iterable[str], source: st
     Raises:
         UserError: There are splits, but no train.
     """
-    found = {folder: _SPLIT_NAMES[folder.lower()] for folder in sorted(folders) if folder.lower() in _SPLIT_NAMES}
+    found = {folder: SPLIT_NAMES[folder.lower()] for folder in sorted(folders) if folder.lower() in SPLIT_NAMES}
     if len(found) < 2:  # noqa: PLR2004  (of one alone nobody knows what it means)
         return {}
     parents = {PurePosixPath(photo).parts[:-1][:2] for photo in photos}
@@ -57,8 +57,7 @@ def describe_layout(split_folders: Mapping[str, str], splits: Iterable[str]) -> 
         split_folders: From `find_split_folders`.
         splits: The splits that have photos.
     """
-    own = [split for split in SPLITS if split in set(splits)]
-    missing = [split for split in SPLITS if split not in own]
+    own = set(splits)
     if not split_folders:
         return ""
     kept = [
@@ -66,5 +65,10 @@ def describe_layout(split_folders: Mapping[str, str], splits: Iterable[str]) -> 
         for folder, split in split_folders.items()
         if split in own
     ]
-    cut = f"; {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} cut from train" if missing else ""
-    return f"Split folders are kept: {', '.join(kept)}{cut}"
+    return f"Split folders are kept: {', '.join(kept)}{describe_missing_splits(own)}"
+
+
+def describe_missing_splits(splits: Collection[str]) -> str:
+    """Returns the end of a line on the splits that are not there; empty when all are."""
+    missing = [split for split in SPLITS if split not in splits]
+    return f"; {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} cut from train" if missing else ""

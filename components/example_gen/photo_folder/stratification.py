@@ -6,10 +6,11 @@ Pure functions: no TFDS, no Beam.
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.example_gen.photo_folder.photo_set import PhotoFile
 
 Counts = dict[str, dict[str, int]]  # {class: {split: photos}}
 
@@ -17,27 +18,27 @@ Counts = dict[str, dict[str, int]]  # {class: {split: photos}}
 _PRIORITY: Final = (TRAIN_SPLIT, TEST_SPLIT, VALIDATION_SPLIT)
 
 
-def stratify(photos: Iterable[str], class_of: Callable[[str], str], sizes: Mapping[str, int]) -> dict[str, list[str]]:
+def stratify(photos: Iterable[PhotoFile], sizes: Mapping[str, int]) -> dict[str, list[PhotoFile]]:
     """Deals photos to splits, class by class; their paths alone decide.
 
     Args:
-        photos: Paths.
-        class_of: Tells a photo's class.
+        photos: The photos.
         sizes: {split: how many photos}, in all as many as there are.
 
     Returns:
-        {split: sorted paths}, with these sizes, unless a class that has a photo for each split could not be in each.
+        {split: photos, sorted by path}, with these sizes, unless a class that has a photo for each split could not be
+        in each.
     """
-    by_class: dict[str, list[str]] = {}
-    for photo in sorted(photos, key=_hash):
-        by_class.setdefault(class_of(photo), []).append(photo)
+    by_class: dict[str, list[PhotoFile]] = {}
+    for photo in sorted(photos, key=lambda photo: path_hash(photo.path)):
+        by_class.setdefault(photo.class_name, []).append(photo)
     counts = count_shares({name: len(by_class[name]) for name in sorted(by_class)}, sizes)
-    dealt: dict[str, list[str]] = {split: [] for split in sizes}
+    dealt: dict[str, list[PhotoFile]] = {split: [] for split in sizes}
     for name, of_splits in counts.items():
         remaining = iter(by_class[name])
         for split, count in of_splits.items():
             dealt[split] += itertools.islice(remaining, count)
-    return {split: sorted(paths) for split, paths in dealt.items()}
+    return {split: sorted(photos, key=lambda photo: photo.path) for split, photos in dealt.items()}
 
 
 def count_shares(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Counts:
@@ -105,5 +106,6 @@ def _add(name: str, split: str, counts: Counts) -> None:
     own[split] += 1
 
 
-def _hash(photo: str) -> bytes:
-    return hashlib.sha256(os.fsencode(photo)).digest()
+def path_hash(path: str) -> bytes:
+    """Returns what puts paths in an order that has nothing to do with them."""
+    return hashlib.sha256(os.fsencode(path)).digest()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.common.errors import UserError
 from components.example_gen.photo_folder.bucket_photos import is_in_bucket
+from components.example_gen.photo_folder.manifest_rows import is_manifest
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from pipeline.config import BackboneConfig, PipelineConfig, RunOptions
 from pipeline.kubeflow.compiler.names import kubernetes_name
@@ -44,6 +45,11 @@ def build_container_config(options: RunOptions, baseline: str, paths: ContainerP
     Raises:
         UserError: A choice is out of range, or the backbone's image size is not known.
     """
+    if paths.photos and is_manifest(paths.photos) != is_manifest(options.data.photos):
+        raise UserError(
+            f"--photos-path {paths.photos} and --photos {options.data.photos} must name the same: a manifest, with the "
+            "photos beside it, or a folder"
+        )
     backbone = _backbone(options)
     with tempfile.TemporaryDirectory() as folder:
         config = build_config(dataclasses.replace(options, output=folder), backbone)

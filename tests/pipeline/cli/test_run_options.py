@@ -47,6 +47,13 @@ def test_the_seed_of_the_training_leaves_the_photos_as_they_are(tmp_path: Path, 
     assert redrawn.data.fingerprint != plain.data.fingerprint
 
 
+def test_photos_in_a_bucket_are_no_path(tmp_path: Path, tiny_backbone: Path) -> None:
+    with pytest.raises(UserError, match="no photos at 'ram://nowhere/photos'"):
+        build_config(
+            _parse("--output", str(tmp_path), "--backbone", str(tiny_backbone), "--photos", "ram://nowhere/photos")
+        )
+
+
 def test_options_reach_the_dataclass_that_declares_them() -> None:
     options = _parse(
         *("--epochs", "3", "--min-accuracy", "0.5", "--backbone", "mobilenet_v2", "--image-size", "96x128"),

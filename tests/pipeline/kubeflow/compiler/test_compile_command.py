@@ -71,6 +71,17 @@ def test_each_run_looks_at_the_photos(tmp_path: Path, photo_folder: Path) -> Non
     assert outputs == {"fingerprint": {"parameterType": "STRING"}}
 
 
+def test_a_manifest_is_looked_at_here_and_read_there(tmp_path: Path, photo_folder: Path) -> None:
+    manifest = tmp_path / "labels.csv"
+    photos = [f"{photo.relative_to(tmp_path)},{photo.parent.name}" for photo in photo_folder.rglob("*.jpg")]
+    manifest.write_text("\n".join(["path,label", *photos]))
+    options = ("--photos", str(manifest), "--photos-path", "/data/labels.csv")
+    [spec] = _compile(tmp_path / "pipeline.yaml", *options)
+    assert spec["root"]["inputDefinitions"]["parameters"]["photos"]["defaultValue"] == "/data/labels.csv"
+    with pytest.raises(UserError, match=r"--photos-path /data/photos and .*labels\.csv must name the same"):
+        _compile(tmp_path / "pipeline.yaml", "--photos", str(manifest), "--photos-path", "/data/photos")
+
+
 @pytest.mark.parametrize(("path", "is_pinned"), [("", True), ("/data/photos", True), ("s3://flowers/photos", False)])
 def test_photos_in_a_bucket_may_change(tmp_path: Path, photo_folder: Path, path: str, is_pinned: bool) -> None:
     [spec] = _compile(tmp_path / "pipeline.yaml", "--photos", str(photo_folder), "--photos-path", path)

@@ -1,12 +1,14 @@
 """Every class has its share of every split."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.common.contracts import SPLITS
+from components.example_gen.photo_folder.photo_set import PhotoFile
 from components.example_gen.photo_folder.stratification import count_shares, stratify
 from components.example_gen.splits import carved_ranges
 
@@ -18,9 +20,15 @@ def sizes_of(total: int, fractions: tuple[float, ...] = DEFAULT) -> dict[str, in
     return {split: end - start for split, (start, end) in ranges.items()}
 
 
+def photos_of(class_sizes: dict[str, int]) -> list[PhotoFile]:
+    names = [(name, f"{name}/{index}.jpg") for name, size in class_sizes.items() for index in range(size)]
+    return [PhotoFile(path, Path(path), name) for name, path in names]
+
+
 def deal(class_sizes: dict[str, int], fractions: tuple[float, ...] = DEFAULT) -> dict[str, list[str]]:
-    photos = [f"{name}/{index}.jpg" for name, size in class_sizes.items() for index in range(size)]
-    return stratify(photos, lambda photo: photo.split("/")[0], sizes_of(len(photos), fractions))
+    photos = photos_of(class_sizes)
+    dealt = stratify(photos, sizes_of(len(photos), fractions))
+    return {split: [photo.path for photo in found] for split, found in dealt.items()}
 
 
 def test_classes_of_tf_flowers_are_halved_and_quartered():
@@ -65,16 +73,15 @@ def test_splits_too_small_for_every_class_grow():
 
 
 def test_paths_alone_decide():
-    photos = [f"{name}/{index}.jpg" for name in "ab" for index in range(20)]
+    photos = photos_of({"a": 20, "b": 20})
     sizes = sizes_of(len(photos))
-    first = stratify(photos, lambda photo: photo[0], sizes)
-    assert first == stratify(reversed(photos), lambda photo: photo[0], sizes)
-    assert sorted(photo for part in first.values() for photo in part) == sorted(photos)
-    assert first["train"] != [photo for photo in photos if int(photo[2:-4]) < 10], "not the first by name"
+    first = stratify(photos, sizes)
+    assert first == stratify(reversed(photos), sizes)
+    assert sorted(photo.path for part in first.values() for photo in part) == sorted(photo.path for photo in photos)
+    assert first["train"] != [photo for photo in photos if int(photo.path[2:-4]) < 10], "not the first by name"
 
 
 @pytest.mark.parametrize("missing", ["validation", "test"])
 def test_a_split_that_is_there_already_is_no_part_of_it(missing: str):
-    photos = [f"{name}/{index}.jpg" for name in "ab" for index in range(6)]
-    splits = stratify(photos, lambda photo: photo[0], {"train": 8, missing: 4})
-    assert Counter(photo[0] for photo in splits[missing]) == {"a": 2, "b": 2}
+    splits = stratify(photos_of({"a": 6, "b": 6}), {"train": 8, missing: 4})
+    assert Counter(photo.class_name for photo in splits[missing]) == {"a": 2, "b": 2}
