@@ -18,6 +18,7 @@ from components.common.contracts.output_folder import (
     TRAINING_FOLDER,
 )
 from components.common.credentials import refuse_credentials
+from components.common.errors import UserError
 from components.common.settings import check_settings, setting
 from components.evaluator.bounds import OWN_METRICS, Bound
 from components.modeling.backbones.registry import BACKBONES
@@ -54,9 +55,19 @@ class DataOptions:
         "count: exactly 50/25/25; hash: added photos move none of the others between splits.",
         choices=("count", "hash"),
     )
+    group_by: str = setting(
+        "",
+        "Photos of one group never cross splits: a manifest's column, or a regular expression over paths whose "
+        "brackets name the group, such as '(plant\\d+)_'.",
+        metavar="COLUMN|REGEX",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.group_by and not self.photos:
+            raise UserError("--group-by groups your own photos: give --photos, or leave it out")
+        if self.group_by and self.split_method != "count":
+            raise UserError("--group-by needs --split-method count: a photo's own name cannot decide for its group")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,6 +239,11 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.data.group_by and self.image_validation.cross_split_duplicates == "move_to_train":
+            raise UserError(
+                "--group-by and --cross-split-duplicates move_to_train exclude each other: a photo that moves leaves "
+                "its group"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -107,6 +107,7 @@ def _example_gen(config: PipelineConfig) -> list[base_component.BaseComponent]:
         fingerprint=fingerprint,
         split_fractions=data.split_fractions,
         split_method=data.split_method,
+        group_by=data.group_by,
         num_photos=data.num_photos or None,
         seed=data.seed,
     )

@@ -40,6 +40,7 @@ class DataSource:
         seed: Seed of synthetic_flowers.
         split_method: "count" splits photos class by class; "hash" leaves that to TFX. TFDS datasets are never touched.
         split_fractions: Shares of train, validation and test.
+        group_by: A column of a manifest, or a regular expression over paths: photos of one group share a split.
     """
 
     dataset: str = ""
@@ -49,6 +50,7 @@ class DataSource:
     seed: int = 0
     split_method: str = "count"
     split_fractions: tuple[float, ...] = DEFAULT_SPLIT_FRACTIONS
+    group_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,13 @@ def make_builder(source: DataSource) -> tfds.core.DatasetBuilder:
         The builder, which may or may not be prepared yet.
 
     Raises:
-        UserError: TFDS knows no such dataset, or the photos cannot be used.
+        UserError: TFDS knows no such dataset, or the photos cannot be used or grouped.
     """
     data_dir = source.data_dir or None
     if source.photos:
         photo_set = scan_photos(source.photos, data_dir or tfds.core.constants.DATA_DIR)
-        return PhotoFolder(photo_set, data_dir, source.split_fractions if source.split_method == "count" else None)
+        fractions = source.split_fractions if source.split_method == "count" else None
+        return PhotoFolder(photo_set, data_dir, fractions, source.group_by)
     name, _, config_name = source.dataset.partition("/")
     if name == SYNTHETIC_FLOWERS:
         number = {"num_photos": source.num_photos} if source.num_photos else {}
@@ -134,7 +137,8 @@ def describe_builder(builder: tfds.core.DatasetBuilder) -> SourceDescription:
         version = photo_set.fingerprint[:FINGERPRINT_DIGITS]
         # What is listed of the examples changes with what is left out; the prepared photos do not.
         fingerprint = "-".join(filter(None, [photo_set.fingerprint, left_out_digest(photo_set.left_out)]))
-        remarks = tuple(filter(None, [photo_set.layout, describe_left_out(photo_set.left_out)]))
+        groups = builder.grouping.remark if builder.grouping else ""
+        remarks = tuple(filter(None, [photo_set.layout, groups, describe_left_out(photo_set.left_out)]))
         return SourceDescription(photo_set.name, version, photo_set.class_names, fingerprint, remarks)
     class_names = tuple(builder.info.features[find_feature_keys(builder).label].names)
     if len(class_names) < MIN_CLASSES:

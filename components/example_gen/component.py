@@ -28,6 +28,7 @@ class TfdsExampleGenSpec(standard_component_specs.QueryBasedExampleGenSpec):
         "photos": component_spec.ExecutionParameter(type=str),
         "data_dir": component_spec.ExecutionParameter(type=str),
         "fingerprint": component_spec.ExecutionParameter(type=str),
+        "group_by": component_spec.ExecutionParameter(type=str),
         "num_photos": component_spec.ExecutionParameter(type=int),
         "seed": component_spec.ExecutionParameter(type=int),
         "split_fractions": component_spec.ExecutionParameter(type=str),
@@ -54,6 +55,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
         fingerprint: str = "",
         split_fractions: Sequence[float] = splits.DEFAULT_SPLIT_FRACTIONS,
         split_method: str = "count",
+        group_by: str = "",
         num_photos: int | None = None,
         seed: int = 0,
     ):
@@ -61,7 +63,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
 
         Args:
             dataset: Name of a TFDS image-classification dataset or "synthetic_flowers".
-            photos: Folder or archive of class-named folders, instead of `dataset`.
+            photos: Folder or archive of class-named folders, or a manifest, instead of `dataset`.
             data_dir: Where datasets are prepared and kept; TFDS' own folder if None.
             fingerprint: `describe_source(...).fingerprint`: with it in TFX's cache key, changed photos are read again.
             split_fractions: Shares of train, validation and test, each in (0, 1), summing to 1. Used for the splits
@@ -69,6 +71,8 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             split_method: "count": exact shares of a dataset in the order of its keys' hashes, of a user's photos class
                 by class. "hash": the hash of a photo's key alone decides, so that added photos move no other; the
                 shares are then approximate.
+            group_by: A column of the photos' manifest, or a regular expression over their paths: photos of one group
+                share a split. Needs `split_method` "count".
             num_photos: How many photos synthetic_flowers draws, at least 1; its default if None.
             seed: Seed of synthetic_flowers, at least 0.
 
@@ -96,6 +100,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             seed=seed,
             split_fractions=json.dumps(list(split_fractions)),
             split_method=split_method,
+            group_by=group_by,
             examples=types.Channel(type=standard_artifacts.Examples),
         )
         # QueryBasedExampleGen's own constructor knows no parameters but its spec's.

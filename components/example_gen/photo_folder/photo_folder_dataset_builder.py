@@ -1,5 +1,6 @@
 """TFDS builder of a user's own photos."""
 
+import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -9,12 +10,14 @@ import tensorflow_datasets as tfds
 
 from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
 from components.common.progress import report_progress
+from components.example_gen.photo_folder.grouping import deal_groups, find_groups
 from components.example_gen.photo_folder.photo_set import PhotoFile, PhotoSet
 from components.example_gen.photo_folder.stratification import stratify
 from components.example_gen.sources import FINGERPRINT_DIGITS
 from components.example_gen.splits import carved_ranges, check_split_fractions
 
 _REPORTS = 20
+_GROUPING_DIGITS = 8
 
 
 class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -23,7 +26,11 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     VERSION = tfds.core.Version("1.2.0")
 
     def __init__(
-        self, photo_set: PhotoSet, data_dir: str | None = None, split_fractions: Sequence[float] | None = None
+        self,
+        photo_set: PhotoSet,
+        data_dir: str | None = None,
+        split_fractions: Sequence[float] | None = None,
+        group_by: str = "",
     ):
         """Creates the builder.
 
@@ -32,12 +39,19 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
             data_dir: Where prepared datasets are kept, in `photo_folder/<fingerprint>/<version>`.
             split_fractions: Shares of train, validation and test: what does not come split is, class by class.
                 None leaves it in train.
+            group_by: What groups photos that must not be in several splits; see `grouping.find_groups`.
+
+        Raises:
+            UserError: The photos cannot be grouped so.
         """
         self._photo_set = photo_set
         self._split_fractions = split_fractions
+        self.grouping = find_groups(photo_set.files, group_by, photo_set.name) if group_by else None
         name = photo_set.fingerprint[:FINGERPRINT_DIGITS]
         if split_fractions:
             name += "_" + "_".join(map(str, check_split_fractions(split_fractions))).replace("/", "of")
+        if group_by:
+            name += f"_by_{hashlib.sha256(group_by.encode()).hexdigest()[:_GROUPING_DIGITS]}"
         super().__init__(data_dir=data_dir, config=tfds.core.BuilderConfig(name=name))
 
     @property
@@ -76,7 +90,10 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
             sizes = {split: len(photos) for split, photos in splits.items()}
             source, ranges = carved_ranges(sizes, self._split_fractions)
             carved = {split: end - start for split, (start, end) in ranges.items()}
-            splits |= stratify(splits[source], carved)
+            if self.grouping:
+                splits |= deal_groups(splits[source], self.grouping.group_of, carved)
+            else:
+                splits |= stratify(splits[source], carved)
         return {split: photos for split, photos in splits.items() if photos}
 
     def _generate_examples(

@@ -53,15 +53,15 @@ def count_shares(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Co
     """
     counts = _proportional(class_sizes, sizes)
     for name, size in sorted(class_sizes.items(), key=lambda item: -item[1]):
-        for split in _wanted(size, sizes):
+        for split in wanted_splits(size, sizes):
             if not counts[name][split]:
                 _add(name, split, counts)
     return counts
 
 
-def _wanted(class_size: int, sizes: Iterable[str]) -> list[str]:
-    """Returns the splits that a class should be in."""
-    return [split for split in _PRIORITY if split in sizes][:class_size]
+def wanted_splits(number: int, sizes: Iterable[str]) -> list[str]:
+    """Returns the splits that a class with so many photos, or groups of them, should be in, most important first."""
+    return [split for split in _PRIORITY if split in sizes][:number]
 
 
 def _proportional(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Counts:
@@ -86,7 +86,7 @@ def _add(name: str, split: str, counts: Counts) -> None:
     """
     own = counts[name]
     size = sum(own.values())
-    wanted = _wanted(size, own)
+    wanted = wanted_splits(size, own)
     source = max(own, key=lambda other: own[other] - (other in wanted))
     has_right = size >= len(own)
 
