@@ -61,6 +61,9 @@ class DataOptions:
         "brackets name the group, such as '(plant\\d+)_'.",
         metavar="COLUMN|REGEX",
     )
+    convert: bool = setting(
+        True, "Quarantine WebP, TIFF, HEIC, AVIF and JPEG XL instead of converting them to JPEG.", flag="--no-convert"
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

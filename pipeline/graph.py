@@ -108,6 +108,7 @@ def _example_gen(config: PipelineConfig) -> list[base_component.BaseComponent]:
         split_fractions=data.split_fractions,
         split_method=data.split_method,
         group_by=data.group_by,
+        convert=data.convert,
         num_photos=data.num_photos or None,
         seed=data.seed,
     )

@@ -69,7 +69,9 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     own = photos or dataset == SYNTHETIC_FLOWERS
     data_dir = given.data_dir or (f"{options.output}/datasets" if own else "")
     num_photos, seed = (given.num_photos, given.seed) if dataset == SYNTHETIC_FLOWERS else (0, 0)
-    source = DataSource(dataset, photos, data_dir, num_photos, seed, given.split_method, group_by=given.group_by)
+    source = DataSource(
+        dataset, photos, data_dir, num_photos, seed, given.split_method, group_by=given.group_by, convert=given.convert
+    )
     description = describe_source(source)
     data = DataConfig(
         **dataclasses.asdict(source),

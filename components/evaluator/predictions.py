@@ -9,6 +9,7 @@ import tensorflow as tf
 from components.common import contracts
 from components.common.contracts.evaluation import ExamplePrediction
 from components.common.errors import UserError
+from components.common.photo_formats.photo_conversion import source_of
 
 # Float32 through the same graph: features rounded once on disk, sums in another order.
 TOLERANCE = 1e-4
@@ -42,7 +43,7 @@ def predict(
                 id=example_id.decode(errors="backslashreplace"),
                 label=int(label),
                 probabilities=[round(float(p), 6) for p in row],
-                digest=hashlib.sha256(photo).hexdigest(),
+                digest=source.digest if (source := source_of(photo)) else hashlib.sha256(photo).hexdigest(),
             )
 
 

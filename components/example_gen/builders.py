@@ -41,6 +41,7 @@ class DataSource:
         split_method: "count" splits photos class by class; "hash" leaves that to TFX. TFDS datasets are never touched.
         split_fractions: Shares of train, validation and test.
         group_by: A column of a manifest, or a regular expression over paths: photos of one group share a split.
+        convert: Whether photos in formats that TensorFlow does not decode become JPEGs.
     """
 
     dataset: str = ""
@@ -51,6 +52,7 @@ class DataSource:
     split_method: str = "count"
     split_fractions: tuple[float, ...] = DEFAULT_SPLIT_FRACTIONS
     group_by: str = ""
+    convert: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def make_builder(source: DataSource) -> tfds.core.DatasetBuilder:
     if source.photos:
         photo_set = scan_photos(source.photos, data_dir or tfds.core.constants.DATA_DIR)
         fractions = source.split_fractions if source.split_method == "count" else None
-        return PhotoFolder(photo_set, data_dir, fractions, source.group_by)
+        return PhotoFolder(photo_set, data_dir, fractions, source.group_by, source.convert)
     name, _, config_name = source.dataset.partition("/")
     if name == SYNTHETIC_FLOWERS:
         number = {"num_photos": source.num_photos} if source.num_photos else {}

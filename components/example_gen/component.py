@@ -24,6 +24,7 @@ class TfdsExampleGenSpec(standard_component_specs.QueryBasedExampleGenSpec):
 
     PARAMETERS = {
         **standard_component_specs.QueryBasedExampleGenSpec.PARAMETERS,
+        "convert": component_spec.ExecutionParameter(type=int),
         "dataset": component_spec.ExecutionParameter(type=str),
         "photos": component_spec.ExecutionParameter(type=str),
         "data_dir": component_spec.ExecutionParameter(type=str),
@@ -39,8 +40,8 @@ class TfdsExampleGenSpec(standard_component_specs.QueryBasedExampleGenSpec):
 class TfdsExampleGen(component.QueryBasedExampleGen):
     """Writes the photos of a TFDS dataset, or of a user's folders, as tf.Examples split in train/validation/test.
 
-    The examples hold `image` (bytes as stored), `label` (int64) and `id` (bytes). Their artifact's custom properties
-    tell the dataset's name, version and class names, and the counts per split and per class.
+    The examples hold `image` (bytes as stored, or a JPEG made of them), `label` (int64) and `id` (bytes). Their
+    artifact's custom properties tell the dataset's name, version and class names, and the counts per split and class.
     """
 
     SPEC_CLASS = TfdsExampleGenSpec
@@ -56,6 +57,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
         split_fractions: Sequence[float] = splits.DEFAULT_SPLIT_FRACTIONS,
         split_method: str = "count",
         group_by: str = "",
+        convert: bool = True,
         num_photos: int | None = None,
         seed: int = 0,
     ):
@@ -73,6 +75,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
                 shares are then approximate.
             group_by: A column of the photos' manifest, or a regular expression over their paths: photos of one group
                 share a split. Needs `split_method` "count".
+            convert: Whether own photos in formats that TensorFlow does not decode become JPEGs.
             num_photos: How many photos synthetic_flowers draws, at least 1; its default if None.
             seed: Seed of synthetic_flowers, at least 0.
 
@@ -101,6 +104,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             split_fractions=json.dumps(list(split_fractions)),
             split_method=split_method,
             group_by=group_by,
+            convert=int(convert),
             examples=types.Channel(type=standard_artifacts.Examples),
         )
         # QueryBasedExampleGen's own constructor knows no parameters but its spec's.

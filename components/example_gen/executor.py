@@ -23,7 +23,7 @@ from tfx.utils import proto_utils
 from components.common import contracts, examples_io
 from components.common.contracts.quarantine import LEFT_OUT_FILE
 from components.common.errors import UserError
-from components.common.stack import PHOTO_SUFFIXES
+from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
 from components.example_gen import builders
 from components.example_gen.class_counts import WriteClassCounts, describe_examples
 from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
@@ -181,6 +181,6 @@ def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuil
 
 def _list_left_out(builder: PhotoFolder, uri: str) -> None:
     """Writes what ImageValidator is to list besides the photos that it leaves out itself."""
-    entries = (file.to_entry(PHOTO_SUFFIXES) for file in builder.photo_set.left_out)
+    entries = (file.to_entry(ACCEPTED_SUFFIXES) for file in builder.photo_set.left_out)
     with fileio.open(f"{uri}/{LEFT_OUT_FILE}", "w") as file:
         file.write("".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries))

@@ -11,7 +11,7 @@ from typing import Final
 
 from components.common.contracts import TRAIN_SPLIT
 from components.common.errors import UserError
-from components.common.stack import PHOTO_SUFFIXES
+from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
 from components.common.storage.locks import exclusive_lock
 from components.example_gen.archives import extract_archive
 from components.example_gen.photo_folder.bucket_photos import fetch_photos, is_in_bucket
@@ -74,8 +74,8 @@ def _scan_archive(archive: Path, cache_dir: Path) -> PhotoSet:
     with exclusive_lock(cache_dir / "unpacked.lock"):
         if folder.is_dir() and record_path.exists():
             record = json.loads(record_path.read_text(encoding="utf-8"))
-            # Records of earlier versions only counted.
-            if "left_out" in record:
+            # Earlier versions left out other files, or only counted them.
+            if record.get("suffixes") == list(ACCEPTED_SUFFIXES):
                 photo_set = _scan_folder(folder, name, str(archive), record["left_out"])
                 if photo_set.fingerprint == record["fingerprint"]:
                     return photo_set
@@ -87,7 +87,7 @@ def _scan_archive(archive: Path, cache_dir: Path) -> PhotoSet:
         finally:
             shutil.rmtree(incomplete, ignore_errors=True)
         photo_set = _scan_folder(folder, name, str(archive), left_out)
-        record = {"fingerprint": photo_set.fingerprint, "left_out": left_out}
+        record = {"fingerprint": photo_set.fingerprint, "left_out": left_out, "suffixes": ACCEPTED_SUFFIXES}
         record_path.write_text(json.dumps(record), encoding="utf-8")
         return photo_set
 
@@ -103,10 +103,10 @@ def _scan_folder(folder: Path, name: str, source: str, unpacked_not: Sequence[st
     if split_folders:
         photos = tuple(photo for photo in photos if photo.count("/") > 1 and photo.split("/")[0] in split_folders)
     used = (class_root + photo for photo in photos)
-    left_out = find_left_out([*files, *unpacked_not], used, class_root, split_folders, PHOTO_SUFFIXES)
+    left_out = find_left_out([*files, *unpacked_not], used, class_root, split_folders, ACCEPTED_SUFFIXES)
     if not photos:
         others = "".join(f"; {line}" for line in [describe_left_out(left_out)] if line)
-        kinds = ", ".join(PHOTO_SUFFIXES)
+        kinds = ", ".join(ACCEPTED_SUFFIXES)
         raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}{others}")
     parts = ((photo, photo.split("/", 2)) for photo in photos)
     photo_files = tuple(
@@ -125,4 +125,4 @@ def _scan_folder(folder: Path, name: str, source: str, unpacked_not: Sequence[st
 
 
 def _is_photo(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in PHOTO_SUFFIXES and not any(is_hidden(part) for part in path.parts)
+    return path.suffix.lower() in ACCEPTED_SUFFIXES and not any(is_hidden(part) for part in path.parts)

@@ -11,6 +11,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.common.errors import UserError
+from components.common.photo_formats.photo_conversion import MAX_PIXELS
 from components.image_validator.artifacts import Quarantine
 from components.image_validator.decisions import CrossSplitDuplicates
 from components.image_validator.executor import Executor
@@ -55,7 +56,7 @@ class ImageValidator(base_beam_component.BaseBeamComponent):
         max_quarantine_share: float = 0.05,
         cross_split_duplicates: str = CrossSplitDuplicates.DROP_FROM_EVALUATION.value,
         near_duplicate_distance: int = 4,
-        max_pixels: int = 64_000_000,
+        max_pixels: int = MAX_PIXELS,
         max_bytes: int = 64 * 2**20,
     ):
         """Constructs an ImageValidator.

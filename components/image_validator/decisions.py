@@ -113,6 +113,8 @@ def count_photo(photo: Photo, entries: Mapping[PhotoKey, QuarantineEntry]) -> It
         yield ("class_counts", split, photo.class_name), 1
     if photo.check.image_format:
         yield ("formats", photo.check.image_format), 1
+    if photo.check.converted_from:
+        yield ("converted", photo.check.converted_from), 1
     if photo.check.color_mode:
         yield ("color_modes", photo.check.color_mode), 1
 
@@ -146,6 +148,7 @@ def summarize(
         "class_counts": {split: dict.fromkeys(class_names, 0) for split in splits},
         "duplicates_kept": {"exact": 0, "near": 0},
         "formats": {},
+        "converted": {},
         "color_modes": {},
     }
     for (field, *path, key), count in counts.items():
@@ -179,6 +182,9 @@ def describe(summary: QuarantineSummary) -> str:
     if summary.quarantined:
         by_count = sorted(summary.quarantined.items(), key=lambda item: (-item[1], item[0]))
         line += ": " + ", ".join(f"{count:,} {_PHRASES[reason]}" for reason, count in by_count)
+    if summary.converted:
+        formats = ", ".join(f"{count:,} {name}" for name, count in sorted(summary.converted.items()))
+        line += f"; {sum(summary.converted.values()):,} converted to JPEG ({formats})"
     if summary.dropped_from_evaluation:
         line += f"; {sum(summary.dropped_from_evaluation.values()):,} cross-split duplicates dropped from evaluation"
     if summary.moved_to_train:

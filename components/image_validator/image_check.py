@@ -18,6 +18,7 @@ from PIL import Image
 
 from components.common.contracts.quarantine import Reason
 from components.common.exif_orientation import UPRIGHT, orientation_of, turn_upright
+from components.common.photo_formats.photo_conversion import CONVERTED_FORMATS, ConversionError, convert, source_of
 from components.common.stack import IMAGE_FORMATS
 
 # What of Pillow is used to read headers.
@@ -40,6 +41,7 @@ _SIGNATURES: Final = (
     (4, b"ftyp", "a video (MP4 or QuickTime)", False),
     (4, b"jP  ", "JPEG 2000", True),
     (0, b"\xff\x0a", "JPEG XL", True),
+    (4, b"JXL ", "JPEG XL", True),
     (0, b"8BPS", "Photoshop", True),
     (0, b"\0\0\1\0", "an icon (ICO)", True),
     (0, b"%PDF", "a PDF", False),
@@ -88,6 +90,7 @@ class ImageCheck:
     Attributes:
         defect: Why it is unusable; None when it is usable.
         image_format: One of `IMAGE_FORMATS`; empty when none of them.
+        converted_from: The format that it was in before it was converted; empty when it was not.
         color_mode: Pillow's, such as "RGB", "L" or "CMYK"; empty when the header could not be read.
         fingerprint: None for unusable photos and for those with too little texture.
     """
@@ -96,6 +99,7 @@ class ImageCheck:
     image_format: str = ""
     color_mode: str = ""
     fingerprint: Fingerprint | None = None
+    converted_from: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +139,9 @@ def check_image(image: bytes, limits: Limits) -> ImageCheck:
             defect = _check_header(header, image_format, limits)
         if not defect:
             pixels = tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
-            return ImageCheck(None, image_format, color_mode, fingerprint(pixels, int(orientation_of(image))))
+            source = source_of(image)
+            hashes = fingerprint(pixels, int(orientation_of(image)))
+            return ImageCheck(None, image_format, color_mode, hashes, source.format if source else "")
     except Image.DecompressionBombError as error:
         defect = Defect(Reason.TOO_MANY_PIXELS, _one_line(error))
     except Exception as error:
@@ -190,8 +196,20 @@ def _check_file(image: bytes, image_format: str, is_image: bool, limits: Limits)
         return Defect(Reason.TOO_MANY_BYTES, f"{len(image):,} bytes, at most {limits.max_bytes:,} are allowed")
     if image_format in IMAGE_FORMATS:
         return None
-    reason = Reason.UNSUPPORTED_FORMAT if is_image else Reason.NOT_AN_IMAGE
-    return Defect(reason, f"the file is {image_format}, not one of {', '.join(IMAGE_FORMATS)}")
+    detail = f"the file is {image_format}, not one of {', '.join(IMAGE_FORMATS)}"
+    if not is_image:
+        return Defect(Reason.NOT_AN_IMAGE, detail)
+    broken = _find_damage(image) if image_format in CONVERTED_FORMATS else None
+    return broken or Defect(Reason.UNSUPPORTED_FORMAT, detail)
+
+
+def _find_damage(image: bytes) -> Defect | None:
+    """Tells why a photo that is usually converted is not; None when it only was not asked for."""
+    try:
+        convert(image)
+    except ConversionError as error:
+        return Defect(error.reason, _one_line(error).removeprefix("ConversionError: "))
+    return None
 
 
 def _check_header(header: Image.Image, image_format: str, limits: Limits) -> Defect | None:

@@ -143,7 +143,8 @@ class ExamplePrediction:
         id: The example's id as text.
         label: Its true class, an index.
         probabilities: Of every class, in label order.
-        digest: SHA-256 of its photo's bytes, hexadecimal; empty where an earlier version did not record it.
+        digest: SHA-256 of its photo's file, hexadecimal, of one that was converted that of its source; empty where an
+            earlier version did not record it.
     """
 
     id: str

@@ -101,6 +101,7 @@ class QuarantineSummary:
         split_counts: Photos written, by split.
         class_counts: Photos written, by split and class name.
         formats: Photos read, by file format; those of other formats are missing.
+        converted: Those of them that were converted to JPEG before, by the format that they were in.
         color_modes: Photos read, by Pillow's mode such as "RGB", "L" (grayscale) or "CMYK".
         first_ids: For every reason, the first photo of the listing with it.
         left_out: Files below the photo folder that were not even read as photos, by reason.
@@ -117,6 +118,7 @@ class QuarantineSummary:
     formats: Mapping[str, int]
     color_modes: Mapping[str, int]
     first_ids: Mapping[str, str]
+    converted: Mapping[str, int] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     left_out_suffixes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.common.errors import UserError
-from components.common.stack import PHOTO_SUFFIXES
+from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
 from components.example_gen.photo_folder.split_layout import SPLIT_NAMES
 
 _CSV_SUFFIXES: Final = (".csv", ".tsv")
@@ -166,7 +166,7 @@ def _read_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _starts_with_photo(cells: Sequence[str]) -> bool:
     """Tells whether the first row is a photo and no header."""
-    return any("://" in cell or PurePosixPath(cell.strip()).suffix.lower() in PHOTO_SUFFIXES for cell in cells[:2])
+    return any("://" in cell or PurePosixPath(cell.strip()).suffix.lower() in ACCEPTED_SUFFIXES for cell in cells[:2])
 
 
 def _without_header(cells: Sequence[str], line: int, source: str) -> dict[str, str]:

@@ -4,11 +4,13 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import tensorflow_datasets as tfds
 
 from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.photo_formats.photo_conversion import convert_photo
 from components.common.progress import report_progress
 from components.example_gen.photo_folder.grouping import deal_groups, find_groups
 from components.example_gen.photo_folder.photo_set import PhotoFile, PhotoSet
@@ -18,10 +20,11 @@ from components.example_gen.splits import carved_ranges, check_split_fractions
 
 _REPORTS = 20
 _GROUPING_DIGITS = 8
+_READ_AT_ONCE = 32
 
 
 class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """A user's photos, with their bytes as stored, their path as key, and the splits that they come in."""
+    """A user's photos, with their bytes as stored or converted, their path as key, and the splits that they come in."""
 
     VERSION = tfds.core.Version("1.2.0")
 
@@ -31,6 +34,7 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         data_dir: str | None = None,
         split_fractions: Sequence[float] | None = None,
         group_by: str = "",
+        convert: bool = True,
     ):
         """Creates the builder.
 
@@ -39,6 +43,7 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
             data_dir: Where prepared datasets are kept, in `photo_folder/<fingerprint>/<version>`.
             split_fractions: Shares of train, validation and test: what does not come split is, class by class.
                 None leaves it in train.
+            convert: Whether photos in formats that TensorFlow does not decode become JPEGs.
             group_by: What groups photos that must not be in several splits; see `grouping.find_groups`.
 
         Raises:
@@ -52,6 +57,9 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
             name += "_" + "_".join(map(str, check_split_fractions(split_fractions))).replace("/", "of")
         if group_by:
             name += f"_by_{hashlib.sha256(group_by.encode()).hexdigest()[:_GROUPING_DIGITS]}"
+        self._convert = convert
+        if not convert:
+            name += "_unconverted"
         super().__init__(data_dir=data_dir, config=tfds.core.BuilderConfig(name=name))
 
     @property
@@ -102,11 +110,22 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         total = len(self._photo_set.files)
         step = max(1, total // _REPORTS)
         labels = {name: label for label, name in enumerate(self._photo_set.class_names)}
-        for photo in photos:
+        for photo, image in self._read(photos):
             key = os.fsencode(photo.path)
             # Bytes and paths pass through tfds.features.Image as they are, decodable or not.
-            image = photo.file.read_bytes()
             yield key, {IMAGE_KEY: image, LABEL_KEY: labels[photo.class_name], ID_KEY: key}
             index = next(numbers)
             if index % step == 0 or index == total:
                 report_progress("Reading photos", index, total)
+
+    def _read(self, photos: Sequence[PhotoFile]) -> Iterator[tuple[PhotoFile, bytes]]:
+        """Yields photos with their bytes, in order; conversion keeps all processors busy."""
+
+        def read(photo: PhotoFile) -> bytes:
+            image = photo.file.read_bytes()
+            return convert_photo(image) if self._convert else image
+
+        with ThreadPoolExecutor() as threads:
+            for start in range(0, len(photos), _READ_AT_ONCE):
+                some = photos[start : start + _READ_AT_ONCE]
+                yield from zip(some, threads.map(read, some), strict=True)

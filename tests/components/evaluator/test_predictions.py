@@ -2,13 +2,16 @@
 
 import functools
 import hashlib
+import io
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from components.common.errors import UserError
+from components.common.photo_formats.photo_conversion import convert
 from components.evaluator.predictions import predict, serving_difference
 
 
@@ -39,6 +42,16 @@ def test_predictions_keep_ids_labels_and_order() -> None:
     assert [(row.id, row.label) for row in rows] == [("photo 0", 0), ("photo 1", 1), ("photo 2", 0)]
     assert [row.digest for row in rows] == [hashlib.sha256(bytes([index * 50])).hexdigest() for index in range(3)]
     assert rows[1].probabilities == pytest.approx([50 / 255, 205 / 255], abs=1e-6)
+
+
+def test_of_a_converted_photo_the_source_is_told() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "TIFF")
+    example = tf.train.Example.FromString(_example(0))
+    example.features.feature["image"].bytes_list.value[0] = convert(buffer.getvalue())
+    dataset = tf.data.Dataset.from_tensors(example.SerializeToString())
+    [row] = predict(_classify, dataset)
+    assert row.digest == hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def test_agreement_is_no_difference() -> None:

@@ -43,10 +43,10 @@ def test_left_out_files_change_the_fingerprint_but_not_the_prepared_photos(tmp_p
     before = describe_source(source)
     (photo_folder / ".DS_Store").write_bytes(b"")
     assert describe_source(source).fingerprint == before.fingerprint
-    (photo_folder / "red" / "1.tiff").write_bytes(b"")
+    (photo_folder / "red" / "1.psd").write_bytes(b"")
     after = describe_source(source)
     assert (after.fingerprint != before.fingerprint, after.version) == (True, before.version)
-    assert after.remarks == ("2 files are not used: 1 .tiff, 1 hidden",)
+    assert after.remarks == ("2 files are not used: 1 .psd, 1 hidden",)
 
 
 def test_synthetic_flowers_take_their_number_and_seed(tmp_path: Path):

@@ -29,7 +29,7 @@ def write(root: Path, *names: str) -> Path:
 def test_photos_are_found_by_suffix_and_the_rest_is_counted(tmp_path: Path):
     root = write(tmp_path / "set", "b/1.jpg", "b/2.JPEG", "a/3.png", "a/sub/4.GIF", "c/5.bmp")
     write(root, "LICENSE.txt", "top.jpg", "a/.hidden.jpg", "a/notes.txt", ".git/x/6.jpg", "__MACOSX/a/7.jpg", "d/e.txt")
-    write(root, "a/b.TIFF", "a/c.tiff", "c/readme")
+    write(root, "a/b.PSD", "a/c.psd", "c/readme")
     photo_set = scan_photos(root, tmp_path / "cache")
     assert photo_set.photos == ("a/3.png", "a/sub/4.GIF", "b/1.jpg", "b/2.JPEG", "c/5.bmp")
     assert photo_set.class_names == ("a", "b", "c")
@@ -42,13 +42,13 @@ def test_photos_are_found_by_suffix_and_the_rest_is_counted(tmp_path: Path):
         ".git/x/6.jpg": "hidden",
         "__MACOSX/a/7.jpg": "hidden",
         "a/notes.txt": "unsupported_suffix",
-        "a/b.TIFF": "unsupported_suffix",
-        "a/c.tiff": "unsupported_suffix",
+        "a/b.PSD": "unsupported_suffix",
+        "a/c.psd": "unsupported_suffix",
         "c/readme": "unsupported_suffix",
         "d/e.txt": "unsupported_suffix",
     }
     assert describe_left_out(photo_set.left_out) == (
-        "10 files are not used: 3 hidden, 2 .tiff, 2 .txt, 2 outside class folders, 1 without a suffix"
+        "10 files are not used: 3 hidden, 2 .psd, 2 .txt, 2 outside class folders, 1 without a suffix"
     )
 
 
@@ -57,7 +57,7 @@ def test_files_beside_a_single_top_level_folder_are_left_out_too(tmp_path: Path,
     others = {
         "README.md": "outside_class_folders",
         "flowers/LICENSE.txt": "outside_class_folders",
-        "flowers/a/x.heic": "unsupported_suffix",
+        "flowers/a/x.svg": "unsupported_suffix",
     }
     root = write(tmp_path / "set", *used, *others)
     archive = write_tgz(tmp_path / "set.tgz", dict.fromkeys((*used, *others), b""))
@@ -70,7 +70,7 @@ def test_archives_that_an_earlier_version_unpacked_are_unpacked_again(tmp_path: 
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3", "b/notes.txt": b""})
     first = scan_photos(archive, tmp_path / "cache")
     record = first.root.with_suffix(".json")
-    record.write_text(json.dumps({"fingerprint": first.fingerprint, "ignored": 1}))
+    record.write_text(json.dumps({"fingerprint": first.fingerprint, "left_out": ["b/new.heic", "b/notes.txt"]}))
     assert scan_photos(archive, tmp_path / "cache") == first
 
 
@@ -156,7 +156,7 @@ def test_a_class_name_that_is_not_text_is_refused(tmp_path: Path):
     [
         ([], "no photos in the folders"),
         (["1.jpg", "2.jpg"], "no photos in the folders"),
-        (["a/1.txt", "b/2.tiff", "b/3.tiff"], "no photos in the folders.*; 3 files are not used: 2 .tiff, 1 .txt"),
+        (["a/1.txt", "b/2.psd", "b/3.psd"], "no photos in the folders.*; 3 files are not used: 2 .psd, 1 .txt"),
         (["a/1.jpg", "b/2.txt"], "only one class, 'a'"),
         (["top/a/1.jpg"], "only one class, 'a'"),
     ],

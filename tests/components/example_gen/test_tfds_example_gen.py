@@ -110,20 +110,20 @@ def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_fol
 def test_files_that_are_not_used_are_told_and_listed(
     tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture
 ):
-    for name in ("top.txt", ".DS_Store", "red/1.heic", os.fsdecode(b"red/\xff.heic")):
+    for name in ("top.txt", ".DS_Store", "red/1.psd", os.fsdecode(b"red/\xff.psd")):
         (photo_folder / name).write_bytes(b"")
     caplog.set_level("INFO")
     examples = run(tmp_path, photos=str(photo_folder))
-    assert "4 files are not used: 2 .heic, 1 hidden, 1 outside class folders" in caplog.messages
+    assert "4 files are not used: 2 .psd, 1 hidden, 1 outside class folders" in caplog.messages
     lines = (Path(examples.uri) / LEFT_OUT_FILE).read_text().splitlines()
     listing = [QuarantineEntry.from_json(json.loads(line)) for line in lines]
     assert {(entry.id, entry.reason.value, entry.action.value) for entry in listing} == {
         (".DS_Store", "hidden", "left_out"),
-        ("red/1.heic", "unsupported_suffix", "left_out"),
-        ("red/\\xff.heic", "unsupported_suffix", "left_out"),
+        ("red/1.psd", "unsupported_suffix", "left_out"),
+        ("red/\\xff.psd", "unsupported_suffix", "left_out"),
         ("top.txt", "outside_class_folders", "left_out"),
     }
-    assert listing[1].detail.startswith(".heic, not one of .jpg, ")
+    assert listing[1].detail.startswith(".psd, not one of .jpg, ")
 
 
 def test_the_licence_is_recorded_where_tfds_knows_it(tmp_path: Path, photo_folder: Path):

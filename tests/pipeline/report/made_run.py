@@ -235,6 +235,7 @@ class MadeRun:
             "class_counts": {},
             "formats": {"JPEG": 3 * total + 1},
             "color_modes": {"RGB": 3 * total + 1},
+            "converted": {"HEIC": 2, "WebP": 1},
             "first_ids": {},
             "left_out": {"hidden": 1, "unsupported_suffix": 5},
             "left_out_suffixes": {"": 1, ".webp": 4},

@@ -57,6 +57,7 @@ def test_page_counts_the_files_that_were_not_used(blessed_page: str) -> None:
 
     assert "left out: no photo of a class hidden 1 " in text
     assert "left out: no photo of a class unsupported suffix: none 1, .webp 4 5 " in text
+    assert "Converted to JPEG before: HEIC 2, WebP 1." in text
 
 
 def test_page_has_the_numbers_of_the_run(blessed_run: MadeRun, blessed_page: str) -> None:

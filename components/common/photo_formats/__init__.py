@@ -1,0 +1,1 @@
+"""Formats of photos besides those that TensorFlow decodes."""
