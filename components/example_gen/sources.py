@@ -114,6 +114,7 @@ def _scan_folder(folder: Path, name: str, source: str, unpacked_not: Sequence[st
         for photo, names in parts
     )
     return PhotoSet(
+        source=source,
         name=name,
         root=root,
         files=photo_files,

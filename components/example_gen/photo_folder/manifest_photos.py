@@ -51,6 +51,7 @@ def scan_manifest(file: Path, source: str) -> PhotoSet:
     left_out.sort(key=lambda unused: (unused.path, unused.line))
     _check_photos(files, left_out, source)
     return PhotoSet(
+        source=source,
         name=file.stem,
         root=file.parent,
         files=tuple(files),

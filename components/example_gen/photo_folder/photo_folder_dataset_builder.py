@@ -51,7 +51,7 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         """
         self._photo_set = photo_set
         self._split_fractions = split_fractions
-        self.grouping = find_groups(photo_set.files, group_by, photo_set.name) if group_by else None
+        self.grouping = find_groups(photo_set.files, group_by, photo_set.source) if group_by else None
         name = photo_set.fingerprint[:FINGERPRINT_DIGITS]
         if split_fractions:
             name += "_" + "_".join(map(str, check_split_fractions(split_fractions))).replace("/", "of")

@@ -42,6 +42,7 @@ class PhotoSet:
     """All photos.
 
     Attributes:
+        source: What the user gave.
         name: The name of the folder, archive or manifest, without a suffix.
         root: The folder that paths are relative to.
         files: The photos, sorted by path.
@@ -51,6 +52,7 @@ class PhotoSet:
         layout: One line on how classes and splits were found, where that needs saying.
     """
 
+    source: str
     name: str
     root: Path
     files: tuple[PhotoFile, ...] = field(repr=False)
