@@ -20,7 +20,7 @@ from components.example_gen.splits import carved_ranges, check_split_fractions
 
 _REPORTS = 20
 _GROUPING_DIGITS = 8
-_READ_AT_ONCE = 32
+_READERS, _READ_AT_ONCE = 4, 32  # threads, and photos held in memory
 
 
 class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -119,13 +119,13 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
                 report_progress("Reading photos", index, total)
 
     def _read(self, photos: Sequence[PhotoFile]) -> Iterator[tuple[PhotoFile, bytes]]:
-        """Yields photos with their bytes, in order; conversion keeps all processors busy."""
+        """Yields photos with their bytes, in order; reading and conversion overlap."""
 
         def read(photo: PhotoFile) -> bytes:
             image = photo.file.read_bytes()
             return convert_photo(image) if self._convert else image
 
-        with ThreadPoolExecutor() as threads:
+        with ThreadPoolExecutor(_READERS) as threads:
             for start in range(0, len(photos), _READ_AT_ONCE):
                 some = photos[start : start + _READ_AT_ONCE]
                 yield from zip(some, threads.map(read, some), strict=True)
