@@ -69,7 +69,10 @@ def _location(path: str, base: str) -> str:
         return path
     if is_in_bucket(base) and not path.startswith("/"):
         return f"{base}/{path.removeprefix('./')}"
-    return os.path.normpath(Path(base) / Path(path).expanduser())
+    local = Path(base) / Path(path).expanduser()
+    if "\\" in path and not os.path.lexists(local):
+        local = Path(base) / path.replace("\\", "/")
+    return os.path.normpath(local)
 
 
 def _choose(rows: Sequence[ManifestRow]) -> tuple[ManifestRow | None, list[LeftOutFile]]:

@@ -21,8 +21,7 @@ from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
 from components.example_gen.photo_folder.split_layout import SPLIT_NAMES
 
 _CSV_SUFFIXES: Final = (".csv", ".tsv")
-_JSON_LINES_SUFFIXES: Final = (".jsonl", ".ndjson", ".manifest")
-_SUFFIXES: Final = (*_CSV_SUFFIXES, *_JSON_LINES_SUFFIXES)
+_SUFFIXES: Final = (*_CSV_SUFFIXES, ".jsonl", ".ndjson", ".manifest")
 
 _PATH, _LABEL, _SPLIT = "path", "label", "split"
 # In the order in which they are looked for: of a name and a number of the same class, the name counts.
@@ -152,6 +151,8 @@ def _read_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
                 continue
             if header is None:
                 header = [] if _starts_with_photo(cells) else [cell.strip() for cell in cells]
+                if twice := next((name for name in header if name and header.count(name) > 1), ""):
+                    raise UserError(f"{source!r} has two columns called {twice!r}: please rename one")
                 if header:
                     continue
             if not header:
@@ -184,7 +185,7 @@ def _read_json_lines(text: str, source: str) -> Iterator[tuple[int, dict[str, st
             continue
         try:
             row = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"line {line} of {source!r} is not JSON: {error}") from None
         if not isinstance(row, dict):
             raise UserError(f"line {line} of {source!r} is no JSON object: expected a path and a label by name")

@@ -49,6 +49,7 @@ TRAIN = {"img/0.jpg": ("a", "train"), "img/1.jpg": ("b", "train")}
         ("label,filename,class_name\n0,img/0.jpg,a\n1,img/1.jpg,b\n", TRAIN),
         ("image_path,label,split\nimg/0.jpg,a,train\nimg/1.jpg,b,val\nimg/2.jpg,b,TEST\n", SPLIT),
         ("img/0.jpg,a\nimg/1.jpg,b\n", TRAIN),
+        (",path,,label\n0,img/0.jpg,,a\n1,img/1.jpg,,b\n", TRAIN),
         ("TRAINING,img/0.jpg,a\nVALIDATION,img/1.jpg,b\nTEST,img/2.jpg,b\n", SPLIT),
         ("training,img/0.jpg,a\nimg/1.jpg,b\n", TRAIN),
         ("UNASSIGNED,img/0.jpg,a\n,img/1.jpg,b\n", TRAIN),
@@ -56,6 +57,12 @@ TRAIN = {"img/0.jpg": ("a", "train"), "img/1.jpg": ("b", "train")}
 )
 def test_csv_is_read_by_the_names_of_its_columns(scan, text: str, expected):
     assert found(scan(text)) == expected
+
+
+def test_paths_as_windows_writes_them_are_found(scan):
+    found_there = scan("path,label\nimg\\0.jpg,a\nimg\\1.jpg,b\nimg/1.jpg,b\n")
+    assert [photo.path for photo in found_there.files] == ["img\\0.jpg", "img\\1.jpg"]
+    assert [file.reason.value for file in found_there.left_out] == ["duplicate_path"]
 
 
 def test_json_lines_are_read_by_the_names_of_their_keys(scan):
@@ -150,6 +157,8 @@ def test_rows_of_no_use_are_left_out_each_with_its_line(scan, tmp_path: Path):
     [
         ("x.csv", "photo_id,label\n1,a\n", "no column for the photo's path: found photo_id, label; expected one"),
         ("x.csv", "path,species_id\n1.jpg,a\n", "no column for the photo's label: found path, species_id; expected"),
+        ("x.csv", "path,label,path\nimg/0.jpg,a,b\n", "has two columns called 'path'"),
+        ("x.jsonl", "[" * 100_000, "line 1 of .* is not JSON: "),
         ("x.csv", "", "no column for the photo's path: found none"),
         ("x.csv", "path,label\nimg/0.jpg,a,b\n", "line 2 of .* has 3 fields, its header 2"),
         ("x.csv", 'path,label\nimg/0.jpg,"a\n', "line 2 of .* is not CSV: unexpected end of data"),
