@@ -69,7 +69,7 @@ def test_a_run_pushes_the_same_model_as_a_local_run(
     tmp_path: Path, buckets: Buckets, first_run: SubmittedRun, local_output: Path, pipeline_name: str
 ) -> None:
     on_kubeflow = _collected(buckets, tmp_path).run(first_run.id)
-    locally = open_store(str(local_output)).run("latest")
+    locally = open_store(str(local_output)).find_run("latest")
 
     assert on_kubeflow.blessed
     assert locally.blessed

@@ -1,6 +1,7 @@
 """Uploads a compiled pipeline and starts a run of it."""
 
 import dataclasses
+import datetime
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -163,7 +164,8 @@ def parse_parameters(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
 def _upload(client: Any, package: Path, name: str) -> tuple[str, str]:
     pipeline_id = client.get_pipeline_id(name)
     if pipeline_id:
-        version_name = f"{name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+        # The server takes no name twice, and two uploads may fall into one second.
+        version_name = f"{name} {datetime.datetime.now():%Y-%m-%d %H:%M:%S.%f}"
         version = client.upload_pipeline_version(str(package), version_name, pipeline_id=pipeline_id)
         return pipeline_id, version.pipeline_version_id
     pipeline_id = client.upload_pipeline(str(package), pipeline_name=name).pipeline_id

@@ -22,6 +22,7 @@ class FakeApiServer(http.server.ThreadingHTTPServer):
         states: The run's successive states, one per question; the last one stays.
         runs: Bodies of the runs that were created.
         uploads: Paths of the uploads.
+        upload_names: What was uploaded is called so.
         schedules: Bodies of the recurring runs that are there, by id.
         workflow: The run's Argo workflow; empty is a server without the older API that hands it out.
     """
@@ -37,6 +38,7 @@ class FakeApiServer(http.server.ThreadingHTTPServer):
         self.states = [("RUNNING", "RUNNING", "PENDING"), ("SUCCEEDED", "SUCCEEDED", "SUCCEEDED")]
         self.runs: list[dict[str, Any]] = []
         self.uploads: list[str] = []
+        self.upload_names: list[str] = []
         self.schedules: dict[str, dict[str, Any]] = {}
         self.workflow: dict[str, Any] = {}
 
@@ -97,6 +99,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         if path.startswith("/pipelines/upload"):
             server.uploads.append(path)
+            server.upload_names += parse_qs(urlparse(self.path).query).get("name", [])
             return {"pipeline_id": "p1", "pipeline_version_id": "v2"}
         if path == "/runs" and method == "POST":
             server.runs.append(json.loads(body))

@@ -1,6 +1,7 @@
 """`kubeflow_runner.py submit` against a loopback API server."""
 
 import json
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -45,6 +46,16 @@ def test_a_known_pipeline_gets_a_new_version(server: FakeApiServer, submit: Call
     [run] = server.runs
     assert run["pipeline_version_reference"]["pipeline_version_id"] == "v2"
     assert run["runtime_config"]["pipeline_root"] == "s3://bucket/elsewhere"
+
+
+def test_two_versions_of_one_second_have_two_names(server: FakeApiServer, submit: Callable[..., Result]) -> None:
+    """The server answers a name that it knows with 409 Conflict."""
+    server.known_pipeline = "tf-flowers"
+    submit(server.url, "--no-wait")
+    submit(server.url, "--no-wait")
+    first, second = server.upload_names
+    assert first != second
+    assert all(re.fullmatch(r"tf-flowers \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", name) for name in (first, second))
 
 
 def test_a_failed_run_says_which_task_failed(server: FakeApiServer, submit: Callable[..., Result]) -> None:
