@@ -7,16 +7,16 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
+from locked_packages import IMAGE_LOCK, locked_packages
+from packaging.utils import canonicalize_name
 
 IMAGE = os.environ.get("FLOWERS_IMAGE", "")
 
 pytestmark = pytest.mark.skipif(not IMAGE, reason="FLOWERS_IMAGE names no image: `make test-image` builds one")
 
-ROOT = Path(__file__).parents[4]
 _LARGEST_BYTES = 3_600_000_000
 
 
@@ -52,16 +52,10 @@ def test_no_secret_is_in_its_settings(image: dict[str, Any]) -> None:
 
 def test_it_holds_the_locked_packages_and_this_project() -> None:
     code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
-    installed = {_normal(name): version for name, version in json.loads(_run("python", "-I", "-c", code)).items()}
-    locked = re.findall(
-        r"^([\w.-]+)==([^ ;]+)", (ROOT / "environment" / "requirements-image.txt").read_text(), re.MULTILINE
-    )
+    found = json.loads(_run("python", "-I", "-c", code))
+    installed = {canonicalize_name(name): version for name, version in found.items()}
     assert installed.pop("flowers-pipeline")
-    assert installed == {_normal(name): version for name, version in locked}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    assert installed == locked_packages(IMAGE_LOCK)
 
 
 def test_it_holds_no_tools() -> None:

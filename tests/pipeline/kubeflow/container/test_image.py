@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from locked_packages import IMAGE_LOCK, PROJECT_LOCK, locked_packages
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[4]
 Instruction = tuple[str, str]
@@ -90,14 +92,10 @@ def test_what_is_copied_exists_and_is_not_ignored(instructions: list[Instruction
 
 
 def test_the_images_lock_is_a_part_of_the_projects_lock() -> None:
-    def locked(name: str) -> set[str]:
-        return {line.split()[0] for line in (ROOT / name).read_text().splitlines() if "==" in line}
-
-    image, project = locked("environment/requirements-image.txt"), locked("environment/requirements-tfx-1.21.txt")
-    assert image <= project
-    names = {package.split("==")[0] for package in image}
-    assert {"tfx", "kfp", "boto3"} <= names
-    assert not {"pytest", "ruff", "mypy", "moto"} & names
+    image, project = locked_packages(IMAGE_LOCK), locked_packages(PROJECT_LOCK)
+    assert image.items() <= project.items()
+    assert {"tfx", "kfp", "boto3"} <= image.keys()
+    assert not {"pytest", "ruff", "mypy", "moto"} & image.keys()
 
 
 def test_the_image_has_what_the_code_imports() -> None:
@@ -106,16 +104,11 @@ def test_the_image_has_what_the_code_imports() -> None:
     imported = {name.partition(".")[0] for path in modules for name in _imports(path)}
     # Imported by tensorflow-datasets, which does not say so.
     imported |= {"importlib_resources"}
-    locked = {
-        _normal(name)
-        for name in re.findall(
-            r"^([\w.-]+)==", (ROOT / "environment" / "requirements-image.txt").read_text(), re.MULTILINE
-        )
-    }
+    locked = locked_packages(IMAGE_LOCK).keys()
     # Its distribution lists no packages, and Python 3.10 looks no further.
     offered_by = {"pillow_jxl": ["pillow-jxl-plugin"], **importlib.metadata.packages_distributions()}
     for name in imported - sys.stdlib_module_names - {"components", "pipeline"}:
-        assert {_normal(distribution) for distribution in offered_by.get(name, [name])} & locked, name
+        assert {canonicalize_name(offer) for offer in offered_by.get(name, [name])} & locked, name
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -124,7 +117,3 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
