@@ -40,6 +40,7 @@ def fetch_photos(uri: str) -> Path:
     """
     from tfx.dsl.io import fileio
 
+    _learn_s3()
     folder = _temporary_folder()
     source = uri.rstrip("/")
     target = folder / PurePosixPath(source).name
@@ -67,6 +68,7 @@ def fetch_files(uris: Sequence[str]) -> dict[str, Path]:
         return {}
     from tfx.dsl.io import fileio
 
+    _learn_s3()
     folder = _temporary_folder()
 
     def copy(numbered: tuple[int, str]) -> bool:
@@ -88,15 +90,19 @@ def _temporary_folder() -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def _reading(uri: str) -> Iterator[None]:
-    """Makes what a bucket answers one line; s3:// needs this project's file operations."""
-    import tensorflow as tf
-
+def _learn_s3() -> None:
+    """Lets TFX read s3:// by this project's file operations, where boto3 is installed."""
     from components.common.storage import s3_filesystem
 
     with contextlib.suppress(ImportError):
         s3_filesystem.register()
+
+
+@contextlib.contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    """Makes what a bucket answers one line."""
+    import tensorflow as tf
+
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
