@@ -140,7 +140,7 @@ def check_image(image: bytes, limits: Limits) -> ImageCheck:
         if not defect:
             pixels = tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
             source = source_of(image)
-            hashes = fingerprint(pixels, int(orientation_of(image)))
+            hashes = fingerprint(pixels, orientation_of(image))
             return ImageCheck(None, image_format, color_mode, hashes, source.format if source else "")
     except Image.DecompressionBombError as error:
         defect = Defect(Reason.TOO_MANY_PIXELS, _one_line(error))
@@ -166,8 +166,9 @@ def fingerprint(pixels: np.ndarray, orientation: int = UPRIGHT) -> Fingerprint |
     gray = Image.fromarray(pixels).convert("L").resize(_THUMBNAIL_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if np.asarray(gray).std() < _MIN_TEXTURE:
         return None
-    upright = Image.fromarray(turn_upright(np.asarray(gray)[..., np.newaxis], orientation).numpy()[..., 0])
-    return Fingerprint(_as_bytes(imagehash.phash(upright)), _as_bytes(imagehash.dhash(upright)))
+    if orientation != UPRIGHT:
+        gray = Image.fromarray(turn_upright(np.asarray(gray)[..., np.newaxis], orientation).numpy()[..., 0])
+    return Fingerprint(_as_bytes(imagehash.phash(gray)), _as_bytes(imagehash.dhash(gray)))
 
 
 def _as_bytes(image_hash: imagehash.ImageHash) -> bytes:
