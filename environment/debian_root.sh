@@ -3,6 +3,8 @@
 # this tree is in a root of its own below build/, made with debootstrap the first time; where glibc will do, the command
 # just runs here. Needs to be root, and Debian's packages.
 set -eu
+# What the root and an environment take, with what tests write.
+least_kib=8000000
 # The exit status that tells "not here" from a command that failed.
 no_root=77
 release=trixie
@@ -28,6 +30,7 @@ command -v debootstrap >/dev/null || fail "no debootstrap found (apt-get install
 unshare --mount true 2>/dev/null || fail "this may not mount (a container needs --privileged)"
 
 if [ ! -d "$root" ]; then
+    [ "$(df -Pk . | awk 'NR == 2 { print $4 }')" -ge $least_kib ] || fail "less than 8 GB of disk are free"
     echo "Making a Debian 13 root in ${root#"$PWD"/} (some minutes, 400 MB)"
     mkdir -p build
     rm -rf "$root.tmp"
