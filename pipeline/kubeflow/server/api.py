@@ -20,6 +20,13 @@ _TIMEOUT_S = 10
 _UNAUTHORIZED = (401, 403)
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Credentials go to the server that they are for: urllib would send them on to any other."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        del args, kwargs
+
+
 @dataclasses.dataclass(frozen=True)
 class Connection:
     """How to reach the API server.
@@ -100,9 +107,15 @@ class Connection:
         url = f"{self.host.rstrip('/')}/{path}"
         request = urllib.request.Request(url, headers=headers)  # noqa: S310  (http or https, see __post_init__)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            with urllib.request.build_opener(_NoRedirects).open(request, timeout=_TIMEOUT_S) as response:
                 body: bytes = response.read()
         except urllib.error.HTTPError as error:
+            if location := error.headers.get("Location"):
+                raise UserError(
+                    f"{self.host} sends elsewhere, to {self._without_credentials(location)}: if that is the server, "
+                    f"give its address as host; if it is a login, set {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use "
+                    "kubectl port-forward"
+                ) from error
             raise self._refused(error.code, error.reason) from error
         except OSError as error:
             raise self._unreachable(error) from error
