@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import click
 
-from components.example_gen.builders import DataSource, make_builder
+from components.common.contracts import TRAIN_SPLIT
+from components.example_gen.builders import DataSource, find_photos, make_builder
 from components.example_gen.preparation import prepare_dataset
 from components.feature_extractor.inference_graph import ForwardPass, load_forward_pass, optimize_forward_pass
 from components.transform.preprocessing import decode_image
@@ -50,6 +51,8 @@ def sample_photos(source: DataSource) -> list[bytes]:
     """Returns some of the photos, encoded."""
     import tensorflow_datasets as tfds
 
+    if source.photos:
+        return [photo.file.read_bytes() for photo in find_photos(source).splits[TRAIN_SPLIT][:_SAMPLE_PHOTOS]]
     builder = prepare_dataset(make_builder(source))
     dataset = builder.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()})
     return [example["image"].numpy() for example in dataset.take(_SAMPLE_PHOTOS)]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from components.example_gen.builders import DataSource, make_builder
+from components.example_gen.builders import DataSource, find_photos, make_builder
 from components.example_gen.preparation import prepare_dataset
 from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS, split_slices
 
@@ -33,15 +33,27 @@ class PassCounter:
 
 def load_splits(source: DataSource) -> tuple[dict[str, tf.data.Dataset], int]:
     """Reads the same splits as the pipeline; returns them and the number of classes."""
+    if source.photos:
+        return _load_files(source)
     builder = prepare_dataset(make_builder(source))
     sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
     slices = split_slices(sizes, DEFAULT_SPLIT_FRACTIONS)
-    # As `as_supervised` gives them; our own photo folders also have a key, which is not needed here.
-    splits = {
-        name: builder.as_dataset(split=part).map(lambda example: (example["image"], example["label"]))
-        for name, part in slices.items()
-    }
+    splits = {name: builder.as_dataset(split=part, as_supervised=True) for name, part in slices.items()}
     return splits, builder.info.features["label"].num_classes
+
+
+def _load_files(source: DataSource) -> tuple[dict[str, tf.data.Dataset], int]:
+    photos = find_photos(source)
+    names = photos.photo_set.class_names
+
+    def read(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False), label
+
+    splits = {}
+    for split, found in photos.splits.items():
+        listed = [str(photo.file) for photo in found], [names.index(photo.class_name) for photo in found]
+        splits[split] = tf.data.Dataset.from_tensor_slices(listed).map(read, tf.data.AUTOTUNE)
+    return splits, len(names)
 
 
 def batches(dataset: tf.data.Dataset, image_size: tuple[int, int], shuffle: bool) -> tf.data.Dataset:

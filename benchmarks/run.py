@@ -18,7 +18,7 @@ from benchmarks import report
 from benchmarks.measure import run_measured
 from benchmarks.scaling import run_scaling
 from benchmarks.subjects import Subject, output_folder, run_pipeline, run_recipe
-from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, make_builder
+from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, find_photos, make_builder
 from components.example_gen.preparation import prepare_dataset
 from components.modeling.backbones.loading import prepare_backbone
 
@@ -28,12 +28,12 @@ _RESULTS: Final = Path(__file__).parent / "results"
 
 
 def prepare_source(photos: str | None, num_photos: int) -> tuple[DataSource, int]:
-    """Prepares the photos for TFDS, outside of all measurements; returns them and their number."""
+    """Prepares photos that TFDS draws, outside of all measurements; returns the source and its number of photos."""
     data_dir = str((_CACHE / "datasets").resolve())
     if photos:
         source = DataSource(photos=str(Path(photos).expanduser().resolve()), data_dir=data_dir)
-    else:
-        source = DataSource(dataset=SYNTHETIC_FLOWERS, num_photos=num_photos, data_dir=data_dir)
+        return source, len(find_photos(source).photo_set.files)
+    source = DataSource(dataset=SYNTHETIC_FLOWERS, num_photos=num_photos, data_dir=data_dir)
     builder = prepare_dataset(make_builder(source))
     return source, sum(split.num_examples for split in builder.info.splits.values())
 

@@ -79,6 +79,16 @@ def shards_for(num_examples: int) -> int:
     return max(1, math.ceil(num_examples / EXAMPLES_PER_SHARD))
 
 
+def to_example(image: bytes, label: int, example_id: bytes) -> tf.train.Example:
+    """Returns a raw example: a photo, its class and its id."""
+    example = tf.train.Example()
+    feature = example.features.feature
+    feature[contracts.IMAGE_KEY].bytes_list.value.append(image)
+    feature[contracts.LABEL_KEY].int64_list.value.append(label)
+    feature[contracts.ID_KEY].bytes_list.value.append(example_id)
+    return example
+
+
 class ReadExamples(beam.PTransform):
     """Reads the gzip TFRecords of a split as serialized tf.Examples (bytes)."""
 

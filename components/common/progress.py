@@ -3,6 +3,7 @@
 Log records travel from Beam worker processes to the launching process, so this needs no channel of its own.
 """
 
+import itertools
 import logging
 
 logger = logging.getLogger(__name__)
@@ -20,3 +21,24 @@ def report_progress(description: str, completed: int, total: int | None = None, 
     of_total = f"/{total}" if total is not None else ""
     progress = {"description": description, "completed": completed, "total": total, "unit": unit}
     logger.info("%s: %d%s %s", description, completed, of_total, unit, extra={"progress": progress})
+
+
+class Progress:
+    """Counts photos and reports now and then; the threads of a process may share it."""
+
+    def __init__(self, description: str, total: int, every: int) -> None:
+        """Starts at none.
+
+        Args:
+            description: What is being done.
+            total: Photos there are in all; 0 when that is not known.
+            every: After how many of them to report.
+        """
+        self._numbers = itertools.count(1)
+        self._description, self._total, self._every = description, total, every
+
+    def advance(self) -> None:
+        """Counts one photo."""
+        number = next(self._numbers)
+        if number % self._every == 0 or number == self._total:
+            report_progress(self._description, number, self._total or None)

@@ -1,4 +1,4 @@
-"""TFDS builders for every data source, and what is known of them before they are prepared.
+"""What a data source is, TFDS' builder or a user's own photos, and what is known of it before it is read.
 
 Imports no TensorFlow, so that this is quick.
 """
@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from components.common.contracts import ID_KEY
 from components.common.errors import UserError
 from components.example_gen.photo_folder.left_out import describe_left_out, left_out_digest
-from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
+from components.example_gen.photo_folder.own_photos import OwnPhotos, deal_photos
 from components.example_gen.photo_folder.photo_set import MIN_CLASSES
 from components.example_gen.sources import FINGERPRINT_DIGITS, scan_photos
 from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS
@@ -83,23 +83,32 @@ class FeatureKeys:
     id: str | None
 
 
+def find_photos(source: DataSource) -> OwnPhotos:
+    """Finds, fingerprints and splits a user's own photos.
+
+    Args:
+        source: A source with photos.
+
+    Raises:
+        UserError: The photos cannot be used or grouped.
+    """
+    photo_set = scan_photos(source.photos, source.data_dir or tfds.core.constants.DATA_DIR)
+    return deal_photos(photo_set, source.split_fractions if source.split_method == "count" else None, source.group_by)
+
+
 def make_builder(source: DataSource) -> tfds.core.DatasetBuilder:
     """Makes the TFDS builder of a source; downloads nothing.
 
     Args:
-        source: The source. Its photos are scanned and fingerprinted here.
+        source: A source with a dataset.
 
     Returns:
         The builder, which may or may not be prepared yet.
 
     Raises:
-        UserError: TFDS knows no such dataset, or the photos cannot be used or grouped.
+        UserError: TFDS knows no such dataset.
     """
     data_dir = source.data_dir or None
-    if source.photos:
-        photo_set = scan_photos(source.photos, data_dir or tfds.core.constants.DATA_DIR)
-        fractions = source.split_fractions if source.split_method == "count" else None
-        return PhotoFolder(photo_set, data_dir, fractions, source.group_by, source.convert)
     name, _, config_name = source.dataset.partition("/")
     if name == SYNTHETIC_FLOWERS:
         number = {"num_photos": source.num_photos} if source.num_photos else {}
@@ -127,21 +136,23 @@ def describe_source(source: DataSource) -> SourceDescription:
         Its description.
 
     Raises:
-        UserError: See `make_builder` and `find_feature_keys`; or there are fewer than two classes.
+        UserError: See `find_photos`, `make_builder` and `find_feature_keys`; or there are fewer than two classes.
     """
-    return describe_builder(make_builder(source))
+    return describe_photos(find_photos(source)) if source.photos else describe_builder(make_builder(source))
+
+
+def describe_photos(photos: OwnPhotos) -> SourceDescription:
+    """Tells what is known of a user's own photos; see `describe_source`."""
+    photo_set = photos.photo_set
+    version = photo_set.fingerprint[:FINGERPRINT_DIGITS]
+    # What is listed of the examples changes with what is left out.
+    fingerprint = "-".join(filter(None, [photo_set.fingerprint, left_out_digest(photo_set.left_out)]))
+    remarks = tuple(filter(None, [photo_set.layout, photos.grouping, describe_left_out(photo_set.left_out)]))
+    return SourceDescription(photo_set.name, version, photo_set.class_names, fingerprint, remarks)
 
 
 def describe_builder(builder: tfds.core.DatasetBuilder) -> SourceDescription:
     """Tells the name, version and classes of a builder's dataset; see `describe_source`."""
-    if isinstance(builder, PhotoFolder):
-        photo_set = builder.photo_set
-        version = photo_set.fingerprint[:FINGERPRINT_DIGITS]
-        # What is listed of the examples changes with what is left out; the prepared photos do not.
-        fingerprint = "-".join(filter(None, [photo_set.fingerprint, left_out_digest(photo_set.left_out)]))
-        groups = builder.grouping.remark if builder.grouping else ""
-        remarks = tuple(filter(None, [photo_set.layout, groups, describe_left_out(photo_set.left_out)]))
-        return SourceDescription(photo_set.name, version, photo_set.class_names, fingerprint, remarks)
     class_names = tuple(builder.info.features[find_feature_keys(builder).label].names)
     if len(class_names) < MIN_CLASSES:
         raise UserError(f"dataset {builder.name!r} has {len(class_names)} class(es): at least two are needed")

@@ -2,16 +2,16 @@
 
 import dataclasses
 import functools
-import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor, write_split
 from tfx.components.util import examples_utils
@@ -26,70 +26,14 @@ from components.common.errors import UserError
 from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
 from components.example_gen import builders
 from components.example_gen.class_counts import WriteClassCounts, describe_examples
-from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
-from components.example_gen.preparation import prepare_dataset
+from components.example_gen.photo_folder.left_out import LeftOutFile
+from components.example_gen.photo_folder.photo_reading import PhotosToExamples
+from components.example_gen.preparation import TfdsToExamples, prepare_dataset
 from components.example_gen.splits import split_slices
 
 logger = logging.getLogger(__name__)
 
 CLASS_COUNTS_FILE = "class_counts.json"
-
-
-class ToExampleFn(beam.DoFn):
-    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`.
-
-    The id is the photo's file name, or the SHA-256 of its bytes in data sets that keep no names.
-    """
-
-    def __init__(self, keys: builders.FeatureKeys):
-        self._keys = keys
-
-    def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
-        image = element[self._keys.image].numpy()
-        # A position in the data set would name another photo as soon as some are added.
-        example_id = element[self._keys.id].numpy() if self._keys.id else hashlib.sha256(image).hexdigest().encode()
-        features = {
-            contracts.IMAGE_KEY: _bytes_feature(image),
-            contracts.LABEL_KEY: tf.train.Feature(
-                int64_list=tf.train.Int64List(value=[element[self._keys.label].numpy()])
-            ),
-            contracts.ID_KEY: _bytes_feature(example_id),
-        }
-        yield tf.train.Example(features=tf.train.Features(feature=features))
-
-
-def _bytes_feature(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-class TfdsToExamples(beam.PTransform):
-    """Reads a slice of a prepared TFDS dataset as tf.Examples, images undecoded."""
-
-    def __init__(self, builder: tfds.core.DatasetBuilder, exec_properties: dict[str, Any], split_pattern: str):
-        """Creates the transform.
-
-        Args:
-            builder: Builder of a prepared dataset.
-            exec_properties: Not used; the argument is part of the base executor's contract.
-            split_pattern: A TFDS slice such as "train[:1835]".
-        """
-        super().__init__()
-        del exec_properties
-        self._builder, self._split_pattern = builder, split_pattern
-
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        keys = builders.find_feature_keys(self._builder)
-        return (
-            pipeline
-            | "ReadFromTFDS"
-            >> tfds.beam.ReadFromTFDS(
-                self._builder,
-                split=self._split_pattern,
-                decoders={keys.image: tfds.decode.SkipDecoding()},
-                read_config=tfds.ReadConfig(try_autocache=False),
-            )
-            | "ToExample" >> beam.ParDo(ToExampleFn(keys))
-        )
 
 
 def _with_id(example: tf.train.Example) -> examples_io.KeyedExample:
@@ -98,12 +42,12 @@ def _with_id(example: tf.train.Example) -> examples_io.KeyedExample:
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Prepares the dataset, lets the base class split its examples, and writes them."""
+    """Lets the base class split the examples of a source, and writes them."""
 
-    _builder: tfds.core.DatasetBuilder
+    _to_examples: Callable[[dict[str, Any], str], beam.PTransform]
 
     def GetInputSourceToExamplePTransform(self) -> Any:
-        return functools.partial(TfdsToExamples, self._builder)
+        return self._to_examples
 
     def Do(
         self,
@@ -117,29 +61,49 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             UserError: The source cannot be had, has no photos, is not for image classification, or has changed.
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
-        builder = builders.make_builder(_source(exec_properties))
-        fingerprint, found = exec_properties["fingerprint"], builders.describe_builder(builder)
-        if fingerprint not in ("", found.fingerprint):
-            raise UserError("the photos or the dataset have changed since the run began: please run again")
-        for remark in found.remarks:
-            logger.info("%s", remark)
-        self._builder = prepare_dataset(builder)
-        description = builders.describe_builder(builder)
-        examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)
-        class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
-        self._write(examples, class_counts_path, exec_properties)
-        describe_examples(examples, description, class_counts_path)
-        if isinstance(builder, PhotoFolder):
-            _list_left_out(builder, examples.uri)
-        if known := self._builder.info.redistribution_info.license:
+        source = _source(exec_properties)
+        write = self._write_own_photos if source.photos else self._write_dataset
+        write(source, examples, exec_properties)
+
+    def _write_own_photos(
+        self, source: builders.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
+    ) -> None:
+        photos = builders.find_photos(source)
+        description = builders.describe_photos(photos)
+        _check_unchanged(description, exec_properties)
+        if source.split_method == "hash":
+            _check_one_split(photos.photo_set.name, photos.splits)
+        shared = Shared()
+        self._to_examples = lambda _, split: PhotosToExamples(photos, split, source.convert, shared)
+        self._write(examples, description, len(photos.photo_set.files), exec_properties)
+        _list_left_out(photos.photo_set.left_out, examples.uri)
+
+    def _write_dataset(
+        self, source: builders.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
+    ) -> None:
+        builder = builders.make_builder(source)
+        _check_unchanged(builders.describe_builder(builder), exec_properties)
+        prepared = prepare_dataset(builder)
+        self._to_examples = functools.partial(TfdsToExamples, prepared)
+        # Some datasets know the names of their classes only now.
+        description, total = builders.describe_builder(builder), prepared.info.splits.total_num_examples
+        self._write(examples, description, total, _with_slices(exec_properties, prepared))
+        if known := prepared.info.redistribution_info.license:
             examples.set_string_custom_property(contracts.DATASET_LICENSE_PROPERTY, known)
 
-    def _write(self, examples: types.Artifact, class_counts_path: str, exec_properties: dict[str, Any]) -> None:
+    def _write(
+        self,
+        examples: types.Artifact,
+        description: builders.SourceDescription,
+        total: int,
+        exec_properties: dict[str, Any],
+    ) -> None:
         """Writes every split with this project's sink: TFX's own compresses photos and reshuffles at random."""
+        examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)
+        class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
         fractions = dict(zip(contracts.SPLITS, json.loads(exec_properties["split_fractions"]), strict=True))
-        total = self._builder.info.splits.total_num_examples
         with self._make_beam_pipeline() as pipeline:
-            splits = self.GenerateExamplesByBeam(pipeline, _with_slices(exec_properties, self._builder))
+            splits = self.GenerateExamplesByBeam(pipeline, exec_properties)
             for split, photos in splits.items():
                 num_shards = examples_io.shards_for(int(total * fractions[split]))
                 uri = artifact_utils.get_split_uri([examples], split)
@@ -152,6 +116,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         examples_utils.set_payload_format(examples, exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY])
         file_format = write_split.to_file_format_str(exec_properties[standard_component_specs.OUTPUT_FILE_FORMAT_KEY])
         examples_utils.set_file_format(examples, file_format)
+        describe_examples(examples, description, class_counts_path)
 
 
 def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
@@ -160,17 +125,26 @@ def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
     return builders.DataSource(**{name: exec_properties[name] for name in names} | {"split_fractions": fractions})
 
 
+def _check_unchanged(found: builders.SourceDescription, exec_properties: dict[str, Any]) -> None:
+    if exec_properties["fingerprint"] not in ("", found.fingerprint):
+        raise UserError("the photos or the dataset have changed since the run began: please run again")
+    for remark in found.remarks:
+        logger.info("%s", remark)
+
+
+def _check_one_split(name: str, splits: Collection[str]) -> None:
+    if len(splits) != 1:
+        raise UserError(f"{name!r} has the splits {', '.join(splits)}: use split method count, not hash")
+
+
 def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
     """Replaces the symbolic patterns of the input splits by slices of the dataset's own splits."""
     sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
     if not sum(sizes.values()):
         raise UserError(f"dataset {builder.name!r} has no examples")
     if exec_properties["split_method"] == "hash":
-        if len(sizes) != 1:
-            raise UserError(f"{builder.name!r} has the splits {', '.join(sizes)}: use split method count, not hash")
+        _check_one_split(builder.name, sizes)
         slices = {contracts.TRAIN_SPLIT: next(iter(sizes))}
-    elif exec_properties["photos"]:  # Split when they were prepared.
-        slices = {split: split if split in sizes else f"{next(iter(sizes))}[0:0]" for split in contracts.SPLITS}
     else:
         slices = split_slices(sizes, json.loads(exec_properties["split_fractions"]))
     logger.info("Splits of %s: %s", builder.name, ", ".join(f"{name} = {part}" for name, part in slices.items()))
@@ -179,8 +153,8 @@ def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuil
     return {**exec_properties, standard_component_specs.INPUT_CONFIG_KEY: input_config}
 
 
-def _list_left_out(builder: PhotoFolder, uri: str) -> None:
+def _list_left_out(files: Iterable[LeftOutFile], uri: str) -> None:
     """Writes what ImageValidator is to list besides the photos that it leaves out itself."""
-    entries = (file.to_entry(ACCEPTED_SUFFIXES) for file in builder.photo_set.left_out)
+    entries = (file.to_entry(ACCEPTED_SUFFIXES) for file in files)
     with fileio.open(f"{uri}/{LEFT_OUT_FILE}", "w") as file:
         file.write("".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries))

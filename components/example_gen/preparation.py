@@ -1,25 +1,74 @@
-"""Prepared TFDS datasets, made once and kept."""
+"""Prepared TFDS datasets: made once, kept, and read as examples."""
 
 import contextlib
+import hashlib
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import apache_beam as beam
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.common.errors import UserError
+from components.common.examples_io import to_example
 from components.common.storage.locks import exclusive_lock
+from components.example_gen.builders import FeatureKeys, find_feature_keys
 from components.example_gen.downloads import download_and_prepare
-from components.example_gen.photo_folder.photo_folder_dataset_builder import PhotoFolder
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import SyntheticFlowers
 
 logger = logging.getLogger(__name__)
 
-_OWN_BUILDERS: Final = (SyntheticFlowers, PhotoFolder)
 _STALE_SECONDS: Final = 24 * 3600
+
+
+class ToExampleFn(beam.DoFn):
+    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`.
+
+    The id is the photo's file name, or the SHA-256 of its bytes in data sets that keep no names.
+    """
+
+    def __init__(self, keys: FeatureKeys):
+        self._keys = keys
+
+    def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
+        image = element[self._keys.image].numpy()
+        # A position in the data set would name another photo as soon as some are added.
+        example_id = element[self._keys.id].numpy() if self._keys.id else hashlib.sha256(image).hexdigest().encode()
+        yield to_example(image, int(element[self._keys.label].numpy()), example_id)
+
+
+class TfdsToExamples(beam.PTransform):
+    """Reads a slice of a prepared TFDS dataset as tf.Examples, images undecoded."""
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, exec_properties: dict[str, Any], split_pattern: str):
+        """Creates the transform.
+
+        Args:
+            builder: Builder of a prepared dataset.
+            exec_properties: Not used; the argument is part of the base executor's contract.
+            split_pattern: A TFDS slice such as "train[:1835]".
+        """
+        super().__init__()
+        del exec_properties
+        self._builder, self._split_pattern = builder, split_pattern
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        keys = find_feature_keys(self._builder)
+        return (
+            pipeline
+            | "ReadFromTFDS"
+            >> tfds.beam.ReadFromTFDS(
+                self._builder,
+                split=self._split_pattern,
+                decoders={keys.image: tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(try_autocache=False),
+            )
+            | "ToExample" >> beam.ParDo(ToExampleFn(keys))
+        )
 
 
 def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
@@ -54,7 +103,7 @@ def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuild
 
 def _prepare(builder: tfds.core.DatasetBuilder) -> None:
     logger.info("Preparing %s %s in %s", builder.name, builder.version, builder.data_dir)
-    is_own = isinstance(builder, _OWN_BUILDERS)
+    is_own = isinstance(builder, SyntheticFlowers)
     # Under the lock what an own builder left unfinished is nobody's; a hosted dataset may be another program's.
     _remove_unfinished(Path(builder.data_dir).parent, 0 if is_own else _STALE_SECONDS)
     config = tfds.download.DownloadConfig(

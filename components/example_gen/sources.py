@@ -28,7 +28,7 @@ from components.example_gen.photo_folder.photo_set import (
 )
 from components.example_gen.photo_folder.split_layout import describe_layout, find_split_folders
 
-# How much of a fingerprint names a photo set, as the version of a dataset or a folder of prepared data.
+# How much of a fingerprint names a photo set, as the version of a dataset.
 FINGERPRINT_DIGITS: Final = 16
 _ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 

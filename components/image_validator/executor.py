@@ -6,7 +6,6 @@ are made.
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from components.common.contracts.quarantine import (
     QuarantineEntry,
     QuarantineSummary,
 )
-from components.common.progress import report_progress
+from components.common.progress import Progress
 from components.image_validator import decisions
 from components.image_validator.duplicates import GroupDuplicates, Photo, PhotoKey
 from components.image_validator.image_check import Limits, check_image
@@ -111,19 +110,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         logger.info("%s", decisions.describe(summary))
 
 
-class _Progress:
-    """Counts the photos of one worker process, whose threads share it."""
-
-    def __init__(self, total: int) -> None:
-        self._numbers = itertools.count(1)
-        self._total = total
-
-    def advance(self) -> None:
-        number = next(self._numbers)
-        if number % _PHOTOS_PER_REPORT == 0 or number == self._total:
-            report_progress("Checking photos", number, self._total or None)
-
-
 class CheckPhotoFn(beam.DoFn):
     """Turns (split, serialized example) into `Photo`.
 
@@ -144,7 +130,7 @@ class CheckPhotoFn(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
-        self._progress = self._shared.acquire(lambda: _Progress(self._total))
+        self._progress = self._shared.acquire(lambda: Progress("Checking photos", self._total, _PHOTOS_PER_REPORT))
 
     def process(self, element: SplitExample) -> Iterator[Photo]:
         (split, example_id, digest), parsed, image = _parse(element)

@@ -20,7 +20,8 @@ from components.common.errors import UserError
 from components.common.examples_io import WriteExamples
 from components.example_gen.builders import FeatureKeys
 from components.example_gen.component import TfdsExampleGen
-from components.example_gen.executor import Executor, ToExampleFn
+from components.example_gen.executor import Executor
+from components.example_gen.preparation import ToExampleFn
 from components.modeling.input_pipeline import read_serialized
 from pipeline.cli.main import cli, main
 

@@ -1,1 +1,1 @@
-"""The photo_folder dataset: a user's own photos, wherever they are, as a TFDS dataset."""
+"""A user's own photos, wherever they are: found, split, and read as examples."""

@@ -10,16 +10,20 @@ import pytest
 import tensorflow as tf
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.utils.shared import Shared
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import contracts
 from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.common.errors import UserError
-from components.example_gen.builders import DataSource, describe_source, make_builder
+from components.example_gen.builders import DataSource, describe_source, find_photos, make_builder
 from components.example_gen.component import TfdsExampleGen
-from components.example_gen.executor import Executor, TfdsToExamples
-from components.example_gen.preparation import prepare_dataset
+from components.example_gen.executor import Executor
+from components.example_gen.photo_folder.photo_reading import PhotosToExamples
+from components.example_gen.preparation import TfdsToExamples, prepare_dataset
+from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
+from pipeline.local_run.failures import user_error_message
 
 Photos = dict[str, tuple[bytes, int]]
 
@@ -75,15 +79,47 @@ def stored(folder: Path) -> Photos:
 
 
 def test_a_slice_is_read_as_examples(tmp_path: Path, photo_folder: Path):
-    source = DataSource(photos=str(photo_folder), data_dir=str(tmp_path), split_method="hash")
+    source = DataSource("synthetic_flowers", data_dir=str(tmp_path), num_photos=12)
     builder = prepare_dataset(make_builder(source))
     with TestPipeline() as pipeline:
         parts = [
-            pipeline | f"Read[{part}]" >> TfdsToExamples(builder, {}, part) for part in ("train[0:25]", "train[25:60]")
+            pipeline | f"Read[{part}]" >> TfdsToExamples(builder, {}, part) for part in ("train[0:5]", "train[5:12]")
         ]
         parsed = parts | beam.Flatten() | beam.Map(lambda example: parse(example.SerializeToString()))
+        expected = [draw_photo(0, index) for index in range(12)]
+        labels = [(image, list(CLASS_COUNTS).index(species)) for species, image in expected]
+        assert_that(parsed | beam.Map(lambda example: example[1:]), equal_to(labels))
+
+
+def test_photos_are_read_by_workers_and_stored_nowhere_else(tmp_path: Path, photo_folder: Path):
+    photos = find_photos(DataSource(photos=str(photo_folder), data_dir=str(tmp_path / "data"), split_method="hash"))
+    with TestPipeline() as pipeline:
+        read = pipeline | PhotosToExamples(photos, "train", convert=True, shared=Shared())
+        parsed = read | beam.Map(lambda example: parse(example.SerializeToString()))
         expected = [(key, image, label) for key, (image, label) in stored(photo_folder).items()]
         assert_that(parsed, equal_to(expected))
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_photo_that_cannot_be_read_is_one_line(tmp_path: Path, photo_folder: Path):
+    photos = find_photos(DataSource(photos=str(photo_folder), data_dir=str(tmp_path)))
+    gone = photo_folder / "red" / "red 00.jpg"
+    gone.unlink()
+    with pytest.raises(UserError) as error, beam.Pipeline() as pipeline:
+        for split in contracts.SPLITS:
+            _ = pipeline | split >> PhotosToExamples(photos, split, convert=True, shared=Shared())
+    assert user_error_message(error.value) == f"cannot read the photo {str(gone)!r}: No such file or directory"
+
+
+def test_undecodable_photos_and_odd_names_pass_through(tmp_path: Path):
+    names = {"<b>&\"'": b"no jpeg", "new\nline": b"", " spaces ü ": b"\xff\xd8\xff truncated"}
+    for name, content in names.items():
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / f"{name}.jpg").write_bytes(content)
+    examples = run(tmp_path, photos=str(tmp_path / "set"))
+    assert properties(examples)["class_names"] == sorted(names)
+    received = {key: image for photos in read(examples).values() for key, (image, _) in photos.items()}
+    assert received == {f"{name}/{name}.jpg": content for name, content in names.items()}
 
 
 def test_photos_are_split_exactly_and_arrive_unchanged(tmp_path: Path, photo_folder: Path):
@@ -126,12 +162,13 @@ def test_files_that_are_not_used_are_told_and_listed(
     assert listing[1].detail.startswith(".psd, not one of .jpg, ")
 
 
-def test_the_licence_is_recorded_where_tfds_knows_it(tmp_path: Path, photo_folder: Path):
-    assert not run(tmp_path, photos=str(photo_folder)).has_custom_property(contracts.DATASET_LICENSE_PROPERTY)
+def test_the_licence_is_recorded_where_tfds_knows_it(tmp_path: Path):
+    drawn = {"dataset": "synthetic_flowers", "num_photos": 12}
+    assert not run(tmp_path, **drawn).has_custom_property(contracts.DATASET_LICENSE_PROPERTY)
     (info_file,) = tmp_path.rglob("dataset_info.json")
     info = json.loads(info_file.read_text())
     info_file.write_text(json.dumps(info | {"redistributionInfo": {"license": "CC-BY-4.0"}}))
-    examples = run(tmp_path, photos=str(photo_folder))
+    examples = run(tmp_path, **drawn)
     assert examples.get_string_custom_property(contracts.DATASET_LICENSE_PROPERTY) == "CC-BY-4.0"
 
 
