@@ -7,19 +7,19 @@ workers and in any order of arrival, so that artifacts can be compared and cache
 import hashlib
 import json
 import math
-import uuid
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 import apache_beam as beam
 import tensorflow as tf
 from tfx import types
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common import contracts
+from components.common.storage.shards import write_shard
 
 EXAMPLES_PER_SHARD: Final = 512
+MAX_SMALL_SHARDS: Final = 64
 _FILE_PREFIX: Final = "data_tfrecord"
 _DATASET_PROPERTIES: Final = (
     contracts.DATASET_NAME_PROPERTY,
@@ -29,10 +29,6 @@ _DATASET_PROPERTIES: Final = (
     contracts.SPLIT_COUNTS_PROPERTY,
     contracts.CLASS_COUNTS_PROPERTY,
 )
-
-# Level 0: JPEGs do not get smaller, and trying takes longer than everything else that writing needs. The files stay
-# gzip, which every reader of TFX expects. TensorFlow's gzip header carries no time stamp, unlike Python's.
-_STORED: Final = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
 
 KeyedExample = tuple[bytes, bytes]  # (id, serialized tf.Example)
 
@@ -68,15 +64,17 @@ def class_names_of(artifact: types.Artifact) -> list[str]:
     return json.loads(text) if text else []
 
 
-def shards_for(num_examples: int) -> int:
+def shards_for(num_examples: int, per_shard: int = EXAMPLES_PER_SHARD) -> int:
     """Returns the number of files for a split, at least 1.
 
     A shard is sorted in memory: 512 photos of 60 kB, tf_flowers' average, are 30 MB.
 
     Args:
         num_examples: Examples in the split, at least 0; an estimate will do.
+        per_shard: How many of them share a file as long as there are at most MAX_SMALL_SHARDS files.
     """
-    return max(1, math.ceil(num_examples / EXAMPLES_PER_SHARD))
+    small = min(MAX_SMALL_SHARDS, math.ceil(num_examples / per_shard))
+    return max(1, small, math.ceil(num_examples / EXAMPLES_PER_SHARD))
 
 
 def to_example(image: bytes, label: int, example_id: bytes) -> tf.train.Example:
@@ -152,7 +150,7 @@ def _order_in_shard(example: KeyedExample) -> tuple[bytes, bytes, bytes]:
 
 
 class _WriteShardFn(beam.DoFn):
-    """Writes one shard through a temporary file: a reader sees the whole shard or none of it."""
+    """Writes one shard."""
 
     def __init__(self, split_uri: str, num_shards: int) -> None:
         self._split_uri = split_uri
@@ -162,16 +160,5 @@ class _WriteShardFn(beam.DoFn):
         shard, groups = element
         name = f"{_FILE_PREFIX}-{shard:05d}-of-{self._num_shards:05d}.gz"
         path = f"{self._split_uri.rstrip('/')}/{name}"
-        # Unique per attempt: a runner may try a bundle again while the first attempt still writes.
-        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-        fileio.makedirs(self._split_uri)
-        try:
-            with tf.io.TFRecordWriter(temporary, _STORED) as writer:
-                for _, serialized in sorted(groups["examples"], key=_order_in_shard):
-                    writer.write(serialized)
-            fileio.rename(temporary, path, overwrite=True)
-        except BaseException:
-            if fileio.exists(temporary):
-                fileio.remove(temporary)
-            raise
+        write_shard(path, (serialized for _, serialized in sorted(groups["examples"], key=_order_in_shard)))
         yield path

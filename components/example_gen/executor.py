@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 import tensorflow as tf
@@ -34,6 +34,8 @@ from components.example_gen.splits import split_slices
 logger = logging.getLogger(__name__)
 
 CLASS_COUNTS_FILE = "class_counts.json"
+# Few: ImageValidator writes a file again when one of its photos is left out.
+_PHOTOS_PER_SHARD: Final = 32
 
 
 def _with_id(example: tf.train.Example) -> examples_io.KeyedExample:
@@ -105,7 +107,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         with self._make_beam_pipeline() as pipeline:
             splits = self.GenerateExamplesByBeam(pipeline, exec_properties)
             for split, photos in splits.items():
-                num_shards = examples_io.shards_for(int(total * fractions[split]))
+                num_shards = examples_io.shards_for(int(total * fractions[split]), _PHOTOS_PER_SHARD)
                 uri = artifact_utils.get_split_uri([examples], split)
                 _ = (
                     photos

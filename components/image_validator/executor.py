@@ -1,18 +1,16 @@
-"""Executor of ImageValidator: check every photo, decide, write what may stay.
+"""Executor of ImageValidator: check every photo, decide, pass on what may stay.
 
-Examples are read twice, once to look and once to write, so that no runner has to hold the photos while the decisions
-are made.
+Files of examples that stay as they are become files of the output without being written again; only those with a photo
+that is left out or moved are read once more.
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
-import tensorflow as tf
 from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
@@ -29,12 +27,21 @@ from components.common.contracts.quarantine import (
 )
 from components.common.progress import Progress
 from components.image_validator import decisions
-from components.image_validator.duplicates import GroupDuplicates, Photo, PhotoKey
+from components.image_validator.duplicates import GroupDuplicates, Photo
 from components.image_validator.image_check import Limits, check_image
+from components.image_validator.passing_on import (
+    ExamplesFile,
+    FileExample,
+    PassOnFn,
+    ReadFileFn,
+    changed_file,
+    list_files,
+    parse_example,
+    split_uris,
+)
 
 logger = logging.getLogger(__name__)
 
-SplitExample = tuple[str, bytes]  # (split, serialized tf.Example)
 
 _PHOTOS_PER_REPORT: Final = 100
 
@@ -59,8 +66,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         check_photo = CheckPhotoFn(
             Limits(exec_properties["max_bytes"], exec_properties["max_pixels"]), class_names, sum(num_photos.values())
         )
+        files = list_files(split_uris(source))
         with self._make_beam_pipeline() as pipeline:
-            photos = pipeline | "ReadToCheck" >> _ReadSplits(source) | "CheckPhotos" >> beam.ParDo(check_photo)
+            by_file = (
+                pipeline
+                | "FilesToCheck" >> beam.Create(files)
+                | "ReadToCheck" >> beam.ParDo(ReadFileFn(split_uris(source)))
+                | "CheckPhotos" >> beam.ParDo(check_photo)
+            )
+            photos = by_file | "WithoutFile" >> beam.Values()
             groups = _group_duplicates(photos, exec_properties["near_duplicate_distance"])
             policy = decisions.CrossSplitDuplicates(exec_properties["cross_split_duplicates"])
             decided = (
@@ -68,19 +82,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 groups | "DecideOnDuplicates" >> beam.FlatMap(decisions.decide_on_duplicates, policy),
             ) | "FlattenDecisions" >> beam.Flatten()
             entries = beam.pvalue.AsDict(decided)
-            valid = (
+            changed = by_file | "ChangedFiles" >> beam.FlatMap(changed_file, entries) | beam.Distinct()
+            _ = (
                 pipeline
-                | "ReadToWrite" >> _ReadSplits(source)
-                | "ChooseSplit" >> beam.FlatMap(_to_output_split, entries)
-                | "PartitionBySplit" >> beam.Partition(lambda pair, _: splits.index(pair[0]), len(splits))
-            )
-            for split, examples in zip(splits, valid, strict=True):
-                uri, shards = artifact_utils.get_split_uri([target], split), num_photos.get(split, 0)
-                _ = (
-                    examples
-                    | f"DropSplitName[{split}]" >> beam.Values()
-                    | f"WriteSplit[{split}]" >> examples_io.WriteExamples(uri, examples_io.shards_for(shards))
+                | "FilesToPassOn" >> beam.Create(files)
+                | "PassOn"
+                >> beam.ParDo(
+                    PassOnFn(split_uris(source), split_uris(target)),
+                    changed=beam.pvalue.AsList(changed),
+                    entries=entries,
                 )
+            )
             sums = (
                 (
                     photos | "CountPhotos" >> beam.FlatMap(decisions.count_photo, entries),
@@ -111,7 +123,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 class CheckPhotoFn(beam.DoFn):
-    """Turns (split, serialized example) into `Photo`.
+    """Turns (file, serialized example) into (file, `Photo`).
 
     A missing image counts as an empty one, a missing label is -1: no single example may stop the run.
     """
@@ -132,41 +144,14 @@ class CheckPhotoFn(beam.DoFn):
     def setup(self) -> None:
         self._progress = self._shared.acquire(lambda: Progress("Checking photos", self._total, _PHOTOS_PER_REPORT))
 
-    def process(self, element: SplitExample) -> Iterator[Photo]:
-        (split, example_id, digest), parsed, image = _parse(element)
+    def process(self, element: FileExample) -> Iterator[tuple[ExamplesFile, Photo]]:
+        file, serialized = element
+        (split, example_id, digest), parsed, image = parse_example(file[0], serialized)
         labels = parsed.features.feature[contracts.LABEL_KEY].int64_list.value
         label = labels[0] if labels else -1
         class_name = self._class_names[label] if 0 <= label < len(self._class_names) else str(label)
-        yield Photo(split, example_id, label, class_name, digest, check_image(image, self._limits))
+        yield file, Photo(split, example_id, label, class_name, digest, check_image(image, self._limits))
         self._progress.advance()
-
-
-class _ReadSplits(beam.PTransform):
-    """Reads all splits of Examples as (split, serialized tf.Example)."""
-
-    def __init__(self, examples: types.Artifact) -> None:
-        super().__init__()
-        self._uris = {name: artifact_utils.get_split_uri([examples], name) for name in examples_io.splits_of(examples)}
-
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
-        return [
-            pbegin.pipeline
-            | f"ReadSplit[{split}]" >> examples_io.ReadExamples(uri)
-            | f"TagSplit[{split}]" >> beam.Map(lambda serialized, name=split: (name, serialized))
-            for split, uri in self._uris.items()
-        ] | beam.Flatten()
-
-
-def _parse(example: SplitExample) -> tuple[PhotoKey, tf.train.Example, bytes]:
-    split, serialized = example
-    parsed = tf.train.Example.FromString(serialized)
-    image = _first_bytes(parsed, contracts.IMAGE_KEY)
-    return (split, _first_bytes(parsed, contracts.ID_KEY), hashlib.sha256(image).digest()), parsed, image
-
-
-def _first_bytes(example: tf.train.Example, key: str) -> bytes:
-    values = example.features.feature[key].bytes_list.value
-    return values[0] if values else b""
 
 
 def _group_duplicates(photos: beam.PCollection, near_duplicate_distance: int) -> beam.PCollection:
@@ -174,14 +159,6 @@ def _group_duplicates(photos: beam.PCollection, near_duplicate_distance: int) ->
         return photos.pipeline | "NoGroups" >> beam.Create([])
     usable = photos | "KeepUsable" >> beam.Filter(lambda photo: photo.check.defect is None)
     return usable | "GroupDuplicates" >> GroupDuplicates(near_duplicate_distance)
-
-
-def _to_output_split(
-    example: SplitExample, entries: Mapping[PhotoKey, QuarantineEntry]
-) -> Iterator[tuple[str, examples_io.KeyedExample]]:
-    key, _, _ = _parse(example)
-    if split := decisions.output_split(example[0], entries.get(key)):
-        yield split, (key[1], example[1])
 
 
 def _write_quarantine(

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+import tensorflow as tf
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from tfx.types import standard_artifacts
 
 from components.common import contracts, examples_io
+from components.common.storage.shards import pass_on
 
 EXAMPLES = [(f"daisy/{number}.jpg".encode(), bytes([number]) * 100) for number in range(50)]
 
@@ -72,6 +74,7 @@ def test_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
 
 def test_number_of_shards() -> None:
     assert [examples_io.shards_for(count) for count in (0, 1, 512, 513, 1835)] == [1, 1, 1, 2, 4]
+    assert [examples_io.shards_for(count, 32) for count in (0, 32, 33, 1835, 10**6)] == [1, 1, 2, 58, 1954]
     with pytest.raises(ValueError, match="num_shards is 0"):
         examples_io.WriteExamples("anywhere", 0)
 
@@ -92,3 +95,16 @@ def test_splits_in_the_artifacts_order() -> None:
     artifact = standard_artifacts.Examples()
     artifact.split_names = '["train", "test"]'
     assert examples_io.splits_of(artifact) == ["train", "test"]
+
+
+def test_where_there_are_no_links_files_are_copied(tmp_path: Path) -> None:
+    folder = "ram://shards"
+    (tmp_path / "a.gz").write_bytes(b"examples")
+    for _ in range(2):  # A runner may try a second time.
+        pass_on(str(tmp_path / "a.gz"), f"{folder}/of/b.gz")
+        pass_on(f"{folder}/of/b.gz", str(tmp_path / "c" / "d.gz"))
+        pass_on(str(tmp_path / "a.gz"), str(tmp_path / "c" / "e.gz"))
+    assert {file.name: file.read_bytes() for file in (tmp_path / "c").iterdir()} == {
+        "d.gz": b"examples", "e.gz": b"examples",
+    }  # fmt: skip
+    assert tf.io.gfile.listdir(f"{folder}/of") == ["b.gz"]

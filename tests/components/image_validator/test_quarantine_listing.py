@@ -40,6 +40,11 @@ def run(
     return summary, [json.loads(line) for line in lines]
 
 
+def identities(files: list[Path]) -> dict[int, int]:
+    """Returns {inode: bytes}: two names of one file count once."""
+    return {status.st_ino: status.st_size for status in map(Path.stat, files)}
+
+
 def test_files_that_became_no_examples_are_listed_after_the_photos(tmp_path: Path, photo_folder: Path) -> None:
     for name in ("LICENSE", "red/1.PSD", "red/2.psd", "red/empty.jpg"):
         (photo_folder / name).write_bytes(b"")
@@ -53,6 +58,19 @@ def test_files_that_became_no_examples_are_listed_after_the_photos(tmp_path: Pat
     assert summary["quarantined"] == {"empty": 1}
     assert summary["left_out"] == {"outside_class_folders": 1, "unsupported_suffix": 2}
     assert summary["left_out_suffixes"] == {".psd": 2}
+    files = list(tmp_path.rglob("*.gz"))
+    assert (len(files), len(identities(files))) == (6, 4), "only the split with the empty photo is written again"
+
+
+def test_photos_are_stored_once_on_their_way_through_both(tmp_path: Path, photo_folder: Path) -> None:
+    size = sum(photo.stat().st_size for photo in photo_folder.rglob("*.jpg"))
+
+    run(tmp_path / "output", photo_folder)
+
+    files = list((tmp_path / "output").rglob("*.gz"))
+    assert len(files) == 6
+    assert size < sum(identities(files).values()) < 1.5 * size
+    assert not (tmp_path / "output" / "data").exists()
 
 
 def mix_formats(folder: Path) -> None:

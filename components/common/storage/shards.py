@@ -1,0 +1,69 @@
+"""Files of examples: written whole or not at all, read, and passed on from one artifact to another."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import tensorflow as tf
+from tfx.dsl.io import fileio
+
+# Level 0: JPEGs do not get smaller, and trying takes longer than everything else that writing needs. The files stay
+# gzip, which every reader of TFX expects. TensorFlow's gzip header carries no time stamp, unlike Python's.
+_STORED: Final = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
+
+
+def read_shard(path: str) -> Iterator[bytes]:
+    """Reads the serialized examples of a gzip TFRecord, in their order.
+
+    Args:
+        path: The file.
+    """
+    yield from tf.data.TFRecordDataset(path, compression_type="GZIP").as_numpy_iterator()
+
+
+def write_shard(path: str, examples: Iterable[bytes]) -> None:
+    """Writes a gzip TFRecord through a temporary file: a reader sees the whole shard or none of it.
+
+    Args:
+        path: The file; its folder is made when missing.
+        examples: Serialized examples.
+    """
+    with _temporary_of(path) as temporary:
+        with tf.io.TFRecordWriter(temporary, _STORED) as writer:
+            for serialized in examples:
+                writer.write(serialized)
+        fileio.rename(temporary, path, overwrite=True)
+
+
+def pass_on(source: str, target: str) -> None:
+    """Makes a file of one artifact a file of another one as well.
+
+    Files of artifacts never change, so on one file system both names stand for the same bytes (a hard link). In
+    buckets, between file systems and where there are no links, the file is copied.
+
+    Args:
+        source: The file.
+        target: Its other name; the folder is made when missing.
+    """
+    with _temporary_of(target) as temporary:
+        try:
+            os.link(source, temporary)
+            Path(temporary).replace(target)
+        except OSError:
+            fileio.copy(source, temporary, overwrite=True)
+            fileio.rename(temporary, target, overwrite=True)
+
+
+@contextlib.contextmanager
+def _temporary_of(path: str) -> Iterator[str]:
+    """Gives a name for what is not finished, unique as a runner may try again while the first attempt still writes."""
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    fileio.makedirs(path.rpartition("/")[0])
+    try:
+        yield temporary
+    finally:
+        if fileio.exists(temporary):
+            fileio.remove(temporary)
