@@ -25,11 +25,12 @@ def count_stored(output: Path) -> dict[str, int]:
         output: What a run was given as --output.
 
     Returns:
-        {component, or folder of the output: bytes}. A file of several names counts once, where it is found first.
+        {component, or folder of the output: bytes}. A file of several names counts once, for the one that made it.
     """
     pipelines = output / "pipelines"
-    records = sorted(pipelines.glob("*/*/**/Split-*/*.gz"), key=lambda file: file.stat().st_mtime_ns)
-    places = [(file, file.relative_to(pipelines).parts[1]) for file in records]
+    # PIPELINE/COMPONENT/OUTPUT/EXECUTION/SPLIT/FILE; executions are numbered in their order.
+    records = sorted(pipelines.glob("*/*/*/*/Split-*/*.gz"), key=lambda file: int(file.parts[-3]))
+    places = [(file, file.parts[-5]) for file in records]
     places += [(file, "datasets") for file in sorted((output / "datasets").rglob("*")) if file.is_file()]
     seen, sums = set[tuple[int, int]](), Counter[str]()
     for file, place in places:
