@@ -4,6 +4,9 @@ Log records travel from Beam worker processes to the launching process, so this 
 """
 
 import logging
+import os
+import socket
+import threading
 
 logger = logging.getLogger(__name__)
 
@@ -20,3 +23,36 @@ def report_progress(description: str, completed: int, total: int | None = None, 
     of_total = f"/{total}" if total is not None else ""
     progress = {"description": description, "completed": completed, "total": total, "unit": unit}
     logger.info("%s: %d%s %s", description, completed, of_total, unit, extra={"progress": progress})
+
+
+def process_name() -> str:
+    """Names this process among all that take part in a run."""
+    return f"{os.getpid()} on {socket.gethostname()}"
+
+
+class WorkerProgress:
+    """How far one worker process has come, counted by its threads."""
+
+    def __init__(self, description: str, total: int, launcher: str):
+        """Begins at 0.
+
+        Args:
+            description: What is being done.
+            total: Photos that all workers have to do.
+            launcher: `process_name()` of the process that started the work.
+        """
+        self._description = description
+        self._total = total
+        self._launcher = launcher
+        self._completed = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Reports that so many more photos are done."""
+        with self._lock:
+            self._completed += count
+            if self._launcher == process_name():
+                report_progress(self._description, self._completed, self._total)
+            else:
+                # A worker cannot know how far the others are.
+                report_progress(f"{self._description} in process {process_name()}", self._completed)
