@@ -122,9 +122,8 @@ def read_manifest(file: Path, source: str, needs_label: bool = True) -> Manifest
 def _check_columns(roles: Mapping[str, str], needed: Sequence[str], columns: Mapping[str, None], source: str) -> None:
     for role in needed:
         if role not in roles:
-            names = ", ".join(columns) or "none"
             raise UserError(
-                f"{source!r} has no column for the photo's {role}: found {names}; expected one called "
+                f"{source!r} has no column for the photo's {role}: found {', '.join(columns) or 'none'}; expected one called "
                 f"{', '.join(sorted(_NAMES[role]))}"
             )
 
