@@ -123,8 +123,8 @@ def _check_columns(roles: Mapping[str, str], needed: Sequence[str], columns: Map
     for role in needed:
         if role not in roles:
             raise UserError(
-                f"{source!r} has no column for the photo's {role}: found {', '.join(columns) or 'none'}; expected one called "
-                f"{', '.join(sorted(_NAMES[role]))}"
+                f"{source!r} has no column for the photo's {role}: found {', '.join(columns) or 'none'}; expected one "
+                f"called {', '.join(sorted(_NAMES[role]))}"
             )
 
 
