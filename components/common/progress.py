@@ -3,8 +3,10 @@
 Log records travel from Beam worker processes to the launching process, so this needs no channel of its own.
 """
 
-import itertools
 import logging
+import os
+import socket
+import threading
 
 logger = logging.getLogger(__name__)
 
@@ -23,22 +25,38 @@ def report_progress(description: str, completed: int, total: int | None = None, 
     logger.info("%s: %d%s %s", description, completed, of_total, unit, extra={"progress": progress})
 
 
-class Progress:
-    """Counts photos and reports now and then; the threads of a process may share it."""
+def process_name() -> str:
+    """Names this process among all that take part in a run."""
+    return f"{os.getpid()} on {socket.gethostname()}"
 
-    def __init__(self, description: str, total: int, every: int) -> None:
-        """Starts at none.
+
+class WorkerProgress:
+    """How far one worker process has come, counted by its threads."""
+
+    def __init__(self, description: str, total: int, launcher: str, every: int = 1):
+        """Begins at 0.
 
         Args:
             description: What is being done.
-            total: Photos there are in all; 0 when that is not known.
-            every: After how many of them to report.
+            total: Photos that all workers have to do; 0 when that is not known.
+            launcher: `process_name()` of the process that started the work.
+            every: After how many photos to report.
         """
-        self._numbers = itertools.count(1)
-        self._description, self._total, self._every = description, total, every
+        self._description = description
+        self._total = total
+        self._launcher = launcher
+        self._every = every
+        self._completed = 0
+        self._lock = threading.Lock()
 
-    def advance(self) -> None:
-        """Counts one photo."""
-        number = next(self._numbers)
-        if number % self._every == 0 or number == self._total:
-            report_progress(self._description, number, self._total or None)
+    def add(self, count: int = 1) -> None:
+        """Counts so many more photos, and reports now and then."""
+        with self._lock:
+            before, self._completed = self._completed, self._completed + count
+            if before // self._every == self._completed // self._every and self._completed != self._total:
+                return
+            if self._launcher == process_name():
+                report_progress(self._description, self._completed, self._total or None)
+            else:
+                # A worker cannot know how far the others are.
+                report_progress(f"{self._description} in process {process_name()}", self._completed)

@@ -24,7 +24,8 @@ from components.common.examples_io import (
     shards_for,
     splits_of,
 )
-from components.feature_extractor.extractor import ExtractionConfig, Extractor, process_name
+from components.common.progress import process_name
+from components.feature_extractor.extractor import ExtractionConfig, Extractor
 
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
 _BATCHES_PER_ELEMENT: Final = 8

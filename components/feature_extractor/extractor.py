@@ -1,9 +1,6 @@
 """Photos to feature vectors within one worker process."""
 
 import dataclasses
-import os
-import socket
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
@@ -13,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.common import contracts
-from components.common.progress import report_progress
+from components.common.progress import WorkerProgress
 from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass
 
 # Rewriting the graph takes about two seconds per process and saves nothing (Inception V3) to 30%
@@ -42,11 +39,6 @@ class ExtractionConfig:
     launcher: str
 
 
-def process_name() -> str:
-    """Names this process among all that take part in a run."""
-    return f"{os.getpid()} on {socket.gethostname()}"
-
-
 class Extractor:
     """Transform graph and backbone, loaded; one per worker process, used by its threads."""
 
@@ -67,8 +59,7 @@ class Extractor:
         self._forward = load_forward_pass(config.backbone_path, (height, width))
         if config.total >= OPTIMIZE_FROM:
             self._forward = optimize_forward_pass(self._forward, (height, width))
-        self._completed = 0
-        self._lock = threading.Lock()
+        self._progress = WorkerProgress("Extracting features", config.total, config.launcher)
 
     def extract(self, serialized: Sequence[bytes]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """Runs photos through the backbone; the next batch is decoded meanwhile.
@@ -81,7 +72,7 @@ class Extractor:
         """
         for raw, images in self._decode_ahead(serialized):
             features = self._features(images)
-            self._report(len(features))
+            self._progress.add(len(features))
             yield {key: value.numpy()[:, 0] for key, value in raw.items()}, features
 
     def _decode_ahead(self, serialized: Sequence[bytes]) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor]]:
@@ -106,12 +97,3 @@ class Extractor:
         # oneDNN has kernels of its own for a single image, which round differently: a photo's features must not depend
         # on whether it happened to be the last one of a batch.
         return self._forward(tf.repeat(images, 2, axis=0)).numpy()[:1]
-
-    def _report(self, count: int) -> None:
-        with self._lock:
-            self._completed += count
-            if self._config.launcher == process_name():
-                report_progress("Extracting features", self._completed, self._config.total)
-            else:
-                # A worker cannot know how far the others are.
-                report_progress(f"Extracting features in process {process_name()}", self._completed)

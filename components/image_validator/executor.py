@@ -25,7 +25,7 @@ from components.common.contracts.quarantine import (
     QuarantineEntry,
     QuarantineSummary,
 )
-from components.common.progress import Progress
+from components.common.progress import WorkerProgress, process_name
 from components.image_validator import decisions
 from components.image_validator.duplicates import GroupDuplicates, Photo
 from components.image_validator.image_check import Limits, check_image
@@ -139,10 +139,13 @@ class CheckPhotoFn(beam.DoFn):
         self._limits = limits
         self._class_names = class_names
         self._total = total
+        self._launcher = process_name()
         self._shared = Shared()
 
     def setup(self) -> None:
-        self._progress = self._shared.acquire(lambda: Progress("Checking photos", self._total, _PHOTOS_PER_REPORT))
+        self._progress = self._shared.acquire(
+            lambda: WorkerProgress("Checking photos", self._total, self._launcher, _PHOTOS_PER_REPORT)
+        )
 
     def process(self, element: FileExample) -> Iterator[tuple[ExamplesFile, Photo]]:
         file, serialized = element
@@ -151,7 +154,7 @@ class CheckPhotoFn(beam.DoFn):
         label = labels[0] if labels else -1
         class_name = self._class_names[label] if 0 <= label < len(self._class_names) else str(label)
         yield file, Photo(split, example_id, label, class_name, digest, check_image(image, self._limits))
-        self._progress.advance()
+        self._progress.add()
 
 
 def _group_duplicates(photos: beam.PCollection, near_duplicate_distance: int) -> beam.PCollection:

@@ -66,7 +66,10 @@ def prepare(args: Sequence[str], output: str) -> None:
         UserError: The runner's workers could not reach the output.
     """
     if _DATAFLOW in args and "://" not in output:
-        raise UserError(f"Dataflow's workers cannot read {output}: run on Kubeflow with a gs:// pipeline root instead")
+        raise UserError(
+            f"Dataflow's workers cannot read {output}: name a gs:// folder, and for a whole pipeline run on Kubeflow "
+            "with a gs:// pipeline root"
+        )
     if _MULTI_PROCESSING in args:
         from pipeline.beam_runners.worker_logs import forward_worker_logs
 

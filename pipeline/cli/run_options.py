@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from components.common.settings import Setting, setting_of
-from pipeline.config import RunOptions
+from pipeline.config import BeamOptions, RunOptions
 from pipeline.presets import PRESETS
 
 _OTHERS = "Run"
@@ -21,7 +21,8 @@ class SectionedCommand(click.Command):
         """Writes the options."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
+            # Of arguments the usage line tells.
+            if not isinstance(parameter, click.Argument) and (record := parameter.get_help_record(ctx)):
                 sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
@@ -52,6 +53,30 @@ def run_options(*, without: frozenset[str] = frozenset()) -> Callable[[click.Com
     return add
 
 
+def beam_options(command: click.Command) -> click.Command:
+    """Gives a command the options that choose what runs Beam.
+
+    Args:
+        command: The command.
+    """
+    command.params += [_option(*declaration) for declaration in _declarations(BeamOptions, *_beam())]
+    return command
+
+
+def collect_beam_options(**values: Any) -> BeamOptions:
+    """Returns the user's choices.
+
+    Args:
+        **values: By the names of options, with underscores; None is not given.
+
+    Raises:
+        UserError: A value is out of range.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    options: BeamOptions = _build(BeamOptions, _beam()[0], given)
+    return options
+
+
 def collect_run_options(preset: str, **values: Any) -> RunOptions:
     """Groups flat options.
 
@@ -69,6 +94,12 @@ def collect_run_options(preset: str, **values: Any) -> RunOptions:
     given = {name: value for name, value in values.items() if value is not None}
     options: RunOptions = _build(RunOptions, "", {**PRESETS[preset].options, **given})
     return options
+
+
+def _beam() -> tuple[str, str]:
+    """Returns prefix and section of the options that choose what runs Beam."""
+    (declared,) = (setting for field, setting in _settings(RunOptions) if _dataclass_of(field) is BeamOptions)
+    return declared.prefix, declared.section
 
 
 def _declarations(cls: Any, prefix: str = "", section: str = "") -> Iterator[tuple[dataclasses.Field[Any], str, str]]:

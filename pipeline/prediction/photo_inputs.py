@@ -1,10 +1,12 @@
-"""Photos that a user names: files, folders, URLs.
+"""Photos that a user names: files, folders, URLs, objects in buckets.
 
-Imports no TensorFlow: wrong paths are reported at once.
+Imports no TensorFlow but for buckets: wrong paths are reported at once.
 """
 
 import dataclasses
+import errno
 import http.client
+import os
 import time
 import urllib.error
 import urllib.request
@@ -63,17 +65,30 @@ def read_photos(names: Iterable[str]) -> Iterator[PhotoInput]:
     Args:
         names: From `list_photos`.
 
-    Yields:
+    Returns:
         The photos in order, broken ones with their error.
     """
-    for name in names:
-        try:
-            content = _fetch(name) if _is_url(name) else _read(Path(name))
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            yield PhotoInput(name, error=_reason(error))
-        else:
-            too_large = f"more than {MAX_BYTES // 2**20} MiB" if len(content) > MAX_BYTES else None
-            yield PhotoInput(name, b"" if too_large else content, too_large)
+    return map(read_photo, names)
+
+
+def read_photo(name: str) -> PhotoInput:
+    """Reads a photo.
+
+    Args:
+        name: A path, an http(s) URL, or a URI that TFX reads, such as gs://BUCKET/rose.jpg.
+
+    Returns:
+        It, or why it cannot be read.
+
+    Raises:
+        UserError: A bucket does not answer, which tells nothing of the photo.
+    """
+    try:
+        content = _fetch(name) if _is_url(name) else _read_remote(name) if "://" in name else _read(Path(name))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return PhotoInput(name, error=_reason(error))
+    too_large = f"more than {MAX_BYTES // 2**20} MiB" if len(content) > MAX_BYTES else None
+    return PhotoInput(name, b"" if too_large else content, too_large)
 
 
 def _is_url(source: str) -> bool:
@@ -87,6 +102,23 @@ def _is_photo(path: Path) -> bool:
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)
+
+
+def _read_remote(uri: str) -> bytes:
+    import tensorflow as tf
+    from tfx.dsl.io import fileio
+
+    try:
+        with fileio.open(uri, "rb") as file:
+            content: bytes = file.read(MAX_BYTES + 1)
+    except (fileio.NotFoundError, tf.errors.NotFoundError):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+    except (PermissionError, tf.errors.PermissionDeniedError) as error:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from error
+    except (OSError, tf.errors.OpError) as error:
+        reason = " ".join(str(getattr(error, "message", error)).split())[:300]
+        raise UserError(f"cannot read {uri}: {reason}") from error
+    return content
 
 
 def _fetch(url: str) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import psutil
 import pytest
+from click.testing import CliRunner
 from flink_cluster import flink_cluster, jobs_of, task_managers_of
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils, standard_artifacts
@@ -23,6 +24,7 @@ from components.common.contracts import BACKBONE_PASSES_PROPERTY
 from components.common.errors import UserError
 from components.feature_extractor.executor import Executor
 from pipeline.beam_runners.beam_args import beam_args, prepare
+from pipeline.cli.main import cli
 from pipeline.cli.run_options import collect_run_options
 from pipeline.local_run import runner as local
 from pipeline.local_run.failures import user_error_message
@@ -123,6 +125,22 @@ def test_multi_processing_gives_the_same_features_and_metrics(run_on, direct_run
 @needs_flink
 def test_embedded_flink_gives_the_same_features_and_metrics(run_on, direct_run: _Run) -> None:
     _assert_same_results(run_on("flink", _WORKERS), direct_run)
+
+
+@needs_flink
+def test_many_photos_are_predicted_alike_on_flink(direct_run: _Run, small_photos: Path, tmp_path: Path) -> None:
+    output = direct_run.root.parents[1]
+    rows = {}
+    for runner in ("direct", "flink"):
+        target = tmp_path / runner
+        arguments = ["--input", small_photos, "--to", target, "--format", "jsonl", "--photos-per-file", 10]
+        finished = CliRunner().invoke(
+            cli, ["predict", *map(str, arguments), "--output", str(output), "--beam-runner", runner]
+        )
+        assert finished.exit_code == 0, finished.output
+        rows[runner] = [file.read_text() for file in sorted(target.glob("predictions-*"))]
+    assert len(rows["direct"]) == 8
+    assert rows["flink"] == rows["direct"], "the plan, and so every batch of the model, is the same"
 
 
 @needs_flink

@@ -8,11 +8,18 @@ import contextlib
 import functools
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from tfx.dsl.io import filesystem
 
 SCHEME = "s3://"
+
+# What S3 says of one object; an archived one (InvalidObjectState) has to be restored first.
+_ERRORS: Final = {
+    "NoSuchKey": filesystem.NotFoundError,
+    "AccessDenied": PermissionError,
+    "InvalidObjectState": PermissionError,
+}
 
 
 @functools.cache
@@ -36,7 +43,7 @@ def _answering_for(path: str) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code")
-        raise (filesystem.NotFoundError if code == "NoSuchKey" else OSError)(f"{path}: {error}") from error
+        raise _ERRORS.get(code, OSError)(f"{path}: {error}") from error
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -40,12 +40,12 @@ def fetch_photos(uri: str) -> Path:
     """
     from tfx.dsl.io import fileio
 
-    _learn_s3()
+    learn_s3()
     folder = _temporary_folder()
     source = uri.rstrip("/")
     target = folder / PurePosixPath(source).name
-    with _reading(uri):
-        files = [""] if fileio.exists(source) and not fileio.isdir(source) else list(_files_below(source))
+    with reading_photos(uri):
+        files = [""] if fileio.exists(source) and not fileio.isdir(source) else list(files_in_bucket(source))
         copy_all(source, target, files)
     if not files:
         raise UserError(f"no photos at {uri!r}: expected a folder of class-named folders, or a .tgz or .zip of one")
@@ -68,12 +68,12 @@ def fetch_files(uris: Sequence[str]) -> dict[str, Path]:
         return {}
     from tfx.dsl.io import fileio
 
-    _learn_s3()
+    learn_s3()
     folder = _temporary_folder()
 
     def copy(numbered: tuple[int, str]) -> bool:
         number, uri = numbered
-        with _reading(uri):
+        with reading_photos(uri):
             try:
                 fileio.copy(uri, str(folder / str(number)), overwrite=True)
             except fileio.NotFoundError:
@@ -90,7 +90,7 @@ def _temporary_folder() -> Path:
     return folder
 
 
-def _learn_s3() -> None:
+def learn_s3() -> None:
     """Lets TFX read s3:// by this project's file operations, where boto3 is installed."""
     from components.common.storage import s3_filesystem
 
@@ -99,8 +99,15 @@ def _learn_s3() -> None:
 
 
 @contextlib.contextmanager
-def _reading(uri: str) -> Iterator[None]:
-    """Makes what a bucket answers one line."""
+def reading_photos(uri: str) -> Iterator[None]:
+    """Makes what a bucket answers one line.
+
+    Args:
+        uri: What is read inside.
+
+    Raises:
+        UserError: It cannot be read.
+    """
     import tensorflow as tf
 
     try:
@@ -110,8 +117,12 @@ def _reading(uri: str) -> Iterator[None]:
         raise UserError(f"cannot read photos from {uri!r}: {reason}") from error
 
 
-def _files_below(source: str) -> Iterator[str]:
-    """Yields the paths of all files relative to `source`."""
+def files_in_bucket(source: str) -> Iterator[str]:
+    """Yields the paths of all files below a folder, relative to it.
+
+    Args:
+        source: The folder's URI, without a slash at its end.
+    """
     from tfx.dsl.io import fileio
 
     for parent, _, names in fileio.walk(source):

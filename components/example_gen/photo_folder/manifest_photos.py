@@ -28,7 +28,7 @@ def scan_manifest(file: Path, source: str) -> PhotoSet:
         UserError: The manifest cannot be understood, a bucket cannot be read, or there are not two classes of photos.
     """
     manifest = read_manifest(file, source)
-    base = source.rpartition("/")[0] if is_in_bucket(source) else str(file.parent)
+    base = _base(file, source)
     by_location: dict[str, list[ManifestRow]] = {}
     for row in manifest.rows:
         by_location.setdefault(_location(row.path, base), []).append(row)
@@ -60,6 +60,25 @@ def scan_manifest(file: Path, source: str) -> PhotoSet:
         left_out=tuple(left_out),
         layout=_describe(file.name, manifest, {photo.split for photo in files}),
     )
+
+
+def photos_named(file: Path, source: str) -> list[str]:
+    """Returns the URIs and local paths that a manifest's rows mean, each once; labels play no part.
+
+    Args:
+        file: The manifest on this machine.
+        source: The path or URI that the user gave; relative paths are relative to it.
+
+    Raises:
+        UserError: The manifest cannot be understood.
+    """
+    base = _base(file, source)
+    rows = read_manifest(file, source, needs_label=False).rows
+    return list(dict.fromkeys(_location(row.path, base) for row in rows))
+
+
+def _base(file: Path, source: str) -> str:
+    return source.rpartition("/")[0] if is_in_bucket(source) else str(file.parent)
 
 
 def _location(path: str, base: str) -> str:

@@ -80,12 +80,13 @@ class Manifest:
     roles: Mapping[str, str]
 
 
-def read_manifest(file: Path, source: str) -> Manifest:
+def read_manifest(file: Path, source: str, needs_label: bool = True) -> Manifest:
     """Reads a manifest.
 
     Args:
         file: A file with the suffix of one.
         source: What messages call it.
+        needs_label: Whether there has to be a column for the label.
 
     Returns:
         Its rows.
@@ -111,20 +112,19 @@ def read_manifest(file: Path, source: str) -> Manifest:
         if split.lower() not in _SPLITS:
             raise UserError(f"line {line} of {source!r} has the split {split!r}: expected train, validation or test")
         rows.append(ManifestRow(line, path, label, _SPLITS[split.lower()], columns))
-    _check_columns(roles, others, source)
+    _check_columns(roles, (_PATH, _LABEL) if needs_label else (_PATH,), others, source)
     for row in rows:
         if not row.path:
             raise UserError(f"line {row.line} of {source!r} has no {roles[_PATH]}: a path or URI is expected there")
     return Manifest(rows, roles)
 
 
-def _check_columns(roles: Mapping[str, str], columns: Mapping[str, None], source: str) -> None:
-    for role in (_PATH, _LABEL):
+def _check_columns(roles: Mapping[str, str], needed: Sequence[str], columns: Mapping[str, None], source: str) -> None:
+    for role in needed:
         if role not in roles:
-            names = ", ".join(columns) or "none"
             raise UserError(
-                f"{source!r} has no column for the photo's {role}: found {names}; expected one called "
-                f"{', '.join(sorted(_NAMES[role]))}"
+                f"{source!r} has no column for the photo's {role}: found {', '.join(columns) or 'none'}; expected one "
+                f"called {', '.join(sorted(_NAMES[role]))}"
             )
 
 

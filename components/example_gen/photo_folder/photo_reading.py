@@ -13,7 +13,7 @@ from apache_beam.utils.shared import Shared
 from components.common.errors import UserError
 from components.common.examples_io import to_example
 from components.common.photo_formats.photo_conversion import convert_photo
-from components.common.progress import Progress
+from components.common.progress import WorkerProgress, process_name
 from components.example_gen.photo_folder.own_photos import OwnPhotos
 
 _REPORTS: Final = 20
@@ -52,10 +52,13 @@ class _ReadPhotosFn(beam.DoFn):
 
     def __init__(self, convert: bool, total: int, shared: Shared):
         self._convert, self._total, self._shared = convert, total, shared
+        self._launcher = process_name()
 
     def setup(self) -> None:
         every = max(1, self._total // _REPORTS)
-        self._progress = self._shared.acquire(lambda: Progress("Reading photos", self._total, every))
+        self._progress = self._shared.acquire(
+            lambda: WorkerProgress("Reading photos", self._total, self._launcher, every)
+        )
         self._threads = ThreadPoolExecutor(_READERS)
 
     def teardown(self) -> None:
@@ -64,7 +67,7 @@ class _ReadPhotosFn(beam.DoFn):
     def process(self, photos: Sequence[ListedPhoto]) -> Iterator[tf.train.Example]:
         for (example_id, _, label), image in zip(photos, self._threads.map(self._read, photos), strict=True):
             yield to_example(image, label, example_id)
-            self._progress.advance()
+            self._progress.add()
 
     def _read(self, photo: ListedPhoto) -> bytes:
         path = os.fsdecode(photo[1])

@@ -4,35 +4,62 @@ import csv
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from pipeline.cli.batch_prediction import batch_options, predict_batch
+from pipeline.cli.run_options import SectionedCommand, beam_options
 from pipeline.cli.store_options import console, print_json
 
 if TYPE_CHECKING:
     from pipeline.prediction.served_model import Classification
 
 _BAR_WIDTH = 20
+_TOP = 3
 
 
-@click.command()
-@click.argument("photos", metavar="PHOTO|FOLDER|URL...", nargs=-1, required=True)
+@beam_options
+@click.command(cls=SectionedCommand)
+@click.argument("photos", metavar="PHOTO|FOLDER|URL...", nargs=-1)
 @click.option("--output", metavar="DIR", default="output", show_default=True, help="The --output of the runs.")
 @click.option("--model", metavar="DIR", help="A SavedModel or a folder of versions.  [default: the latest pushed one]")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show per photo.")
+@click.option("--top", type=click.IntRange(min=1), help="Classes to show per photo.  [default: 3]")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV: photo, rank, class, probability, error.")
-def predict(photos: tuple[str, ...], output: str, model: str | None, top: int, form: str | None) -> None:
+@batch_options
+def predict(
+    photos: tuple[str, ...], output: str, model: str | None, top: int | None, form: str | None, **batch: Any
+) -> None:
     """Classify photos with the latest pushed model.
 
     A photo that cannot be read is reported and the others are still answered; the exit status is 1 then.
+
+    Any number of photos: --input a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix, and
+    --to a folder or prefix for the answers, a row per photo. After an interruption the same command goes on. The exit
+    status is 0 if any photo was classified.
     """
+    folder = Path(output).expanduser().absolute()
+    if batch["source"] or batch["target"]:
+        if photos or top or form:
+            raise click.UsageError("PHOTO..., --top, --json and --csv do not go with --input and --to")
+        sys.exit(predict_batch(folder, model, **batch))
+    if not photos:
+        raise click.UsageError("name photos, or give --input and --to")
+    context = click.get_current_context()
+    for name in batch:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --input and --to")
+    _predict_here(photos, folder, model, top or _TOP, form)
+
+
+def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top: int, form: str | None) -> None:
     from pipeline.local_run.logs import divert_native_output
     from pipeline.prediction.photo_inputs import list_photos, read_photos
     from pipeline.prediction.served_model import ServedModel, find_model
 
-    path = find_model(Path(output).expanduser().absolute(), model)
+    path = find_model(output, model)
     names = list_photos(photos)
     # stderr: standard output is for the answer alone.
     click.echo(f"Model: {path} (loading TensorFlow ...)", err=True)

@@ -1,0 +1,116 @@
+"""What a user names as input of a batch: a folder, a glob, a manifest, or a prefix of a bucket.
+
+TFX's file operations, and so TensorFlow, are imported for buckets only.
+"""
+
+import glob
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from components.common.contracts.quarantine import Reason
+from components.common.errors import UserError
+from components.common.stack import PHOTO_SUFFIXES
+from components.example_gen.photo_folder.bucket_photos import (
+    fetch_files,
+    files_in_bucket,
+    is_in_bucket,
+    learn_s3,
+    reading_photos,
+)
+from components.example_gen.photo_folder.folder_files import is_hidden
+from components.example_gen.photo_folder.left_out import LeftOutFile, describe_left_out
+from components.example_gen.photo_folder.manifest_photos import photos_named
+from components.example_gen.photo_folder.manifest_rows import is_manifest
+
+_EXPECTED: Final = "expected a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix"
+
+
+def absolute(source: str) -> str:
+    """Returns the input as workers with another working folder find it, and without a slash at its end."""
+    return source.rstrip("/") if is_in_bucket(source) else str(Path(source).expanduser().absolute())
+
+
+def check_local(source: str) -> None:
+    """Checks that an input on this machine is there.
+
+    Args:
+        source: From `absolute`.
+
+    Raises:
+        UserError: It is not.
+    """
+    if not is_in_bucket(source) and not os.path.lexists(source) and not glob.has_magic(source):
+        raise UserError(f"no photos at {source!r}: nothing is there; {_EXPECTED}")
+
+
+def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
+    """Yields the photos of an input, in no particular order but always the same, without keeping them.
+
+    Args:
+        source: From `absolute`.
+        leave_out: Is told of every file that is none by its name. What a manifest names is a photo, whatever its name.
+
+    Yields:
+        Absolute paths, or URIs.
+
+    Raises:
+        UserError: A bucket cannot be read, or a manifest cannot be understood.
+    """
+    if is_manifest(source):
+        yield from _named_by_manifest(source)
+        return
+    for folder, file in _in_bucket(source) if is_in_bucket(source) else _on_this_machine(source):
+        path = f"{folder}/{file}" if folder else file
+        is_photo = PurePosixPath(file).suffix.lower() in PHOTO_SUFFIXES
+        if is_photo and not any(is_hidden(part) for part in file.split("/") if folder):
+            yield path
+        else:
+            leave_out(path)
+
+
+def describe_not_used(files: Sequence[str]) -> str:
+    """Returns one line on what was left out; empty when there is nothing."""
+    reasons = {True: Reason.HIDDEN, False: Reason.UNSUPPORTED_SUFFIX}
+    return describe_left_out([LeftOutFile(file, reasons[is_hidden(PurePosixPath(file).name)]) for file in files])
+
+
+def _named_by_manifest(source: str) -> Iterator[str]:
+    file = fetch_files([source]).get(source) if is_in_bucket(source) else Path(source)
+    if file is None or not file.is_file():
+        raise UserError(f"no manifest at {source!r}: {_EXPECTED}")
+    if is_in_bucket(source):
+        # The reader goes by the suffix.
+        file = file.rename(file.with_suffix(PurePosixPath(source).suffix))
+    yield from photos_named(file, source)
+
+
+def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
+    """Yields what is below a prefix, or what a pattern means; the first of a pair is the folder looked into."""
+    from tfx.dsl.io import fileio
+
+    learn_s3()
+    with reading_photos(source):
+        if glob.has_magic(source):
+            yield from (("", file) for file in sorted(fileio.glob(source)))
+        elif fileio.isdir(source):
+            yield from ((source, file) for file in files_in_bucket(source))
+        elif fileio.exists(source):
+            yield "", source
+
+
+def _on_this_machine(source: str) -> Iterator[tuple[str, str]]:
+    if os.path.isdir(source):  # noqa: PTH112  (a Path would cost more than the look, for millions of photos)
+        for parent, folders, files in os.walk(source, onerror=_refuse):
+            folders.sort()
+            below = os.path.relpath(parent, source)
+            yield from ((source, file if below == "." else f"{below}/{file}") for file in sorted(files))
+    elif os.path.isfile(source):  # noqa: PTH113
+        yield "", source
+    else:
+        yield from (("", file) for file in sorted(glob.glob(source, recursive=True)) if os.path.isfile(file))  # noqa: PTH113, PTH207
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"cannot read {error.filename!r}: {error.strerror}") from error

@@ -1,0 +1,60 @@
+"""Files of predictions: a row per photo, as Parquet or as JSON Lines."""
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from pipeline.prediction.served_model import Classification
+
+
+def to_parquet(predictions: Sequence[Classification]) -> bytes:
+    """Returns a Parquet file: `uri`, `label`, `probability` float32, `probabilities` map of string to float32."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {
+        "uri": pa.array([text(prediction.photo) for prediction in predictions], pa.string()),
+        "label": pa.array([prediction.classes[0][0] for prediction in predictions], pa.string()),
+        "probability": pa.array([prediction.classes[0][1] for prediction in predictions], pa.float32()),
+        "probabilities": pa.array(
+            [prediction.classes for prediction in predictions], pa.map_(pa.string(), pa.float32())
+        ),
+    }
+    buffer = io.BytesIO()
+    parquet.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def to_json_lines(predictions: Sequence[Classification]) -> bytes:
+    """Returns lines of JSON with the keys `uri`, `label`, `probability` and `probabilities`, an object."""
+    return _lines(
+        {
+            "uri": text(prediction.photo),
+            "label": prediction.classes[0][0],
+            "probability": prediction.classes[0][1],
+            "probabilities": dict(prediction.classes),
+        }
+        for prediction in predictions
+    )
+
+
+def to_unreadable(predictions: Sequence[Classification]) -> bytes:
+    """Returns lines of JSON with the keys `uri` and `reason`."""
+    return _lines({"uri": text(prediction.photo), "reason": prediction.error} for prediction in predictions)
+
+
+def text(path: str) -> str:
+    """Returns a path as UTF-8 can write it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _lines(rows: Iterable[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+FORMATS: Final[dict[str, Callable[[Sequence[Classification]], bytes]]] = {
+    "parquet": to_parquet,
+    "jsonl": to_json_lines,
+}
