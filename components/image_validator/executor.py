@@ -89,7 +89,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "PassOn"
                 >> beam.ParDo(
                     PassOnFn(split_uris(source), split_uris(target)),
-                    changed=beam.pvalue.AsList(changed),
+                    changed=beam.pvalue.AsDict(changed),
                     entries=entries,
                 )
             )

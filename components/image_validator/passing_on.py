@@ -1,7 +1,7 @@
 """The files of examples: read to be checked, and passed on as they are or without what is left out."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import apache_beam as beam
 import tensorflow as tf
@@ -58,7 +58,7 @@ class PassOnFn(beam.DoFn):
         self._sources, self._targets = sources, targets
 
     def process(
-        self, file: ExamplesFile, changed: Collection[ExamplesFile], entries: Mapping[PhotoKey, QuarantineEntry]
+        self, file: ExamplesFile, changed: Mapping[ExamplesFile, None], entries: Mapping[PhotoKey, QuarantineEntry]
     ) -> None:
         path = _path(self._sources, file)
         if file not in changed:
@@ -95,8 +95,8 @@ def _first_bytes(example: tf.train.Example, key: str) -> bytes:
 
 def changed_file(
     element: tuple[ExamplesFile, Photo], entries: Mapping[PhotoKey, QuarantineEntry]
-) -> Iterator[ExamplesFile]:
-    """Yields a photo's file if the photo does not stay in its split."""
+) -> Iterator[tuple[ExamplesFile, None]]:
+    """Yields a photo's file, as a key, if the photo does not stay in its split."""
     file, photo = element
     if decisions.output_split(photo.split, entries.get(photo.key)) != photo.split:
-        yield file
+        yield file, None
