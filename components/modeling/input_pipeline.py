@@ -4,9 +4,10 @@ Files hold deterministic content (see `components.common.examples_io`) and are r
 shuffled by the seed, so that a seed fixes the order of the examples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+import numpy as np
 import tensorflow as tf
 
 from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, LABEL_KEY
@@ -15,8 +16,8 @@ _VALIDATION_BATCH_SIZE: Final = 256
 # Parsing 256 at a time costs a tenth of parsing one by one.
 _PARSED_AT_ONCE: Final = 256
 # What a label and tf.data's own structures take beside the numbers of a feature vector.
-_BYTES_BESIDE_FEATURES: Final = 512
-# Shards that streaming reads side by side: their examples are mixed even where the shuffle buffer is small.
+_BYTES_BESIDE_FEATURES: Final = 1024
+# Shards that are streamed side by side: their examples are mixed even where there is little room for shuffling.
 _OPEN_SHARDS: Final = 16
 
 
@@ -107,13 +108,13 @@ class FeaturePipeline:
         limit = memory // (4 * self.feature_size + _BYTES_BESIDE_FEATURES)
         self._files = _sorted_files(train_files)
         train_size = _size_within(train_files, limit)
-        self._train = None if train_size is None else self._parse(read_serialized(train_files)).cache()
+        self._train = None if train_size is None else self._parse_all(train_files).cache()
         # Beside a training split that is streamed, validation may take half: the rest is what shuffling needs.
         validation_limit = limit // 2 if train_size is None else limit - train_size
         validation_size = _size_within(validation_files, validation_limit)
-        validation = self._parse(read_serialized(validation_files))
+        validation = self._parse_all(validation_files)
         self._validation = validation if validation_size is None else validation.cache()
-        self._shuffled = train_size if train_size is not None else max(1, limit - (validation_size or 0))
+        self._shuffled = train_size if train_size is not None else max(_PARSED_AT_ONCE, limit - (validation_size or 0))
 
     def __str__(self) -> str:
         """Returns how many feature vectors there are to train on, as far as that is known."""
@@ -134,32 +135,68 @@ class FeaturePipeline:
         Returns:
             Batches of (float32 [N, D], int64 [N]).
         """
-        examples = self._stream(epoch_seed(seed, epoch)) if self._train is None else self._train
-        return epoch_batches(examples, self._shuffled, batch_size, seed, epoch)
+        if self._train is not None:
+            return epoch_batches(self._train, self._shuffled, batch_size, seed, epoch)
+        spec = (tf.TensorSpec([None, self.feature_size], tf.float32), tf.TensorSpec([None], tf.int64))
+        chunks = tf.data.Dataset.from_generator(lambda: self._stream(epoch_seed(seed, epoch)), output_signature=spec)
+        return chunks.unbatch().batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     def validation_batches(self) -> tf.data.Dataset:
         """Returns the validation split in the order of its files, as batches of (float32 [N, D], int64 [N])."""
         return self._validation.batch(_VALIDATION_BATCH_SIZE)
 
-    def _stream(self, seed: int) -> tf.data.Dataset:
-        files = tf.data.Dataset.from_tensor_slices(self._files).shuffle(len(self._files), seed, False)
-        return self._parse(files.interleave(_read_files, cycle_length=_OPEN_SHARDS))
+    def _stream(self, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        files = tf.data.Dataset.from_tensor_slices(self._files).shuffle(len(self._files), seed)
+        serialized = files.interleave(_read_files, cycle_length=_OPEN_SHARDS).batch(_PARSED_AT_ONCE)
+        return shuffle_chunks(serialized.map(self._parse).as_numpy_iterator(), self._shuffled, seed)
 
-    def _parse(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
-        """Returns unbatched examples (float32 [D], int64 scalar)."""
+    def _parse_all(self, file_patterns: Sequence[str]) -> tf.data.Dataset:
+        """Returns a split's examples in the order of its files, unbatched: (float32 [D], int64 scalar)."""
+        return read_serialized(file_patterns).batch(_PARSED_AT_ONCE).map(self._parse).unbatch()
+
+    def _parse(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         spec = {
             FEATURE_VECTOR_KEY: tf.io.FixedLenFeature([self.feature_size], tf.float32),
             LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
         }
-
-        def parse(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            features = tf.io.parse_example(batch, spec)
-            return features[FEATURE_VECTOR_KEY], features[LABEL_KEY]
-
-        return serialized.batch(_PARSED_AT_ONCE).map(parse).unbatch()
+        features = tf.io.parse_example(serialized, spec)
+        return features[FEATURE_VECTOR_KEY], features[LABEL_KEY]
 
 
 def _size_within(file_patterns: Sequence[str], limit: int) -> int | None:
     """Counts examples; None for more of them than the limit."""
     found = read_serialized(file_patterns).take(limit + 1).reduce(tf.constant(0, tf.int64), lambda total, _: total + 1)
     return int(found) if found <= limit else None
+
+
+def shuffle_chunks(
+    chunks: Iterable[tuple[np.ndarray, np.ndarray]], size: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Shuffles what is too large for memory: every example takes the place of a random one of those seen before.
+
+    Unlike tf.data's shuffle buffer, which fragments the heap to twice its size and more, this takes what it holds.
+
+    Args:
+        chunks: (Vectors [N, D], labels [N]).
+        size: Examples to hold, at least as many as a chunk has.
+        seed: The order follows from it.
+
+    Yields:
+        Every example once, in chunks of no particular size.
+    """
+    random = np.random.default_rng(seed % 2**64)
+    held: tuple[np.ndarray, ...] = ()
+    filled = 0
+    for chunk in chunks:
+        held = held or tuple(np.empty((size, *values.shape[1:]), values.dtype) for values in chunk)
+        room = min(size - filled, len(chunk[1]))
+        for place, values in zip(held, chunk, strict=True):
+            place[filled : filled + room] = values[:room]
+        filled += room
+        slots = random.choice(size, len(chunk[1]) - room, replace=False)
+        if len(slots):
+            yield held[0][slots], held[1][slots]
+        for place, values in zip(held, chunk, strict=True):
+            place[slots] = values[room:]
+    for slots in np.array_split(random.permutation(filled), 1 + filled // _PARSED_AT_ONCE):
+        yield held[0][slots], held[1][slots]
