@@ -17,7 +17,7 @@ import click
 from benchmarks.measure import run_measured
 from benchmarks.run import describe_machine
 
-_RESULT: Final = Path(__file__).parent / "results" / "memory.json"
+_RESULT: Final = Path(__file__).parents[1] / "results" / "memory.json"
 _FEATURE_SIZE: Final = 1280
 _NEXT_TO_NOTHING_GB: Final = 0.01
 _EPOCHS: Final = 2
@@ -32,7 +32,7 @@ _BATCH_SIZE: Final = 256
 def main(features_gb: tuple[float, ...], budget_gb: float, result: Path, trained: str | None) -> None:
     """Trains on features of several sizes, prints what each took, and writes JSON."""
     if trained:
-        from benchmarks.generated_features import train
+        from benchmarks.memory.generated_features import train
 
         train(Path(trained), round(budget_gb * 1e9), _EPOCHS, _BATCH_SIZE)
         return
@@ -50,7 +50,7 @@ def main(features_gb: tuple[float, ...], budget_gb: float, result: Path, trained
 
 def _measure(features_gb: float, budget_gb: float) -> dict[str, Any]:
     """Generates features, trains on them in a process of its own, and removes both."""
-    from benchmarks.generated_features import generate
+    from benchmarks.memory.generated_features import generate
 
     train_examples = max(1, round(features_gb * 1e9 / (4 * _FEATURE_SIZE)))
     folder = Path(tempfile.mkdtemp(prefix="flowers-memory-"))
