@@ -117,12 +117,10 @@ class FeaturePipeline:
         self._shuffled = train_size if train_size is not None else max(_PARSED_AT_ONCE, limit - (validation_size or 0))
 
     def __str__(self) -> str:
-        """Returns how many feature vectors there are to train on, as far as that is known."""
         if self._train is not None:
             return f"{self._shuffled} feature vectors"
-        return (
-            f"feature vectors that do not fit the memory set for them: read in every epoch, {self._shuffled} shuffled"
-        )
+        how = f"read in every epoch, {self._shuffled} shuffled"
+        return f"feature vectors that do not fit the memory set for them: {how}"
 
     def training_batches(self, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
         """Shuffles and batches the training split for one epoch.
