@@ -7,6 +7,7 @@ TensorFlow or TFX, so commands that merely print help stay quick.
 
 import dataclasses
 import functools
+import re
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,14 @@ def _parse_size(text: str) -> tuple[int, int]:
     if not (height.isdigit() and width.isdigit() and int(height) > 0 and int(width) > 0):
         raise ValueError(f"{text!r} is not a size such as 224x224")
     return int(height), int(width)
+
+
+def _parse_memory(text: str) -> int:
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    found = re.fullmatch(rf"(\d+(?:\.\d+)?) ?({'|'.join(units)})", text.upper())
+    if not found:
+        raise ValueError(f"{text!r} is not a size such as 1GB, 1.5GB or 500MB")
+    return round(float(found[1]) * units[found[2]])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -220,6 +229,15 @@ class RunOptions:
         flag="--tune",
         section="Head and training",
         metavar="N",
+    )
+    feature_memory: int = setting(
+        10**9,
+        "Memory for features while the head is trained; those that do not fit are read in every epoch.",
+        minimum=0,
+        section="Head and training",
+        metavar="SIZE",
+        default_text="1GB",
+        parse=_parse_memory,
     )
     fine_tuning: FineTuning | None = setting(
         None,

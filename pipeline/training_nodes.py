@@ -44,7 +44,7 @@ def training_nodes(
         tuner = Tuner(
             tuner_fn="components.tuner.search.tuner_fn",
             examples=features,
-            custom_config=_custom_config(config, trials=config.tuning_trials),
+            custom_config=_custom_config(config, feature_memory=config.feature_memory, trials=config.tuning_trials),
             **common,
         )
         hyperparameters = tuner.outputs["best_hyperparameters"]
@@ -54,7 +54,7 @@ def training_nodes(
         examples=features,
         base_model=backbone,
         hyperparameters=hyperparameters,
-        custom_config=_custom_config(config),
+        custom_config=_custom_config(config, feature_memory=config.feature_memory),
         **common,
     )
     nodes.append(trainer)

@@ -12,7 +12,7 @@ from components.common.schema import class_names_of
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
-from components.modeling.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
+from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import remove_work_dir, resumable_work_dir
@@ -26,8 +26,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Args:
         fn_args: TFX's arguments; `base_model` is the backbone, `hyperparameters` what a Tuner found, if there was one.
-            `custom_config` holds `hyperparameters` (see `Hyperparameters`) and `work_root`, a local folder where
-            interrupted training is kept.
+            `custom_config` holds `hyperparameters` (see `Hyperparameters`), `feature_memory`, the bytes of features
+            to keep in memory, and `work_root`, a local folder where interrupted training is kept.
     """
     hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
     if fn_args.hyperparameters:
@@ -35,21 +35,18 @@ def run_fn(fn_args: FnArgs) -> None:
     class_names = class_names_of(io_utils.SchemaReader().read(fn_args.schema_path))
     work_dir = resumable_work_dir(fn_args, __name__)
 
-    feature_size, backbone_digest = feature_metadata(fn_args.train_files)
-    train = feature_dataset(fn_args.train_files, feature_size)
-    validation = feature_dataset(fn_args.eval_files, feature_size)
-    size = count(train)
-    logger.info("Training the classification layers on %d feature vectors", size)
-    head = build_head(feature_size, len(class_names), hyperparameters.hidden_units, hyperparameters.seed)
+    features = FeaturePipeline(fn_args.train_files, fn_args.eval_files, fn_args.custom_config["feature_memory"])
+    logger.info("Training the classification layers on %s", features)
+    head = build_head(features.feature_size, len(class_names), hyperparameters.hidden_units, hyperparameters.seed)
     loop = TrainingLoop(head, hyperparameters, str(work_dir))
     loop.fit(
-        lambda epoch: epoch_batches(train, size, hyperparameters.batch_size, hyperparameters.seed, epoch),
-        validation.batch(256),
+        lambda epoch: features.training_batches(hyperparameters.batch_size, hyperparameters.seed, epoch),
+        features.validation_batches(),
     )
 
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
-    export(ServingModel(classifier, transform_output, class_names, backbone_digest), fn_args.serving_model_dir)
+    export(ServingModel(classifier, transform_output, class_names, features.backbone_digest), fn_args.serving_model_dir)
     write_visualizations(classifier, fn_args.eval_files, class_names, work_dir / "logs")
     keep_logs(work_dir, fn_args.model_run_dir)
 

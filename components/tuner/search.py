@@ -19,7 +19,7 @@ from components.common.contracts.training import best_epoch
 from components.common.schema import class_names_of
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
-from components.modeling.input_pipeline import count, epoch_batches, feature_dataset, feature_metadata
+from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import remove_work_dir, resumable_work_dir
 
@@ -36,8 +36,8 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
 
     Args:
         fn_args: TFX's arguments; the examples are feature examples. `custom_config` holds `hyperparameters` (see
-            `Hyperparameters`; the first trial), `trials` and `work_root`, a local folder where an interrupted search
-            is kept.
+            `Hyperparameters`; the first trial), `trials`, `feature_memory`, the bytes of features to keep in memory,
+            and `work_root`, a local folder where an interrupted search is kept.
 
     Returns:
         The tuner; its `search` needs no further arguments.
@@ -95,24 +95,22 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
         """
         self._hyperparameters = hyperparameters
         self._num_classes = len(class_names_of(io_utils.SchemaReader().read(fn_args.schema_path)))
-        self._feature_size, _ = feature_metadata(fn_args.train_files)
-        self._train = feature_dataset(fn_args.train_files, self._feature_size)
-        self._train_size = count(self._train)
-        self._validation = feature_dataset(fn_args.eval_files, self._feature_size).batch(256)
+        memory = fn_args.custom_config["feature_memory"]
+        self._features = FeaturePipeline(fn_args.train_files, fn_args.eval_files, memory)
         self._work_dir = resumable_work_dir(fn_args, __name__)
         super().__init__(oracle, directory=str(self._work_dir), project_name="search")
 
     def run_trial(self, trial: trial_module.Trial, **_: Any) -> dict[str, float]:
         """Trains a head and returns the objective at its best epoch."""
         hyperparameters = self._hyperparameters.with_tuned(trial.hyperparameters.values)
-        head = build_head(self._feature_size, self._num_classes, hyperparameters.hidden_units, hyperparameters.seed)
+        head = build_head(
+            self._features.feature_size, self._num_classes, hyperparameters.hidden_units, hyperparameters.seed
+        )
         trial_dir = Path(self.get_trial_dir(trial.trial_id)) / "training"
         loop = TrainingLoop(head, hyperparameters, str(trial_dir), log_level=logging.DEBUG)
         history = loop.fit(
-            lambda epoch: epoch_batches(
-                self._train, self._train_size, hyperparameters.batch_size, hyperparameters.seed, epoch
-            ),
-            self._validation,
+            lambda epoch: self._features.training_batches(hyperparameters.batch_size, hyperparameters.seed, epoch),
+            self._features.validation_batches(),
         )
         score = dataclasses.asdict(history[best_epoch(history)])[OBJECTIVE]
         logger.info(

@@ -137,6 +137,8 @@ def _option(field: dataclasses.Field[Any], name: str, section: str) -> click.Opt
         arguments = {"is_flag": True}
     elif setting.parse:
         arguments["callback"] = _parsing(setting.parse)
+        if setting.default_text:
+            text += f"  [default: {setting.default_text}]"
     elif typing.get_origin(field.type) is tuple:
         arguments["multiple"] = True
     else:

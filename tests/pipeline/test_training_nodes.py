@@ -46,6 +46,12 @@ def test_the_best_hyperparameters_flow_to_the_trainer() -> None:
     assert json.loads(nodes["Tuner"].exec_properties["custom_config"])["trials"] == 7
 
 
+def test_search_and_training_keep_to_the_same_memory() -> None:
+    nodes = _nodes(dataclasses.replace(_CONFIG, tuning_trials=7, feature_memory=5))
+    for node_id in ("Tuner", "Trainer"):
+        assert json.loads(nodes[node_id].exec_properties["custom_config"])["feature_memory"] == 5
+
+
 def test_fine_tuning_goes_on_from_the_trained_head_and_is_what_is_judged() -> None:
     nodes = _nodes(dataclasses.replace(_CONFIG, fine_tuning=FineTuning(layers=3)))
     fine_tuner = nodes["Trainer.fine_tuning"]

@@ -111,7 +111,7 @@ class _Files:
 
     def fn_args(self, folder: Path, **values: Any) -> FnArgs:
         folders = {name: str(folder / name) for name in ("serving_model_dir", "model_run_dir")}
-        custom_config = {"work_root": str(folder / "work"), **values.pop("custom_config")}
+        custom_config = {"work_root": str(folder / "work"), "feature_memory": 10**9, **values.pop("custom_config")}
         return FnArgs(**self.values, **folders, custom_config=custom_config, **values)
 
 

@@ -70,7 +70,7 @@ def test_an_interrupted_search_goes_on(feature_files: Any, tmp_path: Path, monke
 
 def test_a_failing_trial_stops_the_search(feature_files: Any, tmp_path: Path) -> None:
     tuner = _tuner(feature_files, tmp_path)
-    tuner._validation = None
+    tuner._features = None
     with pytest.raises(RuntimeError, match="NoneType"):
         tuner.fit()
 

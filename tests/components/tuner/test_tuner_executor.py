@@ -59,7 +59,12 @@ def test_the_best_values_are_in_the_metadata(tmp_path: Path, features: types.Art
             "train_args": proto_utils.proto_to_json(trainer_pb2.TrainArgs(splits=["train"])),
             "eval_args": proto_utils.proto_to_json(trainer_pb2.EvalArgs(splits=["validation"])),
             "custom_config": json_utils.dumps(
-                {"hyperparameters": hyperparameters, "trials": 2, "work_root": str(tmp_path / "work")}
+                {
+                    "hyperparameters": hyperparameters,
+                    "trials": 2,
+                    "feature_memory": 10**9,
+                    "work_root": str(tmp_path / "work"),
+                }
             ),
         },
     )

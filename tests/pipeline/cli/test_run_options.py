@@ -58,7 +58,7 @@ def test_options_reach_the_dataclass_that_declares_them() -> None:
     options = _parse(
         *("--epochs", "3", "--min-accuracy", "0.5", "--backbone", "mobilenet_v2", "--image-size", "96x128"),
         *("--fine-tune", "--fine-tune-epochs", "2", "--beam-workers", "2", "--beam-arg=--a=b", "--beam-arg=--c=d"),
-        *("--tune", "4", "--no-cache", "--export-tflite", "--split-method", "hash"),
+        *("--tune", "4", "--no-cache", "--export-tflite", "--split-method", "hash", "--feature-memory", "1.5 gb"),
     )
     assert options.hyperparameters == Hyperparameters(epochs=3)
     assert options.blessing.min_accuracy == 0.5
@@ -67,6 +67,14 @@ def test_options_reach_the_dataclass_that_declares_them() -> None:
     assert options.beam == BeamOptions(workers=2, args=("--a=b", "--c=d"))
     assert (options.tuning_trials, options.enable_cache, options.export_tflite) == (4, False, True)
     assert options.data.split_method == "hash"
+    assert options.feature_memory == 1_500_000_000
+
+
+@pytest.mark.parametrize("text", ["1", "GB", "-1GB", "1GiB", "1e3MB", ""])
+def test_memory_needs_a_unit(text: str) -> None:
+    result = CliRunner().invoke(cli, ["run", "--feature-memory", text])
+    assert result.exit_code == 2
+    assert f"{text!r} is not a size such as 1GB, 1.5GB or 500MB" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
@@ -91,5 +99,7 @@ def test_help_shows_sections_defaults_and_choices() -> None:
     words = " ".join(text.split())
     assert "Fine-tuning: --fine-tune Train the backbone, too" in words
     assert "--epochs INTEGER Passes over the training split. [default: 10]" in words
+    assert "--feature-memory SIZE Memory for features while the head is trained" in words
+    assert "are read in every epoch. [default: 1GB]" in words
     assert "--min-accuracy FLOAT Test accuracy needed for a blessing. [default: the preset's]" in words
     assert "--log-every-steps" not in text

@@ -1,0 +1,1 @@
+"""Peak memory of the Trainer against the size of its features."""
