@@ -41,7 +41,7 @@ def prepare_source(photos: str | None, num_photos: int) -> tuple[DataSource, int
 def prepare_model(backbone: str) -> tuple[str, int]:
     """Returns a backbone's SavedModel folder and its image size in pixels."""
     if backbone == RANDOM_INCEPTION:
-        from benchmarks.inception import build_random_inception
+        from benchmarks.recipe.inception import build_random_inception
 
         backbone = str(build_random_inception(_CACHE.resolve() / RANDOM_INCEPTION))
     path, info = prepare_backbone(backbone)

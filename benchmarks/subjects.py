@@ -69,7 +69,7 @@ def run_recipe(subject: Subject) -> Outcome:
     """Runs the reference recipe."""
     result = subject.folder / "recipe.json"
     command = [
-        sys.executable, "-m", "benchmarks.reference_recipe",
+        sys.executable, "-m", "benchmarks.recipe.reference_recipe",
         "--source", json.dumps(dataclasses.asdict(subject.source)),
         "--backbone", subject.backbone,
         "--image-size", str(subject.image_size),
