@@ -2,7 +2,8 @@
 
 import io
 import shutil
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,27 @@ def copied_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(code, root / "components", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(code_digest, "_ROOT", root)
     return root
+
+
+@pytest.fixture
+def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of an empty bucket on a loopback server, which the project's own file operations then read."""
+    boto3 = pytest.importorskip("boto3", reason="the s3 extra is not installed")
+    from moto.server import ThreadedMotoServer
+
+    from components.common.storage import s3_objects
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    variables = {"S3_ENDPOINT": f"{host}:{port}", "S3_USE_HTTPS": "0", "AWS_REGION": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    for name, value in (variables | keys).items():
+        monkeypatch.setenv(name, value)
+    s3_objects.client.cache_clear()
+    # The server's process keeps its buckets.
+    name = f"flowers-{uuid.uuid4()}"
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=name)
+    yield f"s3://{name}"
+    server.stop()
+    s3_objects.client.cache_clear()

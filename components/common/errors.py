@@ -1,8 +1,17 @@
 """The error that means "the user can fix this": raised anywhere, printed as one line by the runners."""
 
+from typing import Final
+
+_MAX_REASON_LENGTH: Final = 300
+
 
 class UserError(Exception):
     """Bad input or environment, with a message that names what was received and what to do.
 
     The message is one line. Runners print it without a traceback and exit non-zero.
     """
+
+
+def reason_of(error: Exception) -> str:
+    """Returns what a storage's client says, as part of one line: TensorFlow keeps its own words in `message`."""
+    return " ".join(str(getattr(error, "message", error)).split())[:_MAX_REASON_LENGTH]

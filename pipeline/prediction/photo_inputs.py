@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from components.common.errors import UserError
+from components.common.errors import UserError, reason_of
 from components.common.stack import PHOTO_SUFFIXES
 
 # What ImageValidator lets into training.
@@ -116,8 +116,7 @@ def _read_remote(uri: str) -> bytes:
     except (PermissionError, tf.errors.PermissionDeniedError) as error:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from error
     except (OSError, tf.errors.OpError) as error:
-        reason = " ".join(str(getattr(error, "message", error)).split())[:300]
-        raise UserError(f"cannot read {uri}: {reason}") from error
+        raise UserError(f"cannot read {uri}: {reason_of(error)}") from error
     return content
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
-from components.common.errors import UserError
+from components.common.errors import UserError, reason_of
 from components.common.progress import report_progress
 
 _THREADS: Final = 16
@@ -113,8 +113,7 @@ def reading_photos(uri: str) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        reason = " ".join(str(getattr(error, "message", error)).split())[:300]
-        raise UserError(f"cannot read photos from {uri!r}: {reason}") from error
+        raise UserError(f"cannot read photos from {uri!r}: {reason_of(error)}") from error
 
 
 def files_in_bucket(source: str) -> Iterator[str]:

@@ -45,15 +45,13 @@ class _Classifier:
     def __init__(self, model: str, total: int, launcher: str):
         learn_s3()
         self._model = _load(model)
-        self._progress = WorkerProgress("Classifying photos", total, launcher)
+        self._progress = WorkerProgress("Classifying photos", total, launcher, _REPORT_EVERY)
 
     def classify(self, photos: Sequence[str]) -> list[Classification]:
         answers: list[Classification] = []
         for answer in self._model.classify(_read_ahead(photos)):
             answers.append(answer)
-            if len(answers) % _REPORT_EVERY == 0:
-                self._progress.add(_REPORT_EVERY)
-        self._progress.add(len(answers) % _REPORT_EVERY)
+            self._progress.add()
         return answers
 
 

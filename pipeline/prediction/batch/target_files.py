@@ -8,7 +8,7 @@ from typing import Final
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
-from components.common.errors import UserError
+from components.common.errors import UserError, reason_of
 from components.common.storage.serving_folder import path_in
 
 # Readers of folders (Spark, Arrow, pandas) skip what begins with an underscore.
@@ -29,8 +29,7 @@ def using(target: str) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        reason = " ".join(str(getattr(error, "message", error)).split())[:300]
-        raise UserError(f"cannot write to --to {target}: {reason}") from error
+        raise UserError(f"cannot write to --to {target}: {reason_of(error)}") from error
 
 
 def write_whole(target: str, name: str, content: bytes) -> None:

@@ -1,43 +1,21 @@
 """TFX's file operations on an S3-compatible server."""
 
-import uuid
-from collections.abc import Iterator
-
 import pytest
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
 
-import boto3
-from moto.server import ThreadedMotoServer
 from tfx.dsl.io import fileio, filesystem
 from tfx.utils import io_utils
 
-from components.common.storage import s3_filesystem, s3_objects
+from components.common.storage import s3_filesystem
 from components.modeling.backbones.digest import content_digest
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of an empty bucket on a loopback server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "S3_ENDPOINT": f"{host}:{port}",
-        "S3_USE_HTTPS": "0",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3_objects.client.cache_clear()
+def bucket(s3_bucket: str) -> str:
+    """The URI of an empty bucket that TFX reads."""
     s3_filesystem.register()
-    # The server's process keeps its buckets.
-    name = f"models-{uuid.uuid4()}"
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=name)
-    yield f"s3://{name}"
-    server.stop()
-    s3_objects.client.cache_clear()
+    return s3_bucket
 
 
 def _write(path: str, content: bytes) -> None:

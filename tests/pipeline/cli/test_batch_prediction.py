@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -167,44 +166,23 @@ def test_globs_and_manifests(pushed_output: Path, photo_folder: Path, tmp_path: 
     assert _unreadable(tmp_path / "b") == {str(photo_folder / "none.jpg"): "No such file or directory"}
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of an empty bucket on a loopback server."""
-    boto3 = pytest.importorskip("boto3", reason="the s3 extra is not installed")
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {"S3_ENDPOINT": f"{host}:{port}", "S3_USE_HTTPS": "0", "AWS_REGION": "us-east-1"}
-    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    for name, value in (variables | keys).items():
-        monkeypatch.setenv(name, value)
-    s3_objects.client.cache_clear()
-    name = f"flowers-{uuid.uuid4()}"
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=name)
-    yield f"s3://{name}"
-    server.stop()
-    s3_objects.client.cache_clear()
-
-
-def test_from_a_bucket_to_a_bucket(pushed_output: Path, mixed_folder: Path, tmp_path: Path, bucket: str) -> None:
+def test_from_a_bucket_to_a_bucket(pushed_output: Path, mixed_folder: Path, tmp_path: Path, s3_bucket: str) -> None:
     for file in mixed_folder.rglob("*.*"):
-        s3_objects.put(f"{bucket}/photos/{file.relative_to(mixed_folder)}", file.read_bytes())
-    target = f"{bucket}/answers/2024"
-    result = _batch(f"{bucket}/photos", target, "--photos-per-file", "40", output=pushed_output)
+        s3_objects.put(f"{s3_bucket}/photos/{file.relative_to(mixed_folder)}", file.read_bytes())
+    target = f"{s3_bucket}/answers/2024"
+    result = _batch(f"{s3_bucket}/photos", target, "--photos-per-file", "40", output=pushed_output)
     assert result.exit_code == 0, result.output
     for file in s3_objects.files_from(f"{target}/"):
         path = tmp_path / "fetched" / file.removeprefix(f"{target}/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(s3_objects.get(file))
     answers = _answers(mixed_folder, pushed_output)
-    expected = {f"{bucket}/photos/{Path(uri).relative_to(mixed_folder)}": row for uri, row in answers.items()}
+    expected = {f"{s3_bucket}/photos/{Path(uri).relative_to(mixed_folder)}": row for uri, row in answers.items()}
     _assert_same(_rows(tmp_path / "fetched"), expected)
     assert len(_unreadable(tmp_path / "fetched")) == 2
     lost = f"{target}/predictions-00001-of-00002.parquet"
     s3_objects.delete(lost)
-    again = _batch(f"{bucket}/photos", target, output=pushed_output)
+    again = _batch(f"{s3_bucket}/photos", target, output=pushed_output)
     assert "1 of 2 files are there already" in again.output
     assert s3_objects.is_file(lost)
 

@@ -48,35 +48,18 @@ def test_they_are_those_of_the_folder(bucket: str, photo_folder: Path, tmp_path:
     assert fetched.fingerprint == local.fingerprint
 
 
-def test_a_manifest_and_its_photos_on_an_s3_server(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    boto3 = pytest.importorskip("boto3", reason="the s3 extra is not installed")
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {"S3_ENDPOINT": f"{host}:{port}", "S3_USE_HTTPS": "0", "AWS_REGION": "us-east-1"}
-    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    for name, value in (variables | keys).items():
-        monkeypatch.setenv(name, value)
-    s3_objects.client.cache_clear()
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
-    client.create_bucket(Bucket="flowers")
+def test_a_manifest_and_its_photos_on_an_s3_server(photo_folder: Path, tmp_path: Path, s3_bucket: str) -> None:
     rows = ["image,label"]
     for photo in sorted(photo_folder.rglob("*.jpg")):
-        client.put_object(Bucket="flowers", Key=f"set/{photo.name}", Body=photo.read_bytes())
-        rows.append(f"s3://flowers/set/{photo.name},{photo.parent.name}" if "red" in photo.name else f"{photo.name},x")
-    rows.append("s3://flowers/set/none.jpg,red")
-    client.put_object(Bucket="flowers", Key="set/labels.csv", Body="\n".join(rows).encode())
-    found = scan_photos("s3://flowers/set/labels.csv", tmp_path)
-    server.stop()
-    s3_objects.client.cache_clear()
+        s3_objects.put(f"{s3_bucket}/set/{photo.name}", photo.read_bytes())
+        rows.append(f"{s3_bucket}/set/{photo.name},{photo.parent.name}" if "red" in photo.name else f"{photo.name},x")
+    rows.append(f"{s3_bucket}/set/none.jpg,red")
+    s3_objects.put(f"{s3_bucket}/set/labels.csv", "\n".join(rows).encode())
+    found = scan_photos(f"{s3_bucket}/set/labels.csv", tmp_path)
     assert found.class_counts == {"red": 20, "x": 40}
     assert {photo.file.read_bytes() for photo in found.files} == {p.read_bytes() for p in photo_folder.rglob("*.jpg")}
     assert [(file.path, file.reason.value) for file in found.left_out] == [
-        ("s3://flowers/set/none.jpg", "missing_file")
+        (f"{s3_bucket}/set/none.jpg", "missing_file")
     ]
 
 
