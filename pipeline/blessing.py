@@ -18,7 +18,7 @@ from components.common.errors import UserError
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.bounds import ONE_CLASS_METRICS, OWN_METRICS, Bound
 from components.evaluator.metrics import CONFUSION_MATRIX
-from components.modeling.serving import FEATURE_EXAMPLES_SIGNATURE
+from components.modeling.serving import RAW_EXAMPLES_SIGNATURE
 from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, BlessingConfig, PipelineConfig
 
 _METRICS_MODULE = "components.evaluator.classification_metrics"
@@ -38,7 +38,7 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
         class_names: The classes in label order, for bounds per class.
 
     Returns:
-        A config for models that take feature examples and return `probabilities` [N, C].
+        A config for models that take raw examples and return `probabilities` [N, C].
 
     Raises:
         UserError: A bound names a class that there is none of.
@@ -62,7 +62,7 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
             metric.per_slice_thresholds.append(_threshold(bound, config_pb2.SlicingSpec(feature_values=of_slice)))
     # Left out, TFMA loads the whole model once more to find the type out.
     model = config_pb2.ModelSpec(
-        signature_name=FEATURE_EXAMPLES_SIGNATURE,
+        signature_name=RAW_EXAMPLES_SIGNATURE,
         label_key=LABEL_KEY,
         prediction_key=_PREDICTION_KEY,
         model_type=tfma.TF_GENERIC,

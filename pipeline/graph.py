@@ -68,7 +68,7 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         schema=schema,
         backbone=backbone.outputs["model"],
     )
-    evaluation = _evaluate_and_push(config, features, training[-1])
+    evaluation = _evaluate_and_push(config, examples, features, training[-1])
     if config.export_tflite:
         evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
     nodes = [
@@ -130,19 +130,21 @@ def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: type
 
 
 def _evaluate_and_push(
-    config: PipelineConfig, features: types.BaseChannel, trainer: base_node.BaseNode
+    config: PipelineConfig, photos: types.BaseChannel, features: types.BaseChannel, trainer: base_node.BaseNode
 ) -> list[base_node.BaseNode]:
     """Returns the nodes from the trained model to the pushed one."""
     model = trainer.outputs["model"]
     baseline = baseline_node(config, trainer)
     validation = Evaluator(
         examples=features,
+        photos=photos,
         model=model,
         example_splits=[VALIDATION_SPLIT],
         eval_config=build_eval_config(),
     ).with_id(EVALUATOR_VALIDATION)
     test = Evaluator(
         examples=features,
+        photos=photos,
         model=model,
         baseline_model=baseline.outputs["model"] if baseline else None,
         example_splits=[TEST_SPLIT],

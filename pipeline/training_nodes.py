@@ -3,12 +3,13 @@
 from typing import Any
 
 from tfx import types
-from tfx.components.trainer.component import Trainer
+from tfx.components.trainer import component as tfx_trainer
 from tfx.dsl.components.base import base_component
 from tfx.proto import trainer_pb2
 
 from components.common.contracts import TRAIN_SPLIT, VALIDATION_SPLIT
 from components.common.contracts.nodes import FINE_TUNING
+from components.trainer.component import Trainer
 from pipeline.config import PipelineConfig
 
 
@@ -52,6 +53,7 @@ def training_nodes(
     trainer = Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         examples=features,
+        photos=examples,
         base_model=backbone,
         hyperparameters=hyperparameters,
         custom_config=_custom_config(config, feature_memory=config.feature_memory),
@@ -59,7 +61,7 @@ def training_nodes(
     )
     nodes.append(trainer)
     if config.fine_tuning:
-        fine_tuner = Trainer(
+        fine_tuner = tfx_trainer.Trainer(
             run_fn="components.trainer.fine_tuning.run_fn",
             examples=examples,
             base_model=trainer.outputs["model"],

@@ -15,10 +15,13 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_bsl.public import tfxio
 
 from components.common import contracts
-from components.common.examples_io import shards_for
+from components.common.examples_io import shards_for, to_example
+from components.common.photo_formats.photo_conversion import photo_digest
 from components.common.schema import build_schema
+from components.common.storage.shards import write_shard
 from components.modeling.backbones.saved_model import save_feature_vector
 from components.modeling.hyperparameters import Hyperparameters
+from components.trainer.executor import VALIDATION_PHOTOS
 from components.trainer.run_fn import run_fn
 from components.transform.preprocessing import preprocessing_fn
 
@@ -26,6 +29,7 @@ import tensorflow as tf  # isort: skip
 
 CLASS_NAMES: Final = ["a", "b", "c", "d", "e"]
 _IMAGE_SIZE: Final = (16, 16)
+_ID: Final = b"class/photo_000000.jpg"
 _STORED: Final = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
 
 
@@ -41,15 +45,16 @@ class _MeanColors(tf.Module):
 
 
 def generate(folder: Path, train_examples: int, feature_size: int) -> None:
-    """Writes both splits, the validation split a quarter of the training split, and schema, graph and backbone.
+    """Writes both splits, the validation split a quarter of the training split, a photo, schema, graph and backbone.
 
     Args:
         folder: An empty folder.
         train_examples: Examples of the training split, at least 1.
         feature_size: D, the length of a feature vector.
     """
-    _write_split(folder / "train", train_examples, feature_size, photo=None, seed=0)
-    _write_split(folder / "validation", max(1, train_examples // 4), feature_size, photo=_photo(), seed=1)
+    _write_split(folder / "train", train_examples, feature_size, seed=0)
+    _write_split(folder / "validation", max(1, train_examples // 4), feature_size, seed=1)
+    write_shard(f"{folder}/photos/data.gz", [to_example(_photo(), 0, _ID).SerializeToString()])
     (folder / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(CLASS_NAMES)))
     _write_transform_graph(str(folder / "transform"))
     save_feature_vector(_MeanColors(feature_size), folder / "backbone", _IMAGE_SIZE)
@@ -78,15 +83,16 @@ def train(folder: Path, memory: int, epochs: int, batch_size: int) -> None:
                 "hyperparameters": hyperparameters.to_dict(),
                 "feature_memory": memory,
                 "work_root": str(folder / "work"),
+                VALIDATION_PHOTOS: [f"{folder}/photos/*"],
             },
         )
     )
 
 
-def _write_split(folder: Path, examples: int, feature_size: int, photo: bytes | None, seed: int) -> None:
+def _write_split(folder: Path, examples: int, feature_size: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     centers = np.random.default_rng(0).normal(0, 0.05, (len(CLASS_NAMES), feature_size))
-    templates = [_template(label, feature_size, photo) for label in range(len(CLASS_NAMES))]
+    templates = [_template(label, feature_size) for label in range(len(CLASS_NAMES))]
     folder.mkdir()
     shards = shards_for(examples)
     for shard, size in enumerate(np.diff(np.linspace(0, examples, shards + 1).astype(int))):
@@ -99,17 +105,16 @@ def _write_split(folder: Path, examples: int, feature_size: int, photo: bytes | 
                 writer.write(before + vector.tobytes() + after)
 
 
-def _template(label: int, feature_size: int, photo: bytes | None) -> tuple[bytes, bytes]:
+def _template(label: int, feature_size: int) -> tuple[bytes, bytes]:
     """Returns what surrounds the feature vector in a serialized example: filled in as bytes, it is quicker."""
     zeros = np.zeros(feature_size, "<f4")
     example = tf.train.Example()
     feature = example.features.feature
     feature[contracts.FEATURE_VECTOR_KEY].float_list.value.extend(zeros.tolist())
     feature[contracts.LABEL_KEY].int64_list.value.append(label)
-    feature[contracts.ID_KEY].bytes_list.value.append(b"class/photo_000000.jpg")
+    feature[contracts.ID_KEY].bytes_list.value.append(_ID)
     feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value.append(b"0" * 64)
-    if photo:
-        feature[contracts.IMAGE_KEY].bytes_list.value.append(photo)
+    feature[contracts.PHOTO_DIGEST_KEY].bytes_list.value.append(photo_digest(_photo()).encode())
     before, after = example.SerializeToString(deterministic=True).split(zeros.tobytes())
     return before, after
 

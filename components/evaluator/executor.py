@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Container, Iterable
+from typing import Any, Final
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
@@ -14,6 +14,7 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, MODULE_PATH_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
+from components.common.contracts import BACKBONE_DIGEST_PROPERTY
 from components.common.contracts.evaluation import (
     ACCURACY,
     LOSS,
@@ -25,12 +26,14 @@ from components.common.contracts.evaluation import (
     ExamplePrediction,
 )
 from components.common.examples_io import class_names_of
+from components.common.storage.keyed_photos import PhotoKey, first_photos
 from components.evaluator import extraction, metrics, predictions
 from components.evaluator.feature_classifier import load_classifier, load_model
 from components.evaluator.missing_baseline import without_missing_baseline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import SERVING_SIGNATURE
 
+PHOTOS_KEY: Final = "photos"
 _BASELINE = "baseline"
 _CANDIDATE = "candidate"
 
@@ -49,30 +52,31 @@ class Executor(evaluator_executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         input_dict = without_missing_baseline(input_dict)
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        class_names = class_names_of(examples)
+        class_names = class_names_of(artifact_utils.get_single_instance(input_dict["examples"]))
         eval_config = config_pb2.EvalConfig()
         proto_utils.json_to_proto(exec_properties["eval_config"], eval_config)
         signature_name = eval_config.model_specs[0].signature_name
         ignored = _other_classes(input_dict.get(BASELINE_MODEL_KEY), class_names, signature_name)
         if ignored is not None:
             input_dict = {key: artifacts for key, artifacts in input_dict.items() if key != BASELINE_MODEL_KEY}
-        super().Do(input_dict, output_dict, {**exec_properties, MODULE_PATH_KEY: extraction.__name__})
+        examples = _examples_to_classify(input_dict, signature_name)
+        inputs = {**input_dict, "examples": [examples]}
+        super().Do(inputs, output_dict, {**exec_properties, MODULE_PATH_KEY: extraction.__name__})
 
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
         (split,) = json_utils.loads(exec_properties["example_splits"])
         model_path = _model_path(input_dict["model"])
         classify = load_classifier(model_path, signature_name)
-        pattern = io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))
-        dataset = read_serialized([pattern])
+        photos = first_photos(_files(input_dict[PHOTOS_KEY], split), predictions.SAMPLE_SIZE)
+        predicted = predictions.predict(classify, read_serialized(_files([examples], split)))
+        sample = _write_predictions(evaluation, predicted, photos)
         serve = load_model(model_path).signatures[SERVING_SIGNATURE]
-        sample = dataset.take(predictions.SAMPLE_SIZE).as_numpy_iterator()
-        difference = predictions.serving_difference(classify, serve, sample)
+        difference = predictions.serving_difference(sample, serve, photos)
         summary = dataclasses.replace(
             _summarize(evaluation.uri, class_names, split, bool(input_dict.get(BASELINE_MODEL_KEY)), difference),
             ignored_baseline_classes=ignored,
         )
-        _write(evaluation, summary, predictions.predict(classify, dataset))
+        _write_summary(evaluation, summary)
 
 
 def _model_path(models: list[types.Artifact]) -> str:
@@ -90,10 +94,34 @@ def _other_classes(
     return None if found == class_names else found
 
 
-def _write(evaluation: types.Artifact, summary: EvaluationMetrics, predicted: Iterable[ExamplePrediction]) -> None:
+def _examples_to_classify(input_dict: dict[str, list[types.Artifact]], signature_name: str) -> types.Artifact:
+    """Returns the feature examples if their backbone is that of every model, otherwise the photos."""
+    features = artifact_utils.get_single_instance(input_dict["examples"])
+    digest = features.get_string_custom_property(BACKBONE_DIGEST_PROPERTY)
+    models = (input_dict[key] for key in ("model", BASELINE_MODEL_KEY) if input_dict.get(key))
+    if all(load_classifier(_model_path(model), signature_name).backbone_digest == digest for model in models):
+        return features
+    return artifact_utils.get_single_instance(input_dict[PHOTOS_KEY])
+
+
+def _files(examples: list[types.Artifact], split: str) -> list[str]:
+    return [io_utils.all_files_pattern(artifact_utils.get_split_uri(examples, split))]
+
+
+def _write_predictions(
+    evaluation: types.Artifact, predicted: Iterable[ExamplePrediction], wanted: Container[PhotoKey]
+) -> list[ExamplePrediction]:
+    """Writes all predictions, and returns those on the photos that are wanted."""
+    found = []
     with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
         for prediction in predicted:
             file.write(json.dumps(dataclasses.asdict(prediction)) + "\n")
+            if prediction.photo in wanted:
+                found.append(prediction)
+    return found
+
+
+def _write_summary(evaluation: types.Artifact, summary: EvaluationMetrics) -> None:
     io_utils.write_string_file(f"{evaluation.uri}/{METRICS_FILE}", json.dumps(dataclasses.asdict(summary), indent=2))
     evaluation.set_string_custom_property(SPLIT_PROPERTY, summary.split)
     evaluation.set_float_custom_property(ACCURACY, summary.accuracy)

@@ -1,4 +1,4 @@
-"""An exported model as Evaluator uses it: on features, without its backbone wherever that made the features."""
+"""An exported model as Evaluator uses it: on features that its backbone made, or on photos."""
 
 import functools
 import itertools
@@ -30,11 +30,14 @@ def load_model(path: str) -> Any:
 
 
 class FeatureClassifier:
-    """Classifies feature examples with an exported model.
+    """Classifies examples with an exported model.
 
     Features that the model's own backbone made go to its classification layers, which are read alone: loading a whole
-    model takes seconds. For others (a baseline with another backbone, a fine-tuned model) the model's signature is
-    called, which starts from the photo.
+    model takes seconds. Raw examples (for a baseline with another backbone, a fine-tuned model) go to its signature.
+
+    Attributes:
+        backbone_digest: Content digest of the backbone whose features it takes; empty when it takes none.
+        class_names: In label order; empty for a model of another maker, which does not tell.
     """
 
     def __init__(self, path: str, signature_name: str):
@@ -42,7 +45,7 @@ class FeatureClassifier:
 
         Args:
             path: The SavedModel's folder, local or remote.
-            signature_name: Its signature that takes `examples`, string [N].
+            signature_name: Its signature that takes raw `examples`, string [N].
         """
         self._path = path
         self._signature_name = signature_name
@@ -55,19 +58,19 @@ class FeatureClassifier:
             checkpoint.get_tensor(name) if checkpoint.has_tensor(name) else None
             for name in (f"backbone_digest/{_VALUE}", f"class_names/{_VALUE}")
         )
-        self._digest = digest
-        # In label order; empty for a model of another maker, which does not tell.
+        self.backbone_digest = (digest or b"").decode()
         self.class_names = [] if class_names is None else [name.decode() for name in class_names]
 
     def __call__(self, examples: Sequence[bytes]) -> np.ndarray:
-        """Returns the probabilities, float32 [N, C], of N serialized feature examples."""
+        """Returns the probabilities, float32 [N, C], of N serialized examples, feature or raw ones."""
         serialized = tf.constant(examples, tf.string)
         spec = {
             FEATURE_VECTOR_KEY: tf.io.RaggedFeature(tf.float32),
-            BACKBONE_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string),
+            BACKBONE_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string, ""),
         }
         parsed = tf.io.parse_example(serialized, spec)
-        if not self._digest or not np.all(parsed[BACKBONE_DIGEST_KEY].numpy() == self._digest):
+        own = parsed[BACKBONE_DIGEST_KEY].numpy() == self.backbone_digest.encode()
+        if not self.backbone_digest or not np.all(own):
             signature = load_model(self._path).signatures[self._signature_name]
             return signature(examples=serialized)["probabilities"].numpy()
         features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, *self._head.input_shape[1:]])

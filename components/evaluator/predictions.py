@@ -1,7 +1,6 @@
 """Per-photo predictions of an evaluated model, and the check that its signatures agree."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,12 +8,14 @@ import tensorflow as tf
 from components.common import contracts
 from components.common.contracts.evaluation import ExamplePrediction
 from components.common.errors import UserError
-from components.common.photo_formats.photo_conversion import source_of
+from components.common.photo_formats.photo_conversion import photo_digest
+from components.common.storage.keyed_photos import PhotoKey, photo_key
 
 # Float32 through the same graph: features rounded once on disk, sums in another order.
 TOLERANCE = 1e-4
 SAMPLE_SIZE = 32
 _BATCH_SIZE = 256
+_DIGITS = 6
 
 
 def predict(
@@ -24,7 +25,7 @@ def predict(
 
     Args:
         classify: From N serialized examples to probabilities [N, C].
-        examples: Serialized tf.Examples with `id`, `label` and `image`.
+        examples: Serialized tf.Examples, feature or raw ones.
 
     Yields:
         One prediction per example.
@@ -32,49 +33,51 @@ def predict(
     spec = {
         contracts.ID_KEY: tf.io.FixedLenFeature([], tf.string),
         contracts.LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
-        contracts.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string),
+        contracts.PHOTO_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string, ""),
+        contracts.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string, ""),
     }
     for batch in examples.batch(_BATCH_SIZE):
         parsed = tf.io.parse_example(batch, spec)
         probabilities = classify(batch.numpy())
-        ids, labels, photos = (parsed[key].numpy() for key in spec)
-        for example_id, label, photo, row in zip(ids, labels, photos, probabilities, strict=True):
+        columns = (parsed[key].numpy() for key in spec)
+        for example_id, label, digest, photo, row in zip(*columns, probabilities, strict=True):
+            key = photo_key(example_id, digest.decode() or photo_digest(photo))
             yield ExamplePrediction(
-                id=example_id.decode(errors="backslashreplace"),
-                label=int(label),
-                probabilities=[round(float(p), 6) for p in row],
-                digest=source.digest if (source := source_of(photo)) else hashlib.sha256(photo).hexdigest(),
+                id=key[0], label=int(label), probabilities=[round(float(p), _DIGITS) for p in row], digest=key[1]
             )
 
 
 def serving_difference(
-    classify: Callable[[Sequence[bytes]], np.ndarray],
+    predicted: Sequence[ExamplePrediction],
     serve: Callable[..., dict[str, tf.Tensor]],
-    examples: Iterable[bytes],
+    photos: Mapping[PhotoKey, bytes],
 ) -> float:
-    """Compares what is evaluated with what is served, on photos.
+    """Compares what was evaluated with what is served, on photos.
 
     Args:
-        classify: What was evaluated, from N serialized examples to probabilities [N, C].
+        predicted: What was evaluated on these photos.
         serve: The exported model's signature from `image_bytes`, string [N].
-        examples: Serialized examples that carry their photo.
+        photos: Image files as stored.
 
     Returns:
-        The largest absolute difference between two probabilities; 0.0 without examples.
+        The largest absolute difference between two probabilities, to six digits; 0.0 without photos.
 
     Raises:
-        UserError: The difference is above `TOLERANCE`: metrics would not be those of the served model.
+        UserError: The difference is above `TOLERANCE`, or a photo was not evaluated: metrics would not be those of the
+            served model.
     """
-    batch = list(examples)
-    if not batch:
+    if not photos:
         return 0.0
-    spec = {contracts.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)}
-    photos = tf.io.parse_example(batch, spec)[contracts.IMAGE_KEY]
-    served = serve(image_bytes=photos)["probabilities"].numpy()
-    difference = float(np.max(np.abs(classify(batch) - served)))
+    evaluated = {prediction.photo: prediction.probabilities for prediction in predicted}
+    if missing := len(photos.keys() - evaluated.keys()):
+        raise UserError(
+            f"{missing} of {len(photos)} photos are not among the features: extract them again with --no-cache"
+        )
+    served = serve(image_bytes=tf.constant(list(photos.values())))["probabilities"].numpy()
+    difference = round(float(np.max(np.abs(np.array([evaluated[key] for key in photos]) - served))), _DIGITS)
     if difference > TOLERANCE:
         raise UserError(
             f"the served signature differs from the evaluated one by {difference:.2g} in probability on "
-            f"{len(batch)} photos (tolerance {TOLERANCE:g}): extract the features again with --no-cache"
+            f"{len(photos)} photos (tolerance {TOLERANCE:g}): extract the features again with --no-cache"
         )
     return difference

@@ -24,6 +24,7 @@ from components.common.examples_io import (
     shards_for,
     splits_of,
 )
+from components.common.photo_formats.photo_conversion import photo_digest
 from components.common.progress import process_name
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 
@@ -34,16 +35,14 @@ _BATCHES_PER_ELEMENT: Final = 8
 class ExtractFeaturesFn(beam.DoFn):
     """Turns batches of serialized raw examples into (id, serialized feature example) pairs."""
 
-    def __init__(self, config: ExtractionConfig, keep_image: bool, shared: Shared):
+    def __init__(self, config: ExtractionConfig, shared: Shared):
         """Remembers what to load.
 
         Args:
             config: Backbone, preprocessing and batch size.
-            keep_image: Whether feature examples carry the photo, as those for evaluation do.
             shared: Handle to the worker process's one extractor.
         """
         self._config = config
-        self._keep_image = keep_image
         self._shared = shared
         self._passes = Metrics.counter(type(self), contracts.BACKBONE_PASSES_PROPERTY)
 
@@ -65,8 +64,7 @@ class ExtractFeaturesFn(beam.DoFn):
         feature[contracts.LABEL_KEY].int64_list.value.append(int(label))
         feature[contracts.ID_KEY].bytes_list.value.append(example_id)
         feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value.append(self._config.backbone_digest.encode())
-        if self._keep_image:
-            feature[contracts.IMAGE_KEY].bytes_list.value.append(image)
+        feature[contracts.PHOTO_DIGEST_KEY].bytes_list.value.append(photo_digest(image).encode())
         return example
 
 
@@ -95,7 +93,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         shared = Shared()
         with self._make_beam_pipeline() as pipeline:
             for split in splits_of(examples):
-                extract = ExtractFeaturesFn(config, keep_image=split != contracts.TRAIN_SPLIT, shared=shared)
+                extract = ExtractFeaturesFn(config, shared)
                 batch_size = config.batch_size * _BATCHES_PER_ELEMENT
                 _ = (
                     pipeline

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, IMAGE_KEY, transformed_name
+from components.common.contracts import IMAGE_KEY, transformed_name
 from components.common.stack import IMAGE_FORMATS, any_image_format
 
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
-FEATURE_EXAMPLES_SIGNATURE = "serving_feature_examples"
 _PADDING = b"\0" * max(at + len(magic) for at, magic in IMAGE_FORMATS.values())
 
 
 class ServingModel(tf.Module):
-    """A classifier from JPEG bytes, raw tf.Examples or feature tf.Examples to probabilities."""
+    """A classifier from JPEG bytes or raw tf.Examples to probabilities."""
 
     def __init__(
         self,
@@ -30,8 +29,8 @@ class ServingModel(tf.Module):
             classifier: Input layer, feature extractor and classification layers, from images to logits [N, C].
             transform_output: Transform's graph, the same that training read its images through.
             class_names: The C classes in label order.
-            backbone_digest: Content digest of the frozen backbone; feature examples with another one, and all feature
-                examples when it is empty (a fine-tuned backbone), are classified from their photo instead.
+            backbone_digest: Content digest of the frozen backbone; empty for a fine-tuned one. Evaluator takes the
+                features that this very backbone made, and classifies photos otherwise.
         """
         super().__init__(name="flowers")
         head = classifier.get_layer("classification_layers")
@@ -40,8 +39,6 @@ class ServingModel(tf.Module):
         # four times as long as the rest of the export, and then makes every loading slower. Their weights are below;
         # a Transform graph with vocabularies would have to be an attribute again (the export says so).
         self._classify = lambda images: classifier(images, training=False)
-        self._classify_features = lambda features: head(features, training=False)
-        self._feature_size = head.input_shape[-1]
         self._preprocess = transform.__call__
         self._class_names = tf.constant(list(class_names), name="class_names")
         # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
@@ -69,28 +66,6 @@ class ServingModel(tf.Module):
         """Classifies serialized raw tf.Examples, string [N]; returns what `classify_images` returns."""
         parsed = tf.io.parse_example(examples, {IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)})
         return self._describe(self._image_logits(parsed[IMAGE_KEY]))
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
-    def classify_feature_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies serialized feature tf.Examples, string [N]; returns what `classify_images` returns.
-
-        Features that this model's own backbone made go straight to the head. A model with another backbone (the
-        baseline of an evaluation) runs its own backbone on the photo that the example also carries.
-        """
-        spec = {
-            FEATURE_VECTOR_KEY: tf.io.RaggedFeature(tf.float32),
-            BACKBONE_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string),
-            IMAGE_KEY: tf.io.FixedLenFeature([], tf.string),
-        }
-        parsed = tf.io.parse_example(examples, spec)
-
-        def logits_from_features() -> tf.Tensor:
-            features = parsed[FEATURE_VECTOR_KEY].to_tensor(shape=[None, self._feature_size])
-            return self._classify_features(features)
-
-        same_backbone = tf.reduce_all(parsed[BACKBONE_DIGEST_KEY] == self.backbone_digest)
-        logits = tf.cond(same_backbone, logits_from_features, lambda: self._image_logits(parsed[IMAGE_KEY]))
-        return self._describe(logits)
 
     # A function of its own, so that the backbone is traced, saved and loaded once and not once per signature.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
@@ -128,7 +103,7 @@ def image_size_of(transform_output: tft.TFTransformOutput) -> tuple[int, int]:
 
 
 def export(model: ServingModel, path: str) -> None:
-    """Writes a SavedModel with the three signatures.
+    """Writes a SavedModel with both signatures.
 
     Args:
         model: What to export.
@@ -137,6 +112,5 @@ def export(model: ServingModel, path: str) -> None:
     signatures = {
         SERVING_SIGNATURE: model.classify_images,
         RAW_EXAMPLES_SIGNATURE: model.classify_raw_examples,
-        FEATURE_EXAMPLES_SIGNATURE: model.classify_feature_examples,
     }
     tf.saved_model.save(model, path, signatures=signatures)

@@ -16,6 +16,7 @@ from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import remove_work_dir, resumable_work_dir
+from components.trainer.executor import VALIDATION_PHOTOS
 from components.trainer.visualization import write_visualizations
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
         fn_args: TFX's arguments; `base_model` is the backbone, `hyperparameters` what a Tuner found, if there was one.
             `custom_config` holds `hyperparameters` (see `Hyperparameters`), `feature_memory`, the bytes of features
-            to keep in memory, and `work_root`, a local folder where interrupted training is kept.
+            to keep in memory, `work_root`, a local folder where interrupted training is kept, and `validation_photos`.
     """
     hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
     if fn_args.hyperparameters:
@@ -47,7 +48,8 @@ def run_fn(fn_args: FnArgs) -> None:
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
     export(ServingModel(classifier, transform_output, class_names, features.backbone_digest), fn_args.serving_model_dir)
-    write_visualizations(classifier, fn_args.eval_files, class_names, work_dir / "logs")
+    photos = fn_args.custom_config[VALIDATION_PHOTOS]
+    write_visualizations(classifier, fn_args.eval_files, photos, class_names, work_dir / "logs")
     keep_logs(work_dir, fn_args.model_run_dir)
 
 

@@ -1,13 +1,13 @@
 """What TensorBoard shows beside the training curves: the model's graph, sample predictions and the features themselves.
 
-Reads what was computed before: no photo goes through the backbone again.
+Features were computed before: no photo goes through the backbone again.
 """
 
 import dataclasses
 import io
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,15 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tensorboard.plugins import projector
 
-from components.common.contracts import FEATURE_VECTOR_KEY, ID_KEY, IMAGE_KEY, LABEL_KEY
+from components.common.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, PHOTO_DIGEST_KEY
 from components.common.exif_orientation import orientation_of, turn_upright
+from components.common.storage.keyed_photos import PhotoKey, first_photos, photo_key
 from components.modeling.input_pipeline import read_serialized
 
 RUN_NAME: Final = "classifier"  # a TensorBoard run of its own, beside `train` and `validation`
 MAX_EXAMPLES: Final = 1000  # more points hide each other, and browsers slow down
 NUM_SAMPLES: Final = 24
+_PARSED_AT_ONCE: Final = 256
 FEATURES_FILE: Final = "features.tsv"
 METADATA_FILE: Final = "metadata.tsv"
 SPRITE_FILE: Final = "thumbnails.jpg"
@@ -69,20 +71,26 @@ class Predictions:
 
 
 def write_visualizations(
-    classifier: tf.keras.Sequential, validation_files: Sequence[str], class_names: Sequence[str], logs: Path
+    classifier: tf.keras.Sequential,
+    validation_files: Sequence[str],
+    photo_files: Sequence[str],
+    class_names: Sequence[str],
+    logs: Path,
 ) -> None:
     """Writes a TensorBoard run named `classifier`; one that an interrupted attempt left is replaced.
 
     Args:
         classifier: Input layer, feature extractor and classification layers, trained.
-        validation_files: Glob patterns of feature examples that carry their photo; the first 1,000 are shown.
+        validation_files: Glob patterns of feature examples.
+        photo_files: Glob patterns of the raw examples that they were made of; the first 1,000 are shown.
         class_names: The C classes in label order.
         logs: Local folder that holds the runs.
     """
     folder = logs / RUN_NAME
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    predictions = predict(classifier.get_layer("classification_layers"), validation_files, class_names)
+    photos = first_photos(photo_files, MAX_EXAMPLES)
+    predictions = predict(classifier.get_layer("classification_layers"), validation_files, photos, class_names)
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=0):
         _write_graph(classifier)
@@ -92,31 +100,44 @@ def write_visualizations(
     writer.close()
 
 
-def predict(head: tf.keras.Model, files: Sequence[str], class_names: Sequence[str]) -> Predictions:
-    """Classifies the first feature examples of a split.
+def predict(
+    head: tf.keras.Model, files: Sequence[str], photos: Mapping[PhotoKey, bytes], class_names: Sequence[str]
+) -> Predictions:
+    """Classifies the feature examples of some photos.
 
     Args:
         head: The classification layers, from features [N, D] to logits [N, C].
-        files: Glob patterns of feature examples; files hold them in the order of a hash, so the first are a sample.
+        files: Glob patterns of feature examples, which are read as far as needed.
+        photos: Image files as stored.
         class_names: The C classes in label order.
     """
-    spec = {
-        FEATURE_VECTOR_KEY: tf.io.FixedLenFeature([head.input_shape[-1]], tf.float32),
-        LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
-        ID_KEY: tf.io.FixedLenFeature([], tf.string),
-        IMAGE_KEY: tf.io.FixedLenFeature([], tf.string),
-    }
-    serialized = list(read_serialized(files).take(MAX_EXAMPLES).as_numpy_iterator())
-    parsed = tf.io.parse_example(tf.constant(serialized, tf.string), spec)
-    features = parsed[FEATURE_VECTOR_KEY]
+    size = head.input_shape[-1]
+    found: list[tuple[PhotoKey, int, np.ndarray]] = []
+    for serialized in read_serialized(files).batch(_PARSED_AT_ONCE).as_numpy_iterator():
+        if len(found) >= len(photos):
+            break
+        found += [row for row in _parse(serialized, size) if row[0] in photos]
+    features = np.array([vector for _, _, vector in found], np.float32).reshape(-1, size)
     return Predictions(
-        features=features.numpy(),
-        photos=list(parsed[IMAGE_KEY].numpy()),
-        ids=[example_id.decode(errors="backslashreplace") for example_id in parsed[ID_KEY].numpy()],
-        labels=parsed[LABEL_KEY].numpy(),
+        features=features,
+        photos=[photos[key] for key, _, _ in found],
+        ids=[key[0] for key, _, _ in found],
+        labels=np.array([label for _, label, _ in found], np.int64),
         probabilities=tf.nn.softmax(head(features, training=False)).numpy(),
         class_names=list(class_names),
     )
+
+
+def _parse(serialized: Sequence[bytes], feature_size: int) -> Iterator[tuple[PhotoKey, int, np.ndarray]]:
+    spec = {
+        ID_KEY: tf.io.FixedLenFeature([], tf.string),
+        PHOTO_DIGEST_KEY: tf.io.FixedLenFeature([], tf.string),
+        LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
+        FEATURE_VECTOR_KEY: tf.io.FixedLenFeature([feature_size], tf.float32),
+    }
+    parsed = tf.io.parse_example(serialized, spec)
+    for example_id, digest, label, vector in zip(*(parsed[key].numpy() for key in spec), strict=True):
+        yield photo_key(example_id, digest.decode()), label, vector
 
 
 def _write_graph(classifier: tf.keras.Sequential) -> None:

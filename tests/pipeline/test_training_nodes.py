@@ -39,6 +39,13 @@ def test_neither_is_there_unless_asked_for() -> None:
     assert _producer(nodes["Pusher"], "model") == "Trainer"
 
 
+def test_photos_are_read_where_they_are_stored_once() -> None:
+    nodes = _nodes(dataclasses.replace(_CONFIG, fine_tuning=FineTuning()))
+    for node_id in ("Trainer", "Evaluator.validation", "Evaluator.test"):
+        assert _producer(nodes[node_id], "examples") == "FeatureExtractor"
+        assert _producer(nodes[node_id], "photos") == "ImageValidator"
+
+
 def test_the_best_hyperparameters_flow_to_the_trainer() -> None:
     nodes = _nodes(dataclasses.replace(_CONFIG, tuning_trials=7))
     assert _producer(nodes["Tuner"], "examples") == "FeatureExtractor"

@@ -12,6 +12,7 @@ LABEL_KEY: Final = "label"
 ID_KEY: Final = "id"
 FEATURE_VECTOR_KEY: Final = "feature_vector"
 BACKBONE_DIGEST_KEY: Final = "backbone_digest"
+PHOTO_DIGEST_KEY: Final = "photo_digest"  # SHA-256 of the file, hexadecimal; of a converted photo, of its source
 
 TRAIN_SPLIT: Final = "train"
 VALIDATION_SPLIT: Final = "validation"

@@ -112,6 +112,12 @@ def source_of(image: bytes) -> PhotoSource | None:
     return PhotoSource(found[1].decode(), found[2].decode()) if found else None
 
 
+def photo_digest(image: bytes) -> str:
+    """Returns the SHA-256 of a photo, hexadecimal; of one that was converted, that of its source."""
+    source = source_of(image)
+    return source.digest if source else hashlib.sha256(image).hexdigest()
+
+
 @functools.cache
 def _load_plugins() -> None:
     import pillow_heif

@@ -28,9 +28,17 @@ def _serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"probabilities": tf.constant(np.stack([values / 255, 1 - values / 255], axis=1))}
 
 
+def _photo(index: int) -> bytes:
+    return bytes([index * 50])
+
+
+def _digest(index: int) -> str:
+    return hashlib.sha256(_photo(index)).hexdigest()
+
+
 def _example(index: int) -> bytes:
     example = tf.train.Example()
-    example.features.feature["image"].bytes_list.value.append(bytes([index * 50]))
+    example.features.feature["image"].bytes_list.value.append(_photo(index))
     example.features.feature["label"].int64_list.value.append(index % 2)
     example.features.feature["id"].bytes_list.value.append(f"photo {index}".encode())
     return example.SerializeToString()
@@ -54,14 +62,35 @@ def test_of_a_converted_photo_the_source_is_told() -> None:
     assert row.digest == hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
+def test_a_feature_example_tells_the_digest_of_its_photo() -> None:
+    example = tf.train.Example.FromString(_example(1))
+    example.features.feature["image"].Clear()
+    example.features.feature["photo_digest"].bytes_list.value.append(_digest(1).encode())
+    dataset = tf.data.Dataset.from_tensors(example.SerializeToString())
+    [row] = predict(lambda examples: np.array([[0.25, 0.75]] * len(examples)), dataset)
+    assert row.photo == ("photo 1", _digest(1))
+
+
+def _difference(bias: float, evaluated: Sequence[int], served: Sequence[int]) -> float:
+    """Evaluates some photos, and compares with what is served on others."""
+    dataset = tf.data.Dataset.from_tensor_slices([_example(index) for index in evaluated])
+    rows = list(predict(functools.partial(_classify, bias=bias), dataset))
+    return serving_difference(rows, _serve, {(f"photo {index}", _digest(index)): _photo(index) for index in served})
+
+
 def test_agreement_is_no_difference() -> None:
-    assert serving_difference(_classify, _serve, [_example(1), _example(2)]) == 0.0
+    assert _difference(0.0, [1, 2, 3], [3, 1]) == 0.0
 
 
 def test_a_served_model_that_differs_is_refused() -> None:
     with pytest.raises(UserError, match=r"differs .* by 0.01"):
-        serving_difference(functools.partial(_classify, bias=0.01), _serve, [_example(1)])
+        _difference(0.01, [1, 2], [1])
+
+
+def test_features_of_other_photos_are_refused() -> None:
+    with pytest.raises(UserError, match=r"1 of 2 photos are not among the features"):
+        _difference(0.0, [1], [1, 2])
 
 
 def test_no_photos_no_difference() -> None:
-    assert serving_difference(functools.partial(_classify, bias=0.5), _serve, []) == 0.0
+    assert _difference(0.5, [1], []) == 0.0

@@ -82,15 +82,15 @@ def test_features_are_the_backbones_on_the_preprocessed_photo(
         assert all(extracted[example["id"][0]]["label"] == example["label"] for example in raw)
 
 
-def test_only_examples_for_evaluation_carry_the_photo(extract: Extract, raw_examples: types.Artifact) -> None:
+def test_a_feature_example_names_its_photo_and_does_not_carry_it(
+    extract: Extract, raw_examples: types.Artifact
+) -> None:
     features = extract("features")
-    common = {"feature_vector", "label", "id", "backbone_digest"}
-    assert all(example.keys() == common for example in _examples(features, "train"))
-    for split in ("validation", "test"):
-        photos = {example["id"][0]: example["image"] for example in _examples(raw_examples, split)}
+    for split in SIZES:
+        photos = {example["id"][0]: example["image"][0] for example in _examples(raw_examples, split)}
         for example in _examples(features, split):
-            assert example.keys() == common | {"image"}
-            assert example["image"] == photos[example["id"][0]]
+            assert example.keys() == {"feature_vector", "label", "id", "backbone_digest", "photo_digest"}
+            assert example["photo_digest"] == [hashlib.sha256(photos[example["id"][0]]).hexdigest().encode()]
             assert example["backbone_digest"] == [b"d1"]
 
 

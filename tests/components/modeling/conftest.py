@@ -13,7 +13,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
 from tensorflow_transform.tf_metadata import dataset_metadata
-from tf_examples import feature_example, raw_example
+from tf_examples import feature_example, raw_example, write_split
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_bsl.public import tfxio
 
@@ -27,16 +27,6 @@ from components.transform.preprocessing import preprocessing_fn
 CLASS_NAMES = ["blue", "green", "red"]
 COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
 SPLIT_SIZES = {"train": 30, "validation": 12}
-
-
-def write_split(records: list[bytes], folder: Path) -> str:
-    """Writes records as the pipeline does, and returns their pattern."""
-    folder.mkdir(parents=True)
-    options = tf.io.TFRecordOptions(compression_type="GZIP")
-    with tf.io.TFRecordWriter(str(folder / "data_tfrecord-00000-of-00001.gz"), options) as writer:
-        for record in records:
-            writer.write(record)
-    return f"{folder}/*"
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +98,12 @@ class _Files:
     """The arguments of FnArgs that tests share."""
 
     values: dict[str, Any]
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def fn_args(self, folder: Path, **values: Any) -> FnArgs:
         folders = {name: str(folder / name) for name in ("serving_model_dir", "model_run_dir")}
-        custom_config = {"work_root": str(folder / "work"), "feature_memory": 10**9, **values.pop("custom_config")}
+        custom_config = {"work_root": str(folder / "work"), "feature_memory": 10**9, **self.config}
+        custom_config |= values.pop("custom_config")
         return FnArgs(**self.values, **folders, custom_config=custom_config, **values)
 
 
@@ -133,7 +125,7 @@ def image_files(
 def feature_files(
     tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes], transform_graph: str, schema_path: str
 ) -> _Files:
-    """Feature examples of both splits, 12 numbers and a photo each."""
+    """Feature examples of both splits, 12 numbers each, and the photos of the validation split."""
     root = tmp_path_factory.mktemp("feature_examples")
     rng = np.random.default_rng(1)
     patterns = {}
@@ -145,7 +137,9 @@ def feature_files(
             for i, (vector, photo) in enumerate(zip(vectors, photos, strict=True))
         ]
         patterns[split] = [write_split(records, root / split)]
-    return _Files(_shared(patterns, transform_graph, schema_path))
+    raw = [raw_example(photo, i % 3, str(i).encode()) for i, photo in enumerate(photos)]
+    config = {"validation_photos": [write_split(raw, root / "validation_photos")]}
+    return _Files(_shared(patterns, transform_graph, schema_path), config)
 
 
 def _shared(patterns: dict[str, list[str]], transform_graph: str, schema_path: str) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+from tf_examples import raw_example
 
 from components.common.errors import UserError
+from components.evaluator.feature_classifier import FeatureClassifier
 from components.modeling.classifier import last_layers
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline
@@ -54,16 +56,13 @@ def test_backbone_and_head_are_trained_and_the_moving_averages_are_not(
 def test_the_fine_tuned_model_goes_by_the_photo(
     image_files: Any, tmp_path: Path, base_model: str, encode_image: Callable[..., bytes]
 ) -> None:
-    """Features of the backbone as it was before are not this model's."""
+    """Features of the backbone as it was before are not this model's: there are none that it takes."""
     model = _fine_tune(image_files, tmp_path, base_model, epochs=1)
+    classify = FeatureClassifier(str(tmp_path / "serving_model_dir"), "serving_tf_examples")
+    assert classify.backbone_digest == ""
     photo = encode_image((60, 80, 170))
-    example = tf.train.Example()
-    example.features.feature["feature_vector"].float_list.value.extend([9.0] * 12)
-    example.features.feature["backbone_digest"].bytes_list.value.append(b"d1")
-    example.features.feature["image"].bytes_list.value.append(photo)
-    from_example = model.signatures["serving_feature_examples"](tf.constant([example.SerializeToString()]))
     served = model.signatures["serving_default"](tf.constant([photo]))
-    np.testing.assert_allclose(from_example["probabilities"], served["probabilities"], atol=1e-6)
+    np.testing.assert_allclose(classify([raw_example(photo, 0)]), served["probabilities"], atol=1e-6)
 
 
 def test_last_layers_are_the_last_ones_that_the_backbone_uses(

@@ -16,6 +16,7 @@ from components.evaluator.feature_classifier import FeatureClassifier
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.serving import ServingModel, export
+from components.transform.preprocessing import decode_image
 
 _CLASSES = ["blue", "green", "red"]
 _DIGEST = "d1"
@@ -79,36 +80,20 @@ def test_raw_examples_give_the_same_answer(exported: Any, encode_image: Callable
     np.testing.assert_allclose(raw["probabilities"], served["probabilities"], atol=1e-6)
 
 
-def test_own_features_skip_the_photo(exported: Any) -> None:
-    """With the backbone's own digest the photo is not even decoded."""
-    examples = [feature_example([0.5] * 12, 0, b"not an image", digest=_DIGEST)]
-    outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
-    assert outputs["probabilities"].shape == (1, 3)
-
-
-def test_features_of_another_backbone_are_ignored(exported: Any, encode_image: Callable[..., bytes]) -> None:
-    """Other digest, other length: the photo decides."""
-    photo = encode_image((210, 210, 20))
-    examples = [feature_example([9.0] * 5, 0, photo, digest="another")]
-    outputs = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
-    served = exported.signatures["serving_default"](image_bytes=tf.constant([photo]))
-    np.testing.assert_allclose(outputs["probabilities"], served["probabilities"], atol=1e-6)
-
-
-@pytest.mark.parametrize("digests", [(_DIGEST, _DIGEST), ("another", "another"), (_DIGEST, "another")])
-def test_evaluator_gets_what_the_signature_gives(
-    exported: Any, exported_path: str, encode_image: Callable[..., bytes], digests: tuple[str, str]
+def test_evaluator_gets_from_features_what_is_served(
+    exported: Any, exported_path: str, encode_image: Callable[..., bytes]
 ) -> None:
-    """Evaluator reads the classification layers alone, and the whole model only for features of another backbone."""
-    photos = encode_image((210, 210, 20)), encode_image((20, 30, 220))
-    vectors = [0.5] * 12, [-1.0] * 12
-    examples = [
-        feature_example(vector, 0, photo, digest=digest)
-        for vector, photo, digest in zip(vectors, photos, digests, strict=True)
+    """Features of the model's own backbone go to its classification layers, which are read alone; photos are served."""
+    photos = [encode_image((210, 210, 20), size=(16, 16)), encode_image((20, 30, 220), size=(16, 16))]
+    classify = FeatureClassifier(exported_path, "serving_tf_examples")
+    served = exported.signatures["serving_default"](image_bytes=tf.constant(photos))["probabilities"]
+    vectors = exported.backbone(tf.stack([decode_image(photo, 16, 16) for photo in photos]), False).numpy()
+    features = [
+        feature_example(list(vector), 0, photo, digest=_DIGEST) for vector, photo in zip(vectors, photos, strict=True)
     ]
-    evaluated = FeatureClassifier(exported_path, "serving_feature_examples")(examples)
-    signature = exported.signatures["serving_feature_examples"](examples=tf.constant(examples))
-    np.testing.assert_allclose(evaluated, signature["probabilities"], atol=1e-6)
+    np.testing.assert_allclose(classify(features), served, atol=1e-6)
+    np.testing.assert_allclose(classify([raw_example(photo, 0) for photo in photos]), served, atol=1e-6)
+    assert (classify.backbone_digest, classify.class_names) == (_DIGEST, _CLASSES)
 
 
 def test_a_file_that_is_no_image_is_refused(exported: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorboard import default, program
+from tf_examples import feature_example, raw_example, write_split
 
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
@@ -51,21 +52,22 @@ def vectors() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes], vectors: np.ndarray) -> str:
-    """Feature examples with photos of several formats; returns their pattern."""
-    path = tmp_path_factory.mktemp("features") / "data_tfrecord-00000-of-00001.gz"
+def examples(
+    tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes], vectors: np.ndarray
+) -> tuple[str, str]:
+    """Feature examples, and raw ones with photos of several formats in another order; returns their patterns."""
+    folder = tmp_path_factory.mktemp("examples")
     kinds = [{"mode": "L"}, {"file_format": "PNG", "mode": "RGBA"}, {"file_format": "GIF"}, {"mode": "CMYK"}]
-    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
-        for index, vector in enumerate(vectors):
-            kind = kinds[index] if index < len(kinds) else {}
-            example = tf.train.Example()
-            feature = example.features.feature
-            feature["image"].bytes_list.value.append(encode_image(_COLORS[index % 3], size=(90, 60), **kind))
-            feature["id"].bytes_list.value.append(_IDS[index].encode())
-            feature["feature_vector"].float_list.value.extend(vector)
-            feature["label"].int64_list.value.append(index % 3)
-            writer.write(example.SerializeToString(deterministic=True))
-    return str(path)
+    photos = [
+        encode_image(_COLORS[index % 3], size=(90, 60), **(kinds[index] if index < len(kinds) else {}))
+        for index in range(len(_IDS))
+    ]
+    features = [
+        feature_example(list(vector), index % 3, photos[index], _IDS[index].encode())
+        for index, vector in enumerate(vectors)
+    ]
+    raw = [raw_example(photos[index], index % 3, _IDS[index].encode()) for index in reversed(range(len(_IDS)))]
+    return write_split(features, folder / "features"), write_split(raw, folder / "raw")
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +77,14 @@ def classifier(tiny_backbone: Path) -> tf.keras.Sequential:
 
 @pytest.fixture(scope="module")
 def tensorboard(
-    tmp_path_factory: pytest.TempPathFactory, classifier: tf.keras.Sequential, examples: str
+    tmp_path_factory: pytest.TempPathFactory, classifier: tf.keras.Sequential, examples: tuple[str, str]
 ) -> _TensorBoard:
     logs = tmp_path_factory.mktemp("logs")
     left = logs / "classifier" / "events.out.tfevents.0.interrupted"
     left.parent.mkdir()
     left.write_bytes(b"cut off")
-    write_visualizations(classifier, [examples], _CLASSES, logs)
+    features, photos = examples
+    write_visualizations(classifier, [features], [photos], _CLASSES, logs)
     assert not left.exists()
     return _TensorBoard(logs)
 
@@ -158,6 +161,6 @@ def test_a_split_without_examples_has_a_graph_only(tmp_path: Path, classifier: t
     empty = tmp_path / "data_tfrecord-00000-of-00001.gz"
     with tf.io.TFRecordWriter(str(empty), tf.io.TFRecordOptions(compression_type="GZIP")):
         pass
-    write_visualizations(classifier, [str(empty)], _CLASSES, tmp_path / "logs")
+    write_visualizations(classifier, [str(empty)], [str(empty)], _CLASSES, tmp_path / "logs")
     (events,) = (tmp_path / "logs" / "classifier").iterdir()
     assert any(event.graph_def for event in tf.compat.v1.train.summary_iterator(str(events)))
