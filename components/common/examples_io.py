@@ -7,16 +7,17 @@ workers and in any order of arrival, so that artifacts can be compared and cache
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import apache_beam as beam
 import tensorflow as tf
 from tfx import types
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common import contracts
-from components.common.storage.shards import write_shard
+from components.common.storage.shards import read_shard, write_shard
 
 EXAMPLES_PER_SHARD: Final = 512
 MAX_SMALL_SHARDS: Final = 64
@@ -31,6 +32,8 @@ _DATASET_PROPERTIES: Final = (
 )
 
 KeyedExample = tuple[bytes, bytes]  # (id, serialized tf.Example)
+ExamplesFile = tuple[str, str]  # (split, name)
+FileExample = tuple[ExamplesFile, bytes]  # (file, serialized tf.Example)
 
 
 def splits_of(artifact: types.Artifact) -> list[str]:
@@ -87,20 +90,43 @@ def to_example(image: bytes, label: int, example_id: bytes) -> tf.train.Example:
     return example
 
 
-class ReadExamples(beam.PTransform):
-    """Reads the gzip TFRecords of a split as serialized tf.Examples (bytes)."""
+def split_uris(examples: types.Artifact) -> dict[str, str]:
+    """Returns the folder of each split.
 
-    def __init__(self, split_uri: str) -> None:
-        """Remembers the folder.
+    Args:
+        examples: An Examples artifact.
+    """
+    return {split: artifact_utils.get_split_uri([examples], split) for split in splits_of(examples)}
+
+
+def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:
+    """Returns the files of the splits whose folders these are.
+
+    `beam.Create` deals them out evenly to the workers: a step that begins with it needs no reshuffle of photos.
+
+    Args:
+        uris: Folder by split.
+    """
+    return [
+        (split, name) for split, uri in uris.items() for name in sorted(fileio.listdir(uri)) if name.endswith(".gz")
+    ]
+
+
+class ReadFileFn(beam.DoFn):
+    """Reads files as (file, serialized tf.Example)."""
+
+    def __init__(self, uris: Mapping[str, str]) -> None:
+        """Remembers the folders.
 
         Args:
-            split_uri: Folder of the split; all its `.gz` files are read, in no particular order.
+            uris: Folder by split.
         """
-        super().__init__()
-        self._pattern = f"{split_uri.rstrip('/')}/*.gz"
+        self._uris = uris
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
-        return pbegin | "ReadFromTFRecord" >> beam.io.ReadFromTFRecord(self._pattern)
+    def process(self, file: ExamplesFile) -> Iterator[FileExample]:
+        split, name = file
+        for serialized in read_shard(f"{self._uris[split]}/{name}"):
+            yield file, serialized
 
 
 class WriteExamples(beam.PTransform):

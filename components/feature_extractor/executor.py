@@ -17,12 +17,13 @@ from tfx.utils import path_utils
 
 from components.common import contracts
 from components.common.examples_io import (
-    KeyedExample,
-    ReadExamples,
+    FileExample,
+    ReadFileFn,
     WriteExamples,
     copy_dataset_properties,
+    list_files,
     shards_for,
-    splits_of,
+    split_uris,
 )
 from components.common.photo_formats.photo_conversion import photo_digest
 from components.common.progress import process_name
@@ -33,29 +34,34 @@ _BATCHES_PER_ELEMENT: Final = 8
 
 
 class ExtractFeaturesFn(beam.DoFn):
-    """Turns batches of serialized raw examples into (id, serialized feature example) pairs."""
+    """Turns batches of serialized raw examples into (id, serialized feature example) pairs, one output for each split.
 
-    def __init__(self, config: ExtractionConfig, shared: Shared):
-        """Remembers what to load.
+    Batches need not be of one split. Instead of the photo, feature examples carry its digest.
+    """
+
+    def __init__(self, config: ExtractionConfig):
+        """Remembers what to load, once in each worker process.
 
         Args:
             config: Backbone, preprocessing and batch size.
-            shared: Handle to the worker process's one extractor.
         """
         self._config = config
-        self._shared = shared
+        self._shared = Shared()
         self._passes = Metrics.counter(type(self), contracts.BACKBONE_PASSES_PROPERTY)
 
     def setup(self) -> None:
         self._extractor = self._shared.acquire(lambda: Extractor(self._config), tag=self._config.backbone_path)
 
-    def process(self, element: Sequence[bytes]) -> Iterator[KeyedExample]:
-        for raw, features in self._extractor.extract(element):
+    def process(self, element: Sequence[FileExample]) -> Iterator[Any]:
+        splits = (split for (split, _), _ in element)
+        for raw, features in self._extractor.extract([serialized for _, serialized in element]):
             self._passes.inc(len(features))
             ids, labels, images = (raw[key] for key in (contracts.ID_KEY, contracts.LABEL_KEY, contracts.IMAGE_KEY))
             for example_id, label, image, vector in zip(ids, labels, images, features, strict=True):
+                split = next(splits)
                 example = self._feature_example(example_id, label, image, vector)
-                yield example_id, example.SerializeToString(deterministic=True)
+                keyed = example_id, example.SerializeToString(deterministic=True)
+                yield beam.pvalue.TaggedOutput(split, keyed)
 
     def _feature_example(self, example_id: bytes, label: int, image: bytes, vector: np.ndarray) -> tf.train.Example:
         example = tf.train.Example()
@@ -90,19 +96,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             launcher=process_name(),
         )
         features.split_names = examples.split_names
-        shared = Shared()
+        sources, targets = split_uris(examples), split_uris(features)
+        batch_size = config.batch_size * _BATCHES_PER_ELEMENT
         with self._make_beam_pipeline() as pipeline:
-            for split in splits_of(examples):
-                extract = ExtractFeaturesFn(config, shared)
-                batch_size = config.batch_size * _BATCHES_PER_ELEMENT
-                _ = (
-                    pipeline
-                    | f"ReadExamples[{split}]" >> ReadExamples(artifact_utils.get_split_uri([examples], split))
-                    | f"BatchExamples[{split}]" >> beam.BatchElements(batch_size, batch_size)
-                    | f"ExtractFeatures[{split}]" >> beam.ParDo(extract)
-                    | f"WriteFeatures[{split}]"
-                    >> WriteExamples(artifact_utils.get_split_uri([features], split), shards_for(counts[split]))
-                )
+            # All splits in one step: a runner waits for its last worker after each, and deals work out anew.
+            extracted = (
+                pipeline
+                | "Files" >> beam.Create(list_files(sources))
+                | "ReadExamples" >> beam.ParDo(ReadFileFn(sources))
+                | "BatchExamples" >> beam.BatchElements(batch_size, batch_size)
+                | "ExtractFeatures" >> beam.ParDo(ExtractFeaturesFn(config)).with_outputs(*sources)
+            )
+            for split, target in targets.items():
+                _ = extracted[split] | f"WriteFeatures[{split}]" >> WriteExamples(target, shards_for(counts[split]))
         copy_dataset_properties(examples, features)
         for name in (contracts.BACKBONE_HANDLE_PROPERTY, contracts.BACKBONE_DIGEST_PROPERTY):
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))

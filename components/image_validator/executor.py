@@ -29,16 +29,7 @@ from components.common.progress import WorkerProgress, process_name
 from components.image_validator import decisions
 from components.image_validator.duplicates import GroupDuplicates, Photo
 from components.image_validator.image_check import Limits, check_image
-from components.image_validator.passing_on import (
-    ExamplesFile,
-    FileExample,
-    PassOnFn,
-    ReadFileFn,
-    changed_file,
-    list_files,
-    parse_example,
-    split_uris,
-)
+from components.image_validator.passing_on import PassOnFn, changed_file, parse_example
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +57,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         check_photo = CheckPhotoFn(
             Limits(exec_properties["max_bytes"], exec_properties["max_pixels"]), class_names, sum(num_photos.values())
         )
-        files = list_files(split_uris(source))
+        sources = examples_io.split_uris(source)
+        files = examples_io.list_files(sources)
         with self._make_beam_pipeline() as pipeline:
             by_file = (
                 pipeline
                 | "FilesToCheck" >> beam.Create(files)
-                | "ReadToCheck" >> beam.ParDo(ReadFileFn(split_uris(source)))
+                | "ReadToCheck" >> beam.ParDo(examples_io.ReadFileFn(sources))
                 | "CheckPhotos" >> beam.ParDo(check_photo)
             )
             photos = by_file | "WithoutFile" >> beam.Values()
@@ -88,7 +80,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "FilesToPassOn" >> beam.Create(files)
                 | "PassOn"
                 >> beam.ParDo(
-                    PassOnFn(split_uris(source), split_uris(target)),
+                    PassOnFn(sources, examples_io.split_uris(target)),
                     changed=beam.pvalue.AsDict(changed),
                     entries=entries,
                 )
@@ -147,7 +139,7 @@ class CheckPhotoFn(beam.DoFn):
             lambda: WorkerProgress("Checking photos", self._total, self._launcher, _PHOTOS_PER_REPORT)
         )
 
-    def process(self, element: FileExample) -> Iterator[tuple[ExamplesFile, Photo]]:
+    def process(self, element: examples_io.FileExample) -> Iterator[tuple[examples_io.ExamplesFile, Photo]]:
         file, serialized = element
         (split, example_id, digest), parsed, image = parse_example(file[0], serialized)
         labels = parsed.features.feature[contracts.LABEL_KEY].int64_list.value

@@ -5,47 +5,18 @@ from collections.abc import Iterator, Mapping
 
 import apache_beam as beam
 import tensorflow as tf
-from tfx import types
-from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
 
 from components.common import contracts
 from components.common.contracts.quarantine import QuarantineEntry
-from components.common.examples_io import splits_of
+from components.common.examples_io import ExamplesFile
 from components.common.storage.shards import pass_on, read_shard, write_shard
 from components.image_validator import decisions
 from components.image_validator.duplicates import Photo, PhotoKey
-
-ExamplesFile = tuple[str, str]  # (split, name)
-FileExample = tuple[ExamplesFile, bytes]  # (file, serialized tf.Example)
-
-
-def split_uris(examples: types.Artifact) -> dict[str, str]:
-    """Returns the folder of each split."""
-    return {split: artifact_utils.get_split_uri([examples], split) for split in splits_of(examples)}
-
-
-def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:
-    """Returns the files of the splits whose folders these are."""
-    return [
-        (split, name) for split, uri in uris.items() for name in sorted(fileio.listdir(uri)) if name.endswith(".gz")
-    ]
 
 
 def _path(uris: Mapping[str, str], file: ExamplesFile) -> str:
     split, name = file
     return f"{uris[split]}/{name}"
-
-
-class ReadFileFn(beam.DoFn):
-    """Reads files as (file, serialized tf.Example)."""
-
-    def __init__(self, uris: Mapping[str, str]) -> None:
-        self._uris = uris
-
-    def process(self, file: ExamplesFile) -> Iterator[FileExample]:
-        for serialized in read_shard(_path(self._uris, file)):
-            yield file, serialized
 
 
 class PassOnFn(beam.DoFn):

@@ -11,7 +11,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from tfx.types import standard_artifacts
 
 from components.common import contracts, examples_io
-from components.common.storage.shards import pass_on
+from components.common.storage.shards import pass_on, read_shard
 
 EXAMPLES = [(f"daisy/{number}.jpg".encode(), bytes([number]) * 100) for number in range(50)]
 
@@ -19,6 +19,10 @@ EXAMPLES = [(f"daisy/{number}.jpg".encode(), bytes([number]) * 100) for number i
 def write(folder: Path, examples: list[tuple[bytes, bytes]], num_shards: int, *beam_args: str) -> None:
     with beam.Pipeline(argv=list(beam_args)) as pipeline:
         _ = pipeline | beam.Create(examples) | examples_io.WriteExamples(str(folder), num_shards)
+
+
+def read(folder: Path) -> list[bytes]:
+    return [serialized for path in sorted(folder.iterdir()) for serialized in read_shard(str(path))]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -31,9 +35,12 @@ def test_round_trip(tmp_path: Path) -> None:
     assert sorted(contents(tmp_path / "Split-train")) == [
         f"data_tfrecord-{shard:05d}-of-00003.gz" for shard in range(3)
     ]
+    uris = {"train": str(tmp_path / "Split-train")}
     with TestPipeline() as pipeline:
-        read = pipeline | examples_io.ReadExamples(str(tmp_path / "Split-train"))
-        assert_that(read, equal_to([serialized for _, serialized in EXAMPLES]))
+        found = pipeline | beam.Create(examples_io.list_files(uris)) | beam.ParDo(examples_io.ReadFileFn(uris))
+        splits, serialized = found | beam.MapTuple(lambda file, _: file[0]), found | beam.Values()
+        assert_that(splits | beam.Distinct(), equal_to(["train"]), "splits")
+        assert_that(serialized, equal_to([serialized for _, serialized in EXAMPLES]), "examples")
 
 
 def test_bytes_do_not_depend_on_order_or_workers(tmp_path: Path) -> None:
@@ -49,16 +56,14 @@ def test_examples_with_the_same_id_are_all_kept_in_the_same_order(tmp_path: Path
     write(tmp_path / "other", [(b"a", b"2"), (b"a", b"1")], 1)
 
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
-    with TestPipeline() as pipeline:
-        assert_that(pipeline | examples_io.ReadExamples(str(tmp_path / "one")), equal_to([b"1", b"2"]))
+    assert read(tmp_path / "one") == [b"1", b"2"]
 
 
 def test_split_without_examples_has_readable_files(tmp_path: Path) -> None:
     write(tmp_path / "empty", [], num_shards=2)
 
     assert len(contents(tmp_path / "empty")) == 2
-    with TestPipeline() as pipeline:
-        assert_that(pipeline | examples_io.ReadExamples(str(tmp_path / "empty")), equal_to([]))
+    assert read(tmp_path / "empty") == []
 
 
 def test_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Photos per second of FeatureExtractor against the number of Beam workers."""
