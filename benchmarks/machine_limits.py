@@ -52,7 +52,7 @@ def sample_photos(source: DataSource) -> list[bytes]:
     import tensorflow_datasets as tfds
 
     if source.photos:
-        return [photo.file.read_bytes() for photo in find_photos(source).splits[TRAIN_SPLIT][:_SAMPLE_PHOTOS]]
+        return [Path(photo.file).read_bytes() for photo in find_photos(source).splits[TRAIN_SPLIT][:_SAMPLE_PHOTOS]]
     builder = prepare_dataset(make_builder(source))
     dataset = builder.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()})
     return [example["image"].numpy() for example in dataset.take(_SAMPLE_PHOTOS)]

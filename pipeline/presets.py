@@ -57,12 +57,12 @@ def build_config(options: RunOptions, backbone: BackboneConfig | None = None) ->
 
 
 def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
+    from components.common.storage.remote_files import is_remote
     from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, describe_source
-    from components.example_gen.photo_folder.bucket_photos import is_in_bucket
 
     given: DataOptions = options.data
     # Absolute, because the path is recorded in ML Metadata and read by workers.
-    is_local = given.photos and not is_in_bucket(given.photos)
+    is_local = given.photos and not is_remote(given.photos)
     photos = str(Path(given.photos).expanduser().absolute()) if is_local else given.photos
     dataset = "" if photos else given.dataset
     # Hosted datasets stay where TFDS keeps them for all projects; what is made here stays under the output.

@@ -51,7 +51,7 @@ def _load_files(source: DataSource) -> tuple[dict[str, tf.data.Dataset], int]:
 
     splits = {}
     for split, found in photos.splits.items():
-        listed = [str(photo.file) for photo in found], [names.index(photo.class_name) for photo in found]
+        listed = [photo.file for photo in found], [names.index(photo.class_name) for photo in found]
         splits[split] = tf.data.Dataset.from_tensor_slices(listed).map(read, tf.data.AUTOTUNE)
     return splits, len(names)
 

@@ -7,6 +7,7 @@ refuses is an OSError of one line.
 import contextlib
 import functools
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,27 +21,39 @@ _ERRORS: Final = {
     "AccessDenied": PermissionError,
     "InvalidObjectState": PermissionError,
 }
+# As many as threads read at once.
+_CONNECTIONS: Final = 32
+_LOCK: Final = threading.Lock()
 
 
 @functools.cache
 def client() -> Any:
     """Returns the client that the environment describes; the same one each time."""
     import boto3
+    from botocore.config import Config
 
     endpoint = os.environ.get("S3_ENDPOINT")
     if endpoint and "://" not in endpoint:
         endpoint = f"{'http' if os.environ.get('S3_USE_HTTPS') == '0' else 'https'}://{endpoint}"
     verify = False if os.environ.get("S3_VERIFY_SSL") == "0" else None
-    return boto3.client("s3", endpoint_url=endpoint, region_name=os.environ.get("AWS_REGION"), verify=verify)
+    region = os.environ.get("AWS_REGION")
+    # boto3's clients serve all threads, but two of them must not make one at once.
+    with _LOCK:
+        config = Config(max_pool_connections=_CONNECTIONS)
+        return boto3.client("s3", endpoint_url=endpoint, region_name=region, verify=verify, config=config)
 
 
 @contextlib.contextmanager
 def _answering_for(path: str) -> Iterator[None]:
     """Makes what S3 answers an OSError of one line, as any file system's errors are."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     try:
         yield
+    except NoCredentialsError as error:
+        raise PermissionError(
+            f"{path}: no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        ) from error
     except (BotoCoreError, ClientError) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code")
         raise _ERRORS.get(code, OSError)(f"{path}: {error}") from error
@@ -63,11 +76,27 @@ def _pages(path: str, **options: str) -> Iterator[dict[str, Any]]:
         yield from client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
 
 
+def pages(start: str, after: str = "") -> Iterator[list[tuple[str, str]]]:
+    """Yields pages of the objects whose paths begin with `start`, in their order.
+
+    Args:
+        start: What their paths begin with.
+        after: A path; those up to it are passed over.
+
+    Yields:
+        Paths, and what changes with their content: size and entity tag.
+    """
+    bucket, _ = _split(start)
+    options = {"StartAfter": key} if (key := _split(after)[1]) else {}
+    for page in _pages(start, **options):
+        entries = page.get("Contents", [])
+        yield [(f"{SCHEME}{bucket}/{entry['Key']}", f"{entry['Size']}-{entry['ETag']}") for entry in entries]
+
+
 def files_from(start: str) -> Iterator[str]:
     """Yields the paths of the objects that begin like this, sorted."""
-    bucket, _ = _split(start)
-    for page in _pages(start):
-        yield from (f"{SCHEME}{bucket}/{entry['Key']}" for entry in page.get("Contents", []))
+    for page in pages(start):
+        yield from (path for path, _ in page)
 
 
 def children(path: str) -> tuple[list[str], list[str]]:

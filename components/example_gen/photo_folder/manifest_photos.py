@@ -2,24 +2,26 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from components.common.contracts import SPLITS, TRAIN_SPLIT
 from components.common.contracts.quarantine import Reason
 from components.common.errors import UserError
-from components.example_gen.photo_folder.bucket_photos import fetch_files, is_in_bucket
+from components.common.storage import remote_files
+from components.common.storage.remote_files import is_remote
+from components.example_gen.photo_folder.bucket_photos import reading_photos
 from components.example_gen.photo_folder.left_out import LeftOutFile, describe_left_out
 from components.example_gen.photo_folder.manifest_rows import Manifest, ManifestRow, read_manifest
 from components.example_gen.photo_folder.photo_set import PhotoFile, PhotoSet, find_class_names, fingerprint_of
 from components.example_gen.photo_folder.split_layout import describe_missing_splits
 
 
-def scan_manifest(file: Path, source: str) -> PhotoSet:
+def scan_manifest(location: str, source: str) -> PhotoSet:
     """Finds the photos of a manifest.
 
     Args:
-        file: The manifest on this machine.
-        source: The path or URI that the user gave; relative paths are relative to it.
+        location: The manifest's path on this machine, or its URI. Relative paths in it are relative to it.
+        source: The path or URI that the user gave.
 
     Returns:
         The photo set. Rows without a label, without a photo, or of a photo that another row has, are left out.
@@ -27,66 +29,70 @@ def scan_manifest(file: Path, source: str) -> PhotoSet:
     Raises:
         UserError: The manifest cannot be understood, a bucket cannot be read, or there are not two classes of photos.
     """
-    manifest = read_manifest(file, source)
-    base = _base(file, source)
+    manifest = read_manifest(_read(location), source)
+    base = location.rpartition("/")[0]
     by_location: dict[str, list[ManifestRow]] = {}
     for row in manifest.rows:
         by_location.setdefault(_location(row.path, base), []).append(row)
     left_out = []
     chosen: dict[str, ManifestRow] = {}
-    for location, rows in by_location.items():
+    for place, rows in by_location.items():
         counting, reasons = _choose(rows)
         left_out += reasons
         if counting:
-            chosen[location] = counting
-    fetched = fetch_files([location for location in chosen if is_in_bucket(location)])
+            chosen[place] = counting
+    with reading_photos(source):
+        versions = remote_files.find_files([place for place in chosen if is_remote(place)])
     files = []
-    for location, row in chosen.items():
-        path = fetched.get(location) if is_in_bucket(location) else Path(location)
-        if reason := _defect(path):
+    for place, row in chosen.items():
+        version = versions.get(place, "")
+        if reason := _defect(place, version):
             left_out.append(LeftOutFile(row.path, reason, row.line))
-        elif path:
-            files.append(PhotoFile(row.path, path, row.label, row.split or TRAIN_SPLIT, row.columns))
+        else:
+            files.append(PhotoFile(row.path, place, row.label, row.split or TRAIN_SPLIT, row.columns, version))
     files.sort(key=lambda photo: photo.path)
     left_out.sort(key=lambda unused: (unused.path, unused.line))
     _check_photos(files, left_out, source)
+    name = PurePosixPath(location)
     return PhotoSet(
         source=source,
-        name=file.stem,
-        root=file.parent,
+        name=name.stem,
+        root=base,
         files=tuple(files),
         class_names=find_class_names(files, source),
         fingerprint=fingerprint_of(files),
         left_out=tuple(left_out),
-        layout=_describe(file.name, manifest, {photo.split for photo in files}),
+        layout=_describe(name.name, manifest, {photo.split for photo in files}),
     )
 
 
-def photos_named(file: Path, source: str) -> list[str]:
+def photos_named(location: str) -> list[str]:
     """Returns the URIs and local paths that a manifest's rows mean, each once; labels play no part.
 
     Args:
-        file: The manifest on this machine.
-        source: The path or URI that the user gave; relative paths are relative to it.
+        location: The manifest's path on this machine, or its URI. Relative paths in it are relative to it.
 
     Raises:
-        UserError: The manifest cannot be understood.
+        UserError: The manifest cannot be read or understood.
     """
-    base = _base(file, source)
-    rows = read_manifest(file, source, needs_label=False).rows
+    base = location.rpartition("/")[0]
+    rows = read_manifest(_read(location), location, needs_label=False).rows
     return list(dict.fromkeys(_location(row.path, base) for row in rows))
 
 
-def _base(file: Path, source: str) -> str:
-    return source.rpartition("/")[0] if is_in_bucket(source) else str(file.parent)
+def _read(location: str) -> bytes:
+    if not is_remote(location):
+        return Path(location).read_bytes()
+    with reading_photos(location):
+        return remote_files.read_file(location)
 
 
 def _location(path: str, base: str) -> str:
     """Returns the URI or the local path that a row means."""
     path = path.removeprefix("file://")
-    if is_in_bucket(path):
+    if is_remote(path):
         return path
-    if is_in_bucket(base) and not path.startswith("/"):
+    if is_remote(base) and not path.startswith("/"):
         return f"{base}/{path.removeprefix('./')}"
     local = Path(base) / Path(path).expanduser()
     if "\\" in path and not os.path.lexists(local):
@@ -104,11 +110,15 @@ def _choose(rows: Sequence[ManifestRow]) -> tuple[ManifestRow | None, list[LeftO
     return next(iter(labelled), None), reasons
 
 
-def _defect(path: Path | None) -> Reason | None:
+def _defect(place: str, version: str) -> Reason | None:
+    """Returns why a photo cannot be used; `version` is that of what a bucket has."""
+    if is_remote(place):
+        return None if version else Reason.MISSING_FILE
+    path = Path(place)
     try:
-        if path and path.is_file():
+        if path.is_file():
             return None
-        return Reason.NO_REGULAR_FILE if path and path.exists() else Reason.MISSING_FILE
+        return Reason.NO_REGULAR_FILE if path.exists() else Reason.MISSING_FILE
     except (OSError, ValueError):  # A name that no file can have.
         return Reason.MISSING_FILE
 

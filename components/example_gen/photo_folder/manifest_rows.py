@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
@@ -80,12 +80,12 @@ class Manifest:
     roles: Mapping[str, str]
 
 
-def read_manifest(file: Path, source: str, needs_label: bool = True) -> Manifest:
+def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Manifest:
     """Reads a manifest.
 
     Args:
-        file: A file with the suffix of one.
-        source: What messages call it.
+        content: What it holds.
+        source: Its path or URI, with the suffix of one, as messages call it.
         needs_label: Whether there has to be a column for the label.
 
     Returns:
@@ -94,13 +94,12 @@ def read_manifest(file: Path, source: str, needs_label: bool = True) -> Manifest
     Raises:
         UserError: It has no column for path or label, or a line cannot be understood.
     """
-    content = file.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"line {line} of {source!r} is not UTF-8: please save it as UTF-8") from None
-    read = _read_csv if file.suffix.lower() in _CSV_SUFFIXES else _read_json_lines
+    read = _read_csv if PurePosixPath(source).suffix.lower() in _CSV_SUFFIXES else _read_json_lines
     rows: list[ManifestRow] = []
     roles: dict[str, str] = {}
     others: dict[str, None] = {}

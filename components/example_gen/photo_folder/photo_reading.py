@@ -10,16 +10,18 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
-from components.common.errors import UserError
+from components.common.errors import UserError, reason_of
 from components.common.examples_io import to_example
 from components.common.photo_formats.photo_conversion import convert_photo
 from components.common.progress import WorkerProgress, process_name
+from components.common.storage.remote_files import is_remote, read_file
 from components.example_gen.photo_folder.own_photos import OwnPhotos
 
 _REPORTS: Final = 20
 _READERS, _READ_AT_ONCE = 4, 32  # threads of a worker, and photos that it holds in memory
+_REMOTE_READERS: Final = 16  # A bucket answers many requests at once, each after tens of milliseconds.
 
-ListedPhoto = tuple[bytes, bytes, int]  # (id, path on the worker, label): names of files need not be text
+ListedPhoto = tuple[bytes, bytes, int]  # (id, path on the worker or URI, label): names of files need not be text
 
 
 class PhotosToExamples(beam.PTransform):
@@ -41,7 +43,8 @@ class PhotosToExamples(beam.PTransform):
             for photo in photos.splits.get(split, ())
         ]
         self._batches = [listed[start : start + _READ_AT_ONCE] for start in range(0, len(listed), _READ_AT_ONCE)]
-        self._read = _ReadPhotosFn(convert, len(photos.photo_set.files), shared)
+        readers = _REMOTE_READERS if any(is_remote(photo.file) for photo in photos.splits.get(split, ())) else _READERS
+        self._read = _ReadPhotosFn(convert, len(photos.photo_set.files), readers, shared)
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
         return pbegin | "ListPhotos" >> beam.Create(self._batches) | "ReadPhotos" >> beam.ParDo(self._read)
@@ -50,8 +53,8 @@ class PhotosToExamples(beam.PTransform):
 class _ReadPhotosFn(beam.DoFn):
     """Turns lists of photos into their examples; reading and conversion overlap."""
 
-    def __init__(self, convert: bool, total: int, shared: Shared):
-        self._convert, self._total, self._shared = convert, total, shared
+    def __init__(self, convert: bool, total: int, readers: int, shared: Shared):
+        self._convert, self._total, self._readers, self._shared = convert, total, readers, shared
         self._launcher = process_name()
 
     def setup(self) -> None:
@@ -59,7 +62,7 @@ class _ReadPhotosFn(beam.DoFn):
         self._progress = self._shared.acquire(
             lambda: WorkerProgress("Reading photos", self._total, self._launcher, every)
         )
-        self._threads = ThreadPoolExecutor(_READERS)
+        self._threads = ThreadPoolExecutor(self._readers)
 
     def teardown(self) -> None:
         self._threads.shutdown()
@@ -72,7 +75,7 @@ class _ReadPhotosFn(beam.DoFn):
     def _read(self, photo: ListedPhoto) -> bytes:
         path = os.fsdecode(photo[1])
         try:
-            image = Path(path).read_bytes()
+            image = read_file(path) if is_remote(path) else Path(path).read_bytes()
         except OSError as error:
-            raise UserError(f"cannot read the photo {path!r}: {error.strerror}") from error
+            raise UserError(f"cannot read the photo {path!r}: {error.strerror or reason_of(error)}") from error
         return convert_photo(image) if self._convert else image

@@ -24,17 +24,19 @@ class PhotoFile:
 
     Attributes:
         path: As the user has it: relative to the folder or manifest, or a URI. It is the example's id.
-        file: Where it is on this machine.
+        file: Where it is: a path on this machine, or a URI.
         class_name: Its class.
         split: The split that it came in; train when it came in none.
         columns: What a manifest says of it, by column.
+        version: What changes with its content, where a listing tells: size and checksum of an object in a bucket.
     """
 
     path: str
-    file: Path
+    file: str
     class_name: str
     split: str = TRAIN_SPLIT
     columns: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,18 @@ class PhotoSet:
     Attributes:
         source: What the user gave.
         name: The name of the folder, archive or manifest, without a suffix.
-        root: The folder that paths are relative to.
+        root: The folder that paths are relative to, or its URI.
         files: The photos, sorted by path.
         class_names: Sorted by name; an example's label is the index in it.
-        fingerprint: Hexadecimal SHA-256 over the paths and contents of the photos, and over a manifest's columns.
+        fingerprint: Hexadecimal SHA-256 over the paths of the photos and what changes with their contents, and over a
+            manifest's columns.
         left_out: The other files, sorted by path.
         layout: One line on how classes and splits were found, where that needs saying.
     """
 
     source: str
     name: str
-    root: Path
+    root: str
     files: tuple[PhotoFile, ...] = field(repr=False)
     class_names: tuple[str, ...]
     fingerprint: str
@@ -103,10 +106,13 @@ def find_class_names(files: Iterable[PhotoFile], source: str) -> tuple[str, ...]
 
 
 def fingerprint_of(files: Iterable[PhotoFile]) -> str:
-    """Returns a hexadecimal SHA-256 over the paths, contents and columns of photos, in their order."""
+    """Returns a hexadecimal SHA-256 over the paths, contents and columns of photos, in their order.
+
+    Contents are read on this machine only: times and sizes stay the same when a file is edited on purpose.
+    """
     files = tuple(files)
     with ThreadPoolExecutor(_HASHING_THREADS) as executor:
-        digests = executor.map(lambda file: file_digest(file.file), files)
+        digests = executor.map(lambda file: file.version or file_digest(Path(file.file)), files)
         lines = (_line(file, digest) for file, digest in zip(files, digests, strict=True))
         return hashlib.sha256(b"\n".join(lines)).hexdigest()
 

@@ -26,7 +26,7 @@ class PhotosFingerprintSpec(component_spec.ComponentSpec):
 
 
 class PhotosFingerprint(base_component.BaseComponent):
-    """Digests the photos; its output `fingerprint` is a value that changes when they do."""
+    """Digests the photos, or the listing of a bucket; its output `fingerprint` is a value that changes when they do."""
 
     SPEC_CLASS = PhotosFingerprintSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)

@@ -38,7 +38,13 @@ def run(output: str, verbose: bool, **values: Any) -> None:
 
 def _output_folder(output: str) -> str:
     from components.common.errors import UserError
+    from components.common.storage.remote_files import is_remote
 
+    if is_remote(output):
+        raise UserError(
+            f"--output {output} is no folder on this machine: a local run writes to a folder; with artifacts in a "
+            "bucket the pipeline runs on Kubeflow (docs/kubeflow.md), or copy the folder when the run is finished"
+        )
     path = Path(output).expanduser().resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from components.common.errors import UserError
-from components.example_gen.photo_folder.bucket_photos import is_in_bucket
+from components.common.storage.remote_files import is_remote
 from components.example_gen.photo_folder.manifest_rows import is_manifest
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from pipeline.config import BackboneConfig, PipelineConfig, RunOptions
@@ -58,7 +58,7 @@ def build_container_config(options: RunOptions, baseline: str, paths: ContainerP
         photos=paths.photos or config.data.photos,
         data_dir=paths.data_dir or f"{paths.work_root}/datasets",
         # What is in a bucket may change from run to run; a copy of it was looked at here for its classes.
-        fingerprint="" if is_in_bucket(paths.photos) else config.data.fingerprint,
+        fingerprint="" if is_remote(paths.photos) else config.data.fingerprint,
         fingerprint_per_run=bool(config.data.photos),
     )
     return dataclasses.replace(

@@ -16,8 +16,9 @@ from tfx.utils import io_utils
 
 from components.common.errors import UserError
 from components.common.progress import WorkerProgress, process_name
+from components.common.storage.remote_files import is_remote
 from components.common.storage.serving_folder import path_in
-from components.example_gen.photo_folder.bucket_photos import is_in_bucket, learn_s3
+from components.example_gen.photo_folder.bucket_photos import learn_s3
 from pipeline.prediction.batch.prediction_files import FORMATS, to_unreadable
 from pipeline.prediction.batch.shard_plan import ShardPlan, photos_of
 from pipeline.prediction.batch.target_files import read_whole, remove_unfinished, write_whole
@@ -131,7 +132,7 @@ def stage_model(model: str, target: str) -> str:
     Returns:
         A copy of it below a target in a bucket; else `model` itself.
     """
-    if not is_in_bucket(target):
+    if not is_remote(target):
         return model
     copy = path_in(target, "_plan/model")
     io_utils.copy_dir(model, copy)
@@ -139,7 +140,7 @@ def stage_model(model: str, target: str) -> str:
 
 
 def _load(model: str) -> ServedModel:
-    if not is_in_bucket(model):
+    if not is_remote(model):
         return ServedModel(Path(model))
     # TensorFlow reads gs:// itself, but not s3://.
     with tempfile.TemporaryDirectory() as folder:

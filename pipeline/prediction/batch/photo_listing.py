@@ -12,13 +12,8 @@ from typing import Final
 from components.common.contracts.quarantine import Reason
 from components.common.errors import UserError
 from components.common.stack import PHOTO_SUFFIXES
-from components.example_gen.photo_folder.bucket_photos import (
-    fetch_files,
-    files_in_bucket,
-    is_in_bucket,
-    learn_s3,
-    reading_photos,
-)
+from components.common.storage.remote_files import files_below, is_remote
+from components.example_gen.photo_folder.bucket_photos import learn_s3, reading_photos
 from components.example_gen.photo_folder.folder_files import is_hidden
 from components.example_gen.photo_folder.left_out import LeftOutFile, describe_left_out
 from components.example_gen.photo_folder.manifest_photos import photos_named
@@ -29,7 +24,7 @@ _EXPECTED: Final = "expected a folder, a glob, a .csv or .jsonl that names photo
 
 def absolute(source: str) -> str:
     """Returns the input as workers with another working folder find it, and without a slash at its end."""
-    return source.rstrip("/") if is_in_bucket(source) else str(Path(source).expanduser().absolute())
+    return source.rstrip("/") if is_remote(source) else str(Path(source).expanduser().absolute())
 
 
 def check_local(source: str) -> None:
@@ -41,7 +36,7 @@ def check_local(source: str) -> None:
     Raises:
         UserError: It is not.
     """
-    if not is_in_bucket(source) and not os.path.lexists(source) and not glob.has_magic(source):
+    if not is_remote(source) and not os.path.lexists(source) and not glob.has_magic(source):
         raise UserError(f"no photos at {source!r}: nothing is there; {_EXPECTED}")
 
 
@@ -61,7 +56,7 @@ def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
     if is_manifest(source):
         yield from _named_by_manifest(source)
         return
-    for folder, file in _in_bucket(source) if is_in_bucket(source) else _on_this_machine(source):
+    for folder, file in _in_bucket(source) if is_remote(source) else _on_this_machine(source):
         path = f"{folder}/{file}" if folder else file
         is_photo = PurePosixPath(file).suffix.lower() in PHOTO_SUFFIXES
         if is_photo and not any(is_hidden(part) for part in file.split("/") if folder):
@@ -77,13 +72,9 @@ def describe_not_used(files: Sequence[str]) -> str:
 
 
 def _named_by_manifest(source: str) -> Iterator[str]:
-    file = fetch_files([source]).get(source) if is_in_bucket(source) else Path(source)
-    if file is None or not file.is_file():
+    if not is_remote(source) and not Path(source).is_file():
         raise UserError(f"no manifest at {source!r}: {_EXPECTED}")
-    if is_in_bucket(source):
-        # The reader goes by the suffix.
-        file = file.rename(file.with_suffix(PurePosixPath(source).suffix))
-    yield from photos_named(file, source)
+    yield from photos_named(source)
 
 
 def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
@@ -95,7 +86,7 @@ def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
         if glob.has_magic(source):
             yield from (("", file) for file in sorted(fileio.glob(source)))
         elif fileio.isdir(source):
-            yield from ((source, file) for file in files_in_bucket(source))
+            yield from ((source, file) for file, _ in files_below(source))
         elif fileio.exists(source):
             yield "", source
 

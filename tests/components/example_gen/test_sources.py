@@ -69,7 +69,7 @@ def test_files_beside_a_single_top_level_folder_are_left_out_too(tmp_path: Path,
 def test_archives_that_an_earlier_version_unpacked_are_unpacked_again(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3", "b/notes.txt": b""})
     first = scan_photos(archive, tmp_path / "cache")
-    record = first.root.with_suffix(".json")
+    record = Path(first.root).with_suffix(".json")
     record.write_text(json.dumps({"fingerprint": first.fingerprint, "left_out": ["b/new.heic", "b/notes.txt"]}))
     assert scan_photos(archive, tmp_path / "cache") == first
 
@@ -110,15 +110,15 @@ def test_every_change_changes_the_fingerprint(tmp_path: Path, photo_folder: Path
 def test_a_damaged_unpacked_copy_is_replaced(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "a/2.jpg": b"2", "b/3.jpg": b"3"})
     intact = scan_photos(archive, tmp_path / "cache")
-    (intact.root / "a" / "2.jpg").unlink()
+    (Path(intact.root) / "a" / "2.jpg").unlink()
     assert scan_photos(archive, tmp_path / "cache") == intact
-    assert (intact.root / "a" / "2.jpg").read_bytes() == b"2"
+    assert (Path(intact.root) / "a" / "2.jpg").read_bytes() == b"2"
 
 
 def test_what_a_killed_run_left_is_neither_used_nor_kept(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3"})
     intact = scan_photos(archive, tmp_path / "cache")
-    folder = intact.root
+    folder = Path(intact.root)
     shutil.copytree(folder, folder.with_suffix(".incomplete"))
     folder.with_suffix(".json").unlink()
     (folder / "a" / "1.jpg").write_bytes(b"half")

@@ -48,7 +48,7 @@ def test_the_seed_of_the_training_leaves_the_photos_as_they_are(tmp_path: Path, 
 
 
 def test_photos_in_a_bucket_are_no_path(tmp_path: Path, tiny_backbone: Path) -> None:
-    with pytest.raises(UserError, match="no photos at 'ram://nowhere/photos'"):
+    with pytest.raises(UserError, match="cannot read 'ram://nowhere/photos': expected a path on this machine, or"):
         build_config(
             _parse("--output", str(tmp_path), "--backbone", str(tiny_backbone), "--photos", "ram://nowhere/photos")
         )

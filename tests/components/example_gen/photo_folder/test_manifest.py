@@ -1,19 +1,17 @@
 """Manifests of photos, as labelling tools and Vertex AI write them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from components.common.errors import UserError
+from components.common.storage import s3_objects
 from components.example_gen.builders import DataSource, describe_source, find_photos
 from components.example_gen.photo_folder.left_out import describe_left_out
 from components.example_gen.photo_folder.photo_set import PhotoSet
 from components.example_gen.sources import scan_photos
-
-BUCKET = "ram://manifests"
 
 
 @pytest.fixture
@@ -84,18 +82,11 @@ def vertex(uri: str, label: str, split: str) -> str:
     return json.dumps({"imageGcsUri": uri, "classificationAnnotation": annotation, "dataItemResourceLabels": resource})
 
 
-def put(uri: str, content: bytes) -> None:
-    with tf.io.gfile.GFile(uri, "wb") as file:
-        file.write(content)
-
-
 @pytest.fixture
-def bucket() -> Iterator[str]:
-    tf.io.gfile.makedirs(BUCKET)
+def bucket(s3_bucket: str) -> str:
     for index in range(4):
-        put(f"{BUCKET}/{index}.jpg", f"photo {index}".encode())
-    yield BUCKET
-    tf.io.gfile.rmtree(BUCKET)
+        s3_objects.put(f"{s3_bucket}/{index}.jpg", f"photo {index}".encode())
+    return s3_bucket
 
 
 def test_vertex_ai_s_two_forms_are_the_same_photos(scan, bucket: str):
@@ -107,7 +98,7 @@ def test_vertex_ai_s_two_forms_are_the_same_photos(scan, bucket: str):
     splits = ("train", "train", "test")
     expected = {uri: (label, split) for (uri, label, _), split in zip(rows, splits, strict=True)}
     assert found(of_csv) == found(of_json) == expected
-    assert [photo.file.read_bytes() for photo in of_json.files] == [b"photo 0", b"photo 1", b"photo 2"]
+    assert [s3_objects.get(photo.file) for photo in of_json.files] == [b"photo 0", b"photo 1", b"photo 2"]
     assert of_json.layout == (
         "Manifest import.jsonl: path is 'imageGcsUri', label is 'classificationAnnotation.displayName', split is "
         "'dataItemResourceLabels.aiplatform.googleapis.com/ml_use'; splits are kept: train, test; "
@@ -116,14 +107,14 @@ def test_vertex_ai_s_two_forms_are_the_same_photos(scan, bucket: str):
 
 
 def test_in_a_bucket_a_manifest_is_beside_its_photos(scan, bucket: str, tmp_path: Path):
-    put(f"{bucket}/labels.csv", b"path,label\n0.jpg,a\n./1.jpg,b\n9.jpg,b\n")
+    s3_objects.put(f"{bucket}/labels.csv", b"path,label\n0.jpg,a\n./1.jpg,b\n9.jpg,b\n")
     photo_set = scan_photos(f"{bucket}/labels.csv", tmp_path)
     assert found(photo_set) == {"0.jpg": ("a", "train"), "./1.jpg": ("b", "train")}
     assert [(file.path, file.reason.value) for file in photo_set.left_out] == [("9.jpg", "missing_file")]
 
 
 def test_a_bucket_that_cannot_be_read_is_explained(scan):
-    with pytest.raises(UserError, match=r"cannot read photos from 'nosuch://x/0\.jpg'"):
+    with pytest.raises(UserError, match=r"cannot read 'nosuch://x/0\.jpg': expected a path"):
         scan("nosuch://x/0.jpg,a\nimg/1.jpg,b\n")
 
 

@@ -1,7 +1,6 @@
 """Every class has its share of every split."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,7 +21,7 @@ def sizes_of(total: int, fractions: tuple[float, ...] = DEFAULT) -> dict[str, in
 
 def photos_of(class_sizes: dict[str, int]) -> list[PhotoFile]:
     names = [(name, f"{name}/{index}.jpg") for name, size in class_sizes.items() for index in range(size)]
-    return [PhotoFile(path, Path(path), name) for name, path in names]
+    return [PhotoFile(path, path, name) for name, path in names]
 
 
 def deal(class_sizes: dict[str, int], fractions: tuple[float, ...] = DEFAULT) -> dict[str, list[str]]:
