@@ -249,6 +249,7 @@ class RunOptions:
     blessing: BlessingConfig = setting(factory=BlessingConfig, section="Blessing")
     beam: BeamOptions = setting(factory=BeamOptions, section="Beam", prefix="beam_")
     export_tflite: bool = setting(False, "Convert a blessed model to TFLite (float16 and int8), and measure both.")
+    review_labels: bool = setting(True, "Do not look for photos whose label is doubtful.", flag="--no-label-review")
     output: str = setting("output", "Everything is written below it.", metavar="DIR")
     metadata: str = setting(
         "",

@@ -42,6 +42,15 @@ def splits_of(artifact: types.Artifact) -> list[str]:
     return list(artifact_utils.decode_split_names(artifact.split_names))
 
 
+def split_uris(examples: types.Artifact) -> dict[str, str]:
+    """Returns the folder of each split of an Examples artifact.
+
+    Args:
+        examples: An Examples artifact.
+    """
+    return {split: artifact_utils.get_split_uri([examples], split) for split in splits_of(examples)}
+
+
 def copy_dataset_properties(source: types.Artifact, target: types.Artifact) -> None:
     """Copies the custom properties that describe the data set (name, version, classes, counts).
 

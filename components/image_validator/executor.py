@@ -37,7 +37,6 @@ from components.image_validator.passing_on import (
     changed_file,
     list_files,
     parse_example,
-    split_uris,
 )
 
 logger = logging.getLogger(__name__)
@@ -66,12 +65,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         check_photo = CheckPhotoFn(
             Limits(exec_properties["max_bytes"], exec_properties["max_pixels"]), class_names, sum(num_photos.values())
         )
-        files = list_files(split_uris(source))
+        files = list_files(examples_io.split_uris(source))
         with self._make_beam_pipeline() as pipeline:
             by_file = (
                 pipeline
                 | "FilesToCheck" >> beam.Create(files)
-                | "ReadToCheck" >> beam.ParDo(ReadFileFn(split_uris(source)))
+                | "ReadToCheck" >> beam.ParDo(ReadFileFn(examples_io.split_uris(source)))
                 | "CheckPhotos" >> beam.ParDo(check_photo)
             )
             photos = by_file | "WithoutFile" >> beam.Values()
@@ -88,7 +87,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "FilesToPassOn" >> beam.Create(files)
                 | "PassOn"
                 >> beam.ParDo(
-                    PassOnFn(split_uris(source), split_uris(target)),
+                    PassOnFn(examples_io.split_uris(source), examples_io.split_uris(target)),
                     changed=beam.pvalue.AsDict(changed),
                     entries=entries,
                 )

@@ -5,24 +5,16 @@ from collections.abc import Iterator, Mapping
 
 import apache_beam as beam
 import tensorflow as tf
-from tfx import types
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
 
 from components.common import contracts
 from components.common.contracts.quarantine import QuarantineEntry
-from components.common.examples_io import splits_of
 from components.common.storage.shards import pass_on, read_shard, write_shard
 from components.image_validator import decisions
 from components.image_validator.duplicates import Photo, PhotoKey
 
 ExamplesFile = tuple[str, str]  # (split, name)
 FileExample = tuple[ExamplesFile, bytes]  # (file, serialized tf.Example)
-
-
-def split_uris(examples: types.Artifact) -> dict[str, str]:
-    """Returns the folder of each split."""
-    return {split: artifact_utils.get_split_uri([examples], split) for split in splits_of(examples)}
 
 
 def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:
