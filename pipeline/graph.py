@@ -116,6 +116,7 @@ def _example_gen(config: PipelineConfig) -> list[base_component.BaseComponent]:
         split_method=data.split_method,
         group_by=data.group_by,
         convert=data.convert,
+        corrections=data.corrections,
         num_photos=data.num_photos or None,
         seed=data.seed,
     )

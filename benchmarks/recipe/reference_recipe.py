@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from components.example_gen.builders import DataSource, find_photos, make_builder
-from components.example_gen.preparation import prepare_dataset
+from components.example_gen.tfds_datasets.preparation import prepare_dataset
 from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS, split_slices
 
 import tensorflow as tf  # isort: skip
