@@ -15,7 +15,7 @@ import click
 
 from components.common.contracts import TRAIN_SPLIT
 from components.example_gen.builders import DataSource, find_photos, make_builder
-from components.example_gen.preparation import prepare_dataset
+from components.example_gen.tfds_datasets.preparation import prepare_dataset
 from components.feature_extractor.inference_graph import ForwardPass, load_forward_pass, optimize_forward_pass
 from components.transform.preprocessing import decode_image
 

@@ -19,7 +19,7 @@ from benchmarks.measure import run_measured
 from benchmarks.scaling import run_scaling
 from benchmarks.subjects import Subject, output_folder, run_pipeline, run_recipe
 from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, find_photos, make_builder
-from components.example_gen.preparation import prepare_dataset
+from components.example_gen.tfds_datasets.preparation import prepare_dataset
 from components.modeling.backbones.loading import prepare_backbone
 
 RANDOM_INCEPTION: Final = "inception_v3_architecture"

@@ -74,6 +74,13 @@ class DataOptions:
         True, "Quarantine WebP, TIFF, HEIC, AVIF and JPEG XL instead of converting them to JPEG.", flag="--no-convert"
     )
 
+    relabel: str = setting(
+        "",
+        "A reviewed .csv of `labels --to`: every photo in it gets the label in its column suggested_label.",
+        metavar="FILE",
+    )
+    exclude: str = setting("", "A reviewed .csv of `labels --to`: no photo in it is used.", metavar="FILE")
+
     def __post_init__(self) -> None:
         check_settings(self)
         if self.group_by and not self.photos:
@@ -93,6 +100,7 @@ class DataConfig(DataOptions):
             empty for any photos.
         split_fractions: Shares of train, validation and test; they add up to 1.
         num_photos: How many photos `synthetic_flowers` draws; 0 is its default.
+        corrections: What `relabel` and `exclude` hold, as JSON; empty without either.
     """
 
     class_names: tuple[str, ...]
@@ -101,6 +109,7 @@ class DataConfig(DataOptions):
     split_fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
     num_photos: int = 0
     seed: int = 0
+    corrections: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,6 +258,7 @@ class RunOptions:
     blessing: BlessingConfig = setting(factory=BlessingConfig, section="Blessing")
     beam: BeamOptions = setting(factory=BeamOptions, section="Beam", prefix="beam_")
     export_tflite: bool = setting(False, "Convert a blessed model to TFLite (float16 and int8), and measure both.")
+    review_labels: bool = setting(True, "Do not look for photos whose label is doubtful.", flag="--no-label-review")
     output: str = setting("output", "Everything is written below it.", metavar="DIR")
     metadata: str = setting(
         "",

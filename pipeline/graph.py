@@ -22,6 +22,7 @@ from components.example_gen.photos_fingerprint.component import PhotosFingerprin
 from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
+from components.label_reviewer.component import LabelReviewer
 from components.pusher.component import Pusher
 from pipeline.blessing import baseline_node, build_eval_config
 from pipeline.config import PUSHED_BASELINE, PipelineConfig
@@ -69,11 +70,17 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         backbone=backbone.outputs["model"],
     )
     evaluation = _evaluate_and_push(config, examples, features, training[-1])
+    pusher = evaluation[-1]
+    extras: list[base_node.BaseNode] = []
+    if config.review_labels:
+        extras.append(LabelReviewer(features=features, memory=config.feature_memory))
+        # Nobody waits for the review: it comes after the push.
+        extras[-1].add_upstream_node(pusher)
     if config.export_tflite:
-        evaluation.append(_tflite_exporter(examples, transform.outputs["transform_graph"], evaluation[-1]))
+        extras.append(_tflite_exporter(examples, transform.outputs["transform_graph"], pusher))
     nodes = [
         *sources, validator, schema_gen, statistics_gen, example_validator, gate, backbone, transform, extractor,
-        *training, *evaluation,
+        *training, *evaluation, *extras,
     ]  # fmt: skip
     for node in nodes:
         if isinstance(node, base_component.BaseComponent):
@@ -109,6 +116,7 @@ def _example_gen(config: PipelineConfig) -> list[base_component.BaseComponent]:
         split_method=data.split_method,
         group_by=data.group_by,
         convert=data.convert,
+        corrections=data.corrections,
         num_photos=data.num_photos or None,
         seed=data.seed,
     )

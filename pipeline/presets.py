@@ -59,6 +59,7 @@ def build_config(options: RunOptions, backbone: BackboneConfig | None = None) ->
 def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     from components.common.storage.remote_files import is_remote
     from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, describe_source
+    from components.example_gen.corrections.reviewed_files import read_corrections
 
     given: DataOptions = options.data
     # Absolute, because the path is recorded in ML Metadata and read by workers.
@@ -72,9 +73,13 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     source = DataSource(
         dataset, photos, data_dir, num_photos, seed, given.split_method, group_by=given.group_by, convert=given.convert
     )
+    corrections = read_corrections(given.relabel, given.exclude)
     description = describe_source(source)
     data = DataConfig(
         **dataclasses.asdict(source),
+        relabel=given.relabel,
+        exclude=given.exclude,
+        corrections=json.dumps(corrections) if corrections else "",
         class_names=description.class_names,
         fingerprint=description.fingerprint,
     )

@@ -14,11 +14,17 @@ _TREES = (*_CODE, "tests", "benchmarks", "docs", "deploy")
 # File names that mean the same wherever they stand.
 _CONVENTIONS = {"__init__.py", "component.py", "executor.py", "artifacts.py"}
 # Here a module is named after its subject, which other folders may have a module about.
-_BY_SUBJECT = {"components/common/contracts", "pipeline/cli/commands", "pipeline/report/sections"}
-# A shelf is read at a glance up to here; `components` has one folder per component.
+_BY_SUBJECT = {
+    "components/common/contracts",
+    "pipeline/cli/commands",
+    "pipeline/cli/inspection",
+    "pipeline/report/sections",
+}
+# A shelf is read at a glance up to here; `components`, and its tests, have one folder per component.
 _SHELF = 12
 _LONG_SHELVES = {
     "components",
+    "tests/components",
     "tests/components/modeling",
 }
 # Tests may be longer: their cases are read one at a time.

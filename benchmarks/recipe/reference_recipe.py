@@ -12,8 +12,8 @@ from typing import Any, Final
 import click
 
 from components.example_gen.builders import DataSource, find_photos, make_builder
-from components.example_gen.preparation import prepare_dataset
 from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS, split_slices
+from components.example_gen.tfds_datasets.preparation import prepare_dataset
 
 import tensorflow as tf  # isort: skip
 import tensorflow_hub as hub  # isort: skip

@@ -45,6 +45,15 @@ def splits_of(artifact: types.Artifact) -> list[str]:
     return list(artifact_utils.decode_split_names(artifact.split_names))
 
 
+def split_uris(examples: types.Artifact) -> dict[str, str]:
+    """Returns the folder of each split of an Examples artifact.
+
+    Args:
+        examples: An Examples artifact.
+    """
+    return {split: artifact_utils.get_split_uri([examples], split) for split in splits_of(examples)}
+
+
 def copy_dataset_properties(source: types.Artifact, target: types.Artifact) -> None:
     """Copies the custom properties that describe the data set (name, version, classes, counts).
 
@@ -88,15 +97,6 @@ def to_example(image: bytes, label: int, example_id: bytes) -> tf.train.Example:
     feature[contracts.LABEL_KEY].int64_list.value.append(label)
     feature[contracts.ID_KEY].bytes_list.value.append(example_id)
     return example
-
-
-def split_uris(examples: types.Artifact) -> dict[str, str]:
-    """Returns the folder of each split.
-
-    Args:
-        examples: An Examples artifact.
-    """
-    return {split: artifact_utils.get_split_uri([examples], split) for split in splits_of(examples)}
 
 
 def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:

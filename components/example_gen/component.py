@@ -25,6 +25,7 @@ class TfdsExampleGenSpec(standard_component_specs.QueryBasedExampleGenSpec):
     PARAMETERS = {
         **standard_component_specs.QueryBasedExampleGenSpec.PARAMETERS,
         "convert": component_spec.ExecutionParameter(type=int),
+        "corrections": component_spec.ExecutionParameter(type=str),
         "dataset": component_spec.ExecutionParameter(type=str),
         "photos": component_spec.ExecutionParameter(type=str),
         "data_dir": component_spec.ExecutionParameter(type=str),
@@ -58,6 +59,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
         split_method: str = "count",
         group_by: str = "",
         convert: bool = True,
+        corrections: str = "",
         num_photos: int | None = None,
         seed: int = 0,
     ):
@@ -76,6 +78,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             group_by: A column of the photos' manifest, or a regular expression over their paths: photos of one group
                 share a split. Needs `split_method` "count".
             convert: Whether own photos in formats that TensorFlow does not decode become JPEGs.
+            corrections: JSON of `label_corrections.read_corrections`: photos of another class, or of none.
             num_photos: How many photos synthetic_flowers draws, at least 1; its default if None.
             seed: Seed of synthetic_flowers, at least 0.
 
@@ -105,6 +108,7 @@ class TfdsExampleGen(component.QueryBasedExampleGen):
             split_method=split_method,
             group_by=group_by,
             convert=int(convert),
+            corrections=corrections,
             examples=types.Channel(type=standard_artifacts.Examples),
         )
         # QueryBasedExampleGen's own constructor knows no parameters but its spec's.

@@ -5,7 +5,7 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
@@ -15,21 +15,26 @@ from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor, write_split
 from tfx.components.util import examples_utils
-from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.common import contracts, examples_io
-from components.common.contracts.quarantine import LEFT_OUT_FILE
+from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.common.errors import UserError
 from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
 from components.example_gen import builders
 from components.example_gen.class_counts import WriteClassCounts, describe_examples
-from components.example_gen.photo_folder.left_out import LeftOutFile
+from components.example_gen.corrections.label_corrections import (
+    check_applied,
+    check_classes,
+    correct_splits,
+    write_listing,
+)
+from components.example_gen.corrections.reviewed_files import LabelCorrections
 from components.example_gen.photo_folder.photo_reading import PhotosToExamples
-from components.example_gen.preparation import TfdsToExamples, prepare_dataset
 from components.example_gen.splits import split_slices
+from components.example_gen.tfds_datasets.preparation import TfdsToExamples, prepare_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +82,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             _check_one_split(photos.photo_set.name, photos.splits)
         shared = Shared()
         self._to_examples = lambda _, split: PhotosToExamples(photos, split, source.convert, shared)
-        self._write(examples, description, len(photos.photo_set.files), exec_properties)
-        _list_left_out(photos.photo_set.left_out, examples.uri)
+        left_out = [file.to_entry(ACCEPTED_SUFFIXES) for file in photos.photo_set.left_out]
+        self._write(examples, description, len(photos.photo_set.files), exec_properties, left_out)
 
     def _write_dataset(
         self, source: builders.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
@@ -99,13 +104,21 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         description: builders.SourceDescription,
         total: int,
         exec_properties: dict[str, Any],
+        left_out: Sequence[QuarantineEntry] = (),
     ) -> None:
         """Writes every split with this project's sink: TFX's own compresses photos and reshuffles at random."""
         examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)
         class_counts_path = os.path.join(examples.uri, CLASS_COUNTS_FILE)  # noqa: PTH118 (may be a remote URI)
         fractions = dict(zip(contracts.SPLITS, json.loads(exec_properties["split_fractions"]), strict=True))
+        corrections: LabelCorrections = json.loads(exec_properties["corrections"] or "{}")
+        check_classes(corrections, description.class_names)
+        listing_path = f"{examples.uri}/{LEFT_OUT_FILE}"
         with self._make_beam_pipeline() as pipeline:
             splits = self.GenerateExamplesByBeam(pipeline, exec_properties)
+            if corrections:
+                splits = correct_splits(splits, corrections, description.class_names, listing_path, left_out)
+            else:
+                write_listing(left_out, listing_path)
             for split, photos in splits.items():
                 num_shards = examples_io.shards_for(int(total * fractions[split]), _PHOTOS_PER_SHARD)
                 uri = artifact_utils.get_split_uri([examples], split)
@@ -115,6 +128,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                     | f"WriteSplit[{split}]" >> examples_io.WriteExamples(uri, num_shards)
                 )
             splits | "WriteClassCounts" >> WriteClassCounts(class_counts_path)
+        if corrections:
+            check_applied(corrections, listing_path)
         examples_utils.set_payload_format(examples, exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY])
         file_format = write_split.to_file_format_str(exec_properties[standard_component_specs.OUTPUT_FILE_FORMAT_KEY])
         examples_utils.set_file_format(examples, file_format)
@@ -153,10 +168,3 @@ def _with_slices(exec_properties: dict[str, Any], builder: tfds.core.DatasetBuil
     parts = [example_gen_pb2.Input.Split(name=name, pattern=part) for name, part in slices.items()]
     input_config = proto_utils.proto_to_json(example_gen_pb2.Input(splits=parts))
     return {**exec_properties, standard_component_specs.INPUT_CONFIG_KEY: input_config}
-
-
-def _list_left_out(files: Iterable[LeftOutFile], uri: str) -> None:
-    """Writes what ImageValidator is to list besides the photos that it leaves out itself."""
-    entries = (file.to_entry(ACCEPTED_SUFFIXES) for file in files)
-    with fileio.open(f"{uri}/{LEFT_OUT_FILE}", "w") as file:
-        file.write("".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries))

@@ -168,6 +168,7 @@ def summarize(
         split_counts={split: sum(names.values()) for split, names in fields["class_counts"].items()},
         first_ids={entry.reason.value: entry.id for entry in reversed(listing)},
         left_out=reasons[Action.LEFT_OUT],
+        reviewed=reasons[Action.REVIEWED],
         left_out_suffixes=dict(
             Counter(
                 PurePosixPath(entry.id).suffix.lower() for entry in listing if entry.reason is Reason.UNSUPPORTED_SUFFIX

@@ -11,21 +11,11 @@ import click
 from click.shell_completion import CompletionItem
 
 PROGRAM_NAME = "local_runner.py"
-# Each a module of `pipeline.cli.commands` with a command of its name, in the order of the README.
-_COMMANDS = (
-    "run",
-    "runs",
-    "report",
-    "why",
-    "compare",
-    "lineage",
-    "artifacts",
-    "show",
-    "predict",
-    "tensorboard",
-    "doctor",
-    "completion",
-)
+# By package, the modules that have a command of their name, in the order of the README.
+_COMMANDS = {
+    "inspection": ("runs", "report", "why", "labels", "compare", "lineage", "artifacts", "show", "tensorboard"),
+    "commands": ("run", "predict", "doctor", "completion"),
+}
 
 
 class _DefaultGroup(click.Group):
@@ -57,8 +47,9 @@ def cli() -> None:
     """
 
 
-for _name in _COMMANDS:
-    cli.add_command(getattr(importlib.import_module(f"pipeline.cli.commands.{_name}"), _name))
+for _package, _names in _COMMANDS.items():
+    for _name in _names:
+        cli.add_command(getattr(importlib.import_module(f"pipeline.cli.{_package}.{_name}"), _name))
 
 
 def main(args: list[str] | None = None) -> Any:

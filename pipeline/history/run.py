@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.common import contracts
-from components.common.contracts import evaluation, nodes, training
+from components.common.contracts import evaluation, label_review, nodes, training
+from components.common.contracts.label_review import DoubtfulLabel, LabelReviewSummary
 from components.common.contracts.nodes import Output
 from components.common.contracts.tflite import TFLITE_METRICS_FILE, TFLiteMetrics
 from pipeline.history.records import ArtifactRecord, ExecutionRecord
@@ -201,6 +202,18 @@ class Run:
         return self.json(
             nodes.FINE_TUNING_RUN, training.FINE_TUNING_FILE, lambda found: training.FineTuningOutcome(**found)
         )
+
+    # Labels
+
+    @property
+    def label_review(self) -> LabelReviewSummary | None:
+        """How many labels are doubtful."""
+        return self.json(nodes.LABEL_REVIEW, label_review.SUMMARY_FILE, LabelReviewSummary.from_json)
+
+    @property
+    def doubtful_labels(self) -> list[DoubtfulLabel]:
+        """Photos whose label is doubtful, the most doubtful first."""
+        return self.json_lines(nodes.LABEL_REVIEW, label_review.LISTING_FILE, lambda line: DoubtfulLabel(**line))
 
     # Evaluation and push
 

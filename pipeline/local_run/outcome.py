@@ -38,6 +38,8 @@ def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds
         out.print(f"Not blessed: {'; '.join(explanation.misses)}. Nothing was pushed.", style="yellow", markup=False)
     for line in _tflite_lines(run):
         out.print(line, markup=False)
+    if (review := run.label_review) and review.num_doubtful:
+        out.print(f"Doubtful labels: {review.num_doubtful:,} of {sum(review.photos.values()):,}; `labels` lists them")
     out.print(f"Artifacts:       {config.pipeline_root}")
     out.print(f"ML Metadata:     {config.metadata_uri}")
     out.print(f"Time:            {seconds:.0f} s")

@@ -12,7 +12,17 @@ from pipeline.history.run import Run
 from pipeline.report import text
 from pipeline.report.evaluations import load_evaluations
 from pipeline.report.headline import Headline
-from pipeline.report.sections import data, evaluation, lineage, mistakes, model_card, parameters, quality, training
+from pipeline.report.sections import (
+    data,
+    evaluation,
+    labels,
+    lineage,
+    mistakes,
+    model_card,
+    parameters,
+    quality,
+    training,
+)
 
 # Each has a function `load` from a run to what the template of the module's name gets as `content`.
 _SECTIONS: Final[Mapping[str, ModuleType]] = {
@@ -21,6 +31,7 @@ _SECTIONS: Final[Mapping[str, ModuleType]] = {
     "Training": training,
     "Evaluation": evaluation,
     "Mistakes": mistakes,
+    "Labels": labels,
     "Lineage": lineage,
     "Parameters": parameters,
     "Model card": model_card,
@@ -61,6 +72,6 @@ def render_page(run: Run, headline: Headline) -> str:
         _Section(name, f"{module.__name__.rpartition('.')[2]}.j2", module.load(run))
         for name, module in _SECTIONS.items()
     ]
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template("base/report.html.j2").render(
         run=run, headline=headline, evaluations=load_evaluations(run), sections=sections
     )

@@ -23,7 +23,7 @@ from pipeline.presets import build_config
 _NODES = {
     "BackboneImporter", "TfdsExampleGen", "latest_blessed_model_resolver", "ImageValidator", "ImageSchemaGen",
     "StatisticsGen", "ExampleValidator", "AnomalyGate", "Transform", "FeatureExtractor", "Trainer",
-    "Evaluator.validation", "Evaluator.test", "Pusher",
+    "Evaluator.validation", "Evaluator.test", "Pusher", "LabelReviewer",
 }  # fmt: skip
 # It asks ML Metadata anew each time.
 _NEVER_CACHED = {"latest_blessed_model_resolver"}

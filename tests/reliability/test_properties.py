@@ -21,7 +21,7 @@ from components.common.examples_io import WriteExamples
 from components.example_gen.builders import FeatureKeys
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.executor import Executor
-from components.example_gen.preparation import ToExampleFn
+from components.example_gen.tfds_datasets.preparation import ToExampleFn
 from components.modeling.input_pipeline import read_serialized
 from pipeline.cli.main import cli, main
 

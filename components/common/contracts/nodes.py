@@ -31,6 +31,7 @@ EVALUATOR_VALIDATION: Final = "Evaluator.validation"
 EVALUATOR_TEST: Final = "Evaluator.test"
 PUSHER: Final = "Pusher"
 TFLITE_EXPORTER: Final = "TFLiteExporter"
+LABEL_REVIEWER: Final = "LabelReviewer"
 
 EXAMPLES: Final = Output(EXAMPLE_GEN, "examples")
 VALID_EXAMPLES: Final = Output(IMAGE_VALIDATOR, "valid_examples")
@@ -49,6 +50,7 @@ EVALUATIONS: Final[Mapping[str, Output]] = {  # by split
 BLESSING: Final = Output(EVALUATOR_TEST, "blessing")
 PUSHED_MODEL: Final = Output(PUSHER, "pushed_model")
 TFLITE_MODEL: Final = Output(TFLITE_EXPORTER, "tflite_model")
+LABEL_REVIEW: Final = Output(LABEL_REVIEWER, "label_review")
 
 # Custom properties that TFX's Evaluator and Pusher set on their artifacts.
 BLESSED_PROPERTY: Final = "blessed"  # 1 or 0

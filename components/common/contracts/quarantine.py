@@ -32,6 +32,8 @@ class Reason(str, enum.Enum):
     NEAR_DUPLICATE_LABEL_CONFLICT = "near_duplicate_label_conflict"
     CROSS_SPLIT_DUPLICATE = "cross_split_duplicate"
     CROSS_SPLIT_NEAR_DUPLICATE = "cross_split_near_duplicate"
+    RELABELLED = "relabelled"
+    EXCLUDED = "excluded"
 
 
 class Action(str, enum.Enum):
@@ -41,6 +43,7 @@ class Action(str, enum.Enum):
     QUARANTINED = "quarantined"
     DROPPED_FROM_EVALUATION = "dropped_from_evaluation"
     MOVED_TO_TRAIN = "moved_to_train"
+    REVIEWED = "reviewed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +109,7 @@ class QuarantineSummary:
         first_ids: For every reason, the first photo of the listing with it.
         left_out: Files below the photo folder that were not even read as photos, by reason.
         left_out_suffixes: Those of them with an unsupported suffix, by suffix.
+        reviewed: Photos that a reviewer relabelled or excluded, by reason; the latter are no part of `photos`.
     """
 
     photos: Mapping[str, int]
@@ -121,6 +125,7 @@ class QuarantineSummary:
     converted: Mapping[str, int] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     left_out_suffixes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    reviewed: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def num_photos(self) -> int:

@@ -12,7 +12,7 @@ from components.example_gen.builders import (
     find_feature_keys,
     make_builder,
 )
-from components.example_gen.preparation import prepare_dataset
+from components.example_gen.tfds_datasets.preparation import prepare_dataset
 
 TF_FLOWERS_CLASSES = ("dandelion", "daisy", "tulips", "sunflowers", "roses")
 

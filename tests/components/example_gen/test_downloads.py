@@ -13,9 +13,10 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.datasets.tf_flowers import tf_flowers_dataset_builder
 
 from components.common.errors import UserError
-from components.example_gen import builders, downloads
+from components.example_gen import builders
 from components.example_gen.builders import DataSource, make_builder
-from components.example_gen.preparation import prepare_dataset
+from components.example_gen.tfds_datasets import downloads
+from components.example_gen.tfds_datasets.preparation import prepare_dataset
 
 CLASS_NAMES = ("dandelion", "daisy", "tulips", "sunflowers", "roses")
 

@@ -21,8 +21,8 @@ from components.example_gen.builders import DataSource, describe_source, find_ph
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.executor import Executor
 from components.example_gen.photo_folder.photo_reading import PhotosToExamples
-from components.example_gen.preparation import TfdsToExamples, prepare_dataset
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
+from components.example_gen.tfds_datasets.preparation import TfdsToExamples, prepare_dataset
 from pipeline.local_run.failures import user_error_message
 
 Photos = dict[str, tuple[bytes, int]]

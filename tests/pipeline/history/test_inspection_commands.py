@@ -1,5 +1,6 @@
 """Tests of the inspection commands on a real metadata store."""
 
+import csv
 import fcntl
 import hashlib
 import json
@@ -30,6 +31,32 @@ def test_runs_lists_the_latest_first_with_what_came_out(two_runs: RecordedRuns, 
     assert (second["blessed"], second["pushed_path"], second["cached_nodes"]) == (False, None, ["TfdsExampleGen"])
     assert [run["run_id"] for run in ask("runs", "--limit", "1")] == ["run-b"]
     assert "run-a" in ask("runs", text=True)
+
+
+def test_labels_lists_the_doubtful_ones(two_runs: RecordedRuns, ask: Ask, tmp_path: Path) -> None:
+    review = two_runs.node("run-b", "LabelReviewer", {}, {"label_review": ("LabelReview", {})})["label_review"]
+    first = {"id": "roses/1, 2.jpg", "split": "train", "label": "roses", "suggested_label": "tulips"}
+    first |= {"label_probability": 0.01, "suggested_probability": 0.96}
+    second = first | {"id": "x.jpg", "label_probability": 0.3}
+    lines = "".join(json.dumps(entry) + "\n" for entry in (first, second))
+    (Path(review.uri) / "label_review.jsonl").write_text(lines)
+    summary = {"photos": {"train": 50, "test": 9}, "doubtful": {"train": 2, "test": 0}, "accuracy": 0.9}
+    (Path(review.uri) / "label_review.json").write_text(json.dumps(summary))
+    assert ask("labels") == [first, second]
+    printed = ask("labels", "--limit", "1", text=True)
+    assert "roses/1, 2.jpg" in printed
+    assert "x.jpg" not in printed
+    assert "2 of 59 labels are doubtful" in printed
+    ask("labels", "--to", str(tmp_path / "labels.csv"), text=True)
+    with (tmp_path / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ["roses/1, 2.jpg", "x.jpg"]
+    assert rows[0]["suggested_label"] == "tulips"
+
+
+def test_labels_of_a_run_without_review_is_one_line(two_runs: RecordedRuns, ask: Ask) -> None:
+    with pytest.raises(UserError, match="run-a has no review of labels"):
+        ask("labels", "run-a")
 
 
 def test_a_failed_run_names_the_node_and_has_no_verdict(two_runs: RecordedRuns, ask: Ask) -> None:

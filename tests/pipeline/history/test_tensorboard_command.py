@@ -18,7 +18,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from components.common.errors import UserError
-from pipeline.cli.commands.tensorboard import log_folders
+from pipeline.cli.inspection.tensorboard import log_folders
 from pipeline.history.records import sqlite_config
 from pipeline.history.store import open_store
 

@@ -38,6 +38,7 @@ GRAPH: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         {"evaluation": "ModelEvaluation", "blessing": "ModelBlessing"},
         ("ImageValidator.valid_examples", "Trainer.model"),
     ),
+    "LabelReviewer": ({"label_review": "LabelReview"}, ("ImageValidator.valid_examples",)),
     "Pusher": ({"pushed_model": "PushedModel"}, ("Trainer.model", "Evaluator.test.blessing")),
 }
 
@@ -205,6 +206,15 @@ class MadeRun:
         return {}
 
     def _check_files(self, key: str) -> dict[str, bytes]:
+        if key == "label_review":
+            first = {"id": self.photo_id("train", 0, 0), "split": "train", "label": self.class_names[0]}
+            first |= {"suggested_label": self.class_names[1], "label_probability": 0.02, "suggested_probability": 0.97}
+            photos = {split: self.per_class * len(self.class_names) for split in SPLITS}
+            summary = {"photos": photos, "doubtful": {"train": 1, "validation": 0, "test": 0}, "accuracy": 0.987}
+            return {
+                "label_review.json": json.dumps(summary).encode(),
+                "label_review.jsonl": json.dumps(first).encode() + b"\n",
+            }
         if key == "quarantine":
             return {
                 "quarantine.json": json.dumps(self._quarantine_summary()).encode(),

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from made_run import MadeRun
 
 from components.common.errors import UserError
-from pipeline.cli.commands.report import report as report_command
+from pipeline.cli.inspection.report import report as report_command
 from pipeline.history.store import open_store
 from pipeline.report.write import write_report
 
@@ -84,6 +84,16 @@ def test_mistakes_are_those_with_the_highest_confidence_first(blessed_run: MadeR
         run.photo_id("test", label, run.per_class - 1) for label in (0, 1, 2)
     ]
     assert 'alt="blue, taken for green"' in test_split
+
+
+def test_a_doubtful_label_is_shown_with_its_photo_and_what_it_may_be(blessed_run: MadeRun, blessed_page: str) -> None:
+    section = blessed_page[blessed_page.index('<section id="labels"') :]
+    section = section[: section.index("</section>")]
+    assert section.count("data:image/jpeg;base64,") == 1
+    given, suggested = blessed_run.class_names[:2]
+    assert f"{suggested} <b>97.0%</b>" in section
+    assert f"labelled {given} <b>2.0%</b>" in section
+    assert "98.7% of all labels agree" in section
 
 
 def test_both_photos_of_a_near_duplicate_are_shown(blessed_page: str) -> None:

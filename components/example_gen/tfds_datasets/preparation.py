@@ -17,8 +17,8 @@ from components.common.errors import UserError
 from components.common.examples_io import to_example
 from components.common.storage.locks import exclusive_lock
 from components.example_gen.builders import FeatureKeys, find_feature_keys
-from components.example_gen.downloads import download_and_prepare
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import SyntheticFlowers
+from components.example_gen.tfds_datasets.downloads import download_and_prepare
 
 logger = logging.getLogger(__name__)
 

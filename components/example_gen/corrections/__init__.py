@@ -1,0 +1,1 @@
+"""What a reviewer found wrong: read from files, and applied to examples."""

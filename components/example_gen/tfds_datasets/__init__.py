@@ -1,0 +1,1 @@
+"""TFDS datasets: downloaded, prepared once, and read as examples."""

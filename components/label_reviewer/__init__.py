@@ -1,0 +1,1 @@
+"""LabelReviewer: photos whose label is doubtful."""

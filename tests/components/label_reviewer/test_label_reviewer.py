@@ -1,0 +1,90 @@
+"""Tests of LabelReviewer's executor on made features whose wrong labels are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx import types
+from tfx.types import standard_artifacts
+
+from components.common import contracts
+from components.common.contracts.label_review import LISTING_FILE, SUMMARY_FILE, DoubtfulLabel, LabelReviewSummary
+from components.label_reviewer.artifacts import LabelReview
+from components.label_reviewer.executor import Executor
+
+CLASSES = ["daisy", "roses", "tulips"]
+FEATURES = 12
+WRONG = {"train": {3, 40, 77}, "validation": {5}, "test": {11, 12}}
+PHOTOS = {"train": 120, "validation": 45, "test": 45}
+
+
+def _examples(folder: Path, labels: dict[str, list[int]]) -> types.Artifact:
+    """Writes features around their true class's place, photo i being of class i % 3."""
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(folder)
+    artifact.split_names = json.dumps(list(labels))
+    artifact.set_string_custom_property(contracts.CLASS_NAMES_PROPERTY, json.dumps(CLASSES))
+    counts = {split: len(given) for split, given in labels.items()}
+    artifact.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(counts))
+    random = np.random.default_rng(0)
+    for split, given in labels.items():
+        path = folder / f"Split-{split}"
+        path.mkdir(parents=True)
+        options = tf.io.TFRecordOptions(compression_type="GZIP")
+        with tf.io.TFRecordWriter(str(path / "data_tfrecord-00000-of-00001.gz"), options) as writer:
+            for index, label in enumerate(given):
+                feature = (example := tf.train.Example()).features.feature
+                vector = np.maximum(random.normal(1, 0.3, FEATURES) + 2 * np.eye(3, FEATURES)[index % 3], 0)
+                feature[contracts.FEATURE_VECTOR_KEY].float_list.value.extend(vector)
+                feature[contracts.LABEL_KEY].int64_list.value.append(label)
+                feature[contracts.ID_KEY].bytes_list.value.append(f"{split}/{index}.jpg".encode())
+                feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value.append(b"d")
+                writer.write(example.SerializeToString())
+    return artifact
+
+
+def _review(
+    tmp_path: Path, examples: types.Artifact, memory: int = 10**9
+) -> tuple[list[DoubtfulLabel], LabelReviewSummary]:
+    review = LabelReview()
+    review.uri = str(tmp_path / "review")
+    Executor().Do({"features": [examples]}, {"label_review": [review]}, {"memory": memory})
+    lines = (tmp_path / "review" / LISTING_FILE).read_text().splitlines()
+    summary = json.loads((tmp_path / "review" / SUMMARY_FILE).read_text())
+    return [DoubtfulLabel(**json.loads(line)) for line in lines], LabelReviewSummary.from_json(summary)
+
+
+def _given_labels() -> dict[str, list[int]]:
+    return {split: [(index + (index in WRONG[split])) % 3 for index in range(count)] for split, count in PHOTOS.items()}
+
+
+# 100 photos' worth: the 210 are reviewed in three groups.
+@pytest.mark.parametrize("memory", [10**9, 100 * 32 * FEATURES])
+def test_wrong_labels_of_every_split_are_listed_with_the_right_ones(tmp_path: Path, memory: int) -> None:
+    listing, summary = _review(tmp_path, _examples(tmp_path / "features", _given_labels()), memory)
+    expected = {
+        f"{split}/{index}.jpg": (CLASSES[(index + 1) % 3], CLASSES[index % 3])
+        for split, wrong in WRONG.items()
+        for index in wrong
+    }
+    assert {entry.id: (entry.label, entry.suggested_label) for entry in listing} == expected
+    assert all(entry.split == entry.id.split("/")[0] for entry in listing)
+    leads = [entry.label_probability - entry.suggested_probability for entry in listing]
+    assert leads == sorted(leads)
+    assert leads[-1] < 0
+    assert summary.photos == PHOTOS
+    assert summary.doubtful == {split: len(wrong) for split, wrong in WRONG.items()}
+    assert summary.accuracy == pytest.approx(1 - 6 / 210)
+
+
+def test_a_class_of_too_few_photos_is_left_alone(tmp_path: Path) -> None:
+    labels = {"train": [index % 2 for index in range(40)] + [2, 2, 2, 2]}
+    _, summary = _review(tmp_path, _examples(tmp_path / "features", labels))
+    assert summary.photos == {"train": 40}
+
+
+def test_one_class_alone_cannot_be_reviewed(tmp_path: Path) -> None:
+    listing, summary = _review(tmp_path, _examples(tmp_path / "features", {"train": [0] * 30 + [1] * 4}))
+    assert (listing, summary.photos, summary.accuracy) == ([], {"train": 0}, 0.0)
