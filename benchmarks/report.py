@@ -5,6 +5,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.stored_bytes import stored_table
+
 # Bars of the project: the recipe's wall time over the run's.
 BARS: Final = {
     "efficientnet_lite0": {"pipeline": 3, "head only": 12},
@@ -19,6 +21,7 @@ def print_results(results: dict[str, Any], console: Console) -> None:
         console.print(_comparison(results))
         console.print(_components(results["runs"]))
         console.print(_limits(results["limits"]))
+        console.print(stored_table(results["stored"]))
     if "scaling" in results:
         console.print(_scaling(results["scaling"]))
 

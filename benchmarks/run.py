@@ -17,6 +17,7 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.measure import run_measured
 from benchmarks.scaling import run_scaling
+from benchmarks.stored_bytes import measure_stored
 from benchmarks.subjects import Subject, output_folder, run_pipeline, run_recipe
 from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, find_photos, make_builder
 from components.example_gen.tfds_datasets.preparation import prepare_dataset
@@ -126,6 +127,7 @@ def main(
             results |= {"photos": count, "photo_source": "own photos" if photos else SYNTHETIC_FLOWERS}
             results["limits"] = measure_limits(subject)
             results["runs"] = run_all(subject, console)
+            results["stored"] = measure_stored(output_folder(subject))
         if sizes:
             template = Subject(DataSource(), 0, model, image_size, epochs, folder)
             results["scaling"] = run_scaling(sizes, template, console, prepare_source)

@@ -17,10 +17,10 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common import contracts
-from components.common.storage.shards import read_shard, write_shard
+from components.common.storage.shards import STORED, read_shard, write_shard
 
 EXAMPLES_PER_SHARD: Final = 512
-MAX_SMALL_SHARDS: Final = 64
+MAX_SMALL_SHARDS: Final = 128
 _FILE_PREFIX: Final = "data_tfrecord"
 _DATASET_PROPERTIES: Final = (
     contracts.DATASET_NAME_PROPERTY,
@@ -138,18 +138,20 @@ class WriteExamples(beam.PTransform):
     with the class name. A split without examples still gets its files. Returns the paths written.
     """
 
-    def __init__(self, split_uri: str, num_shards: int) -> None:
+    def __init__(self, split_uri: str, num_shards: int, compression_level: int = STORED) -> None:
         """Remembers where to write.
 
         Args:
             split_uri: Folder of the split, made when missing.
             num_shards: Number of files, at least 1 (see `shards_for`); each is held in memory while it is sorted.
+            compression_level: Of gzip.
         """
         super().__init__()
         if num_shards < 1:
             raise ValueError(f"num_shards is {num_shards}, must be at least 1")
         self._split_uri = split_uri
         self._num_shards = num_shards
+        self._compression_level = compression_level
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         examples = pcoll | "KeyByShard" >> beam.Map(_with_shard, self._num_shards)
@@ -158,7 +160,7 @@ class WriteExamples(beam.PTransform):
         return (
             {"examples": examples, "shards": shards}
             | "GroupByShard" >> beam.CoGroupByKey()
-            | "WriteShard" >> beam.ParDo(_WriteShardFn(self._split_uri, self._num_shards))
+            | "WriteShard" >> beam.ParDo(_WriteShardFn(self._split_uri, self._num_shards, self._compression_level))
         )
 
 
@@ -178,13 +180,15 @@ def _order_in_shard(example: KeyedExample) -> tuple[bytes, bytes, bytes]:
 class _WriteShardFn(beam.DoFn):
     """Writes one shard."""
 
-    def __init__(self, split_uri: str, num_shards: int) -> None:
+    def __init__(self, split_uri: str, num_shards: int, compression_level: int) -> None:
         self._split_uri = split_uri
         self._num_shards = num_shards
+        self._compression_level = compression_level
 
     def process(self, element: tuple[int, dict[str, Iterable[KeyedExample]]]) -> Iterator[str]:
         shard, groups = element
         name = f"{_FILE_PREFIX}-{shard:05d}-of-{self._num_shards:05d}.gz"
         path = f"{self._split_uri.rstrip('/')}/{name}"
-        write_shard(path, (serialized for _, serialized in sorted(groups["examples"], key=_order_in_shard)))
+        examples = (serialized for _, serialized in sorted(groups["examples"], key=_order_in_shard))
+        write_shard(path, examples, self._compression_level)
         yield path

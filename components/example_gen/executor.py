@@ -39,8 +39,9 @@ from components.example_gen.tfds_datasets.preparation import TfdsToExamples, pre
 logger = logging.getLogger(__name__)
 
 CLASS_COUNTS_FILE = "class_counts.json"
-# Few: ImageValidator writes a file again when one of its photos is left out.
-_PHOTOS_PER_SHARD: Final = 32
+# Few: ImageValidator writes a file again when one of its photos is left out; of two splits' duplicates it is the photo
+# for evaluation.
+_PHOTOS_PER_SHARD: Final = {contracts.TRAIN_SPLIT: 32, contracts.VALIDATION_SPLIT: 8, contracts.TEST_SPLIT: 8}
 
 
 def _with_id(example: tf.train.Example) -> examples_io.KeyedExample:
@@ -120,7 +121,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             else:
                 write_listing(left_out, listing_path)
             for split, photos in splits.items():
-                num_shards = examples_io.shards_for(int(total * fractions[split]), _PHOTOS_PER_SHARD)
+                num_shards = examples_io.shards_for(int(total * fractions[split]), _PHOTOS_PER_SHARD[split])
                 uri = artifact_utils.get_split_uri([examples], split)
                 _ = (
                     photos

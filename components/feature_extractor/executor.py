@@ -27,6 +27,7 @@ from components.common.examples_io import (
 )
 from components.common.photo_formats.photo_conversion import photo_digest
 from components.common.progress import process_name
+from components.common.storage.shards import FAST
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
@@ -108,7 +109,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "ExtractFeatures" >> beam.ParDo(ExtractFeaturesFn(config)).with_outputs(*sources)
             )
             for split, target in targets.items():
-                _ = extracted[split] | f"WriteFeatures[{split}]" >> WriteExamples(target, shards_for(counts[split]))
+                write = WriteExamples(target, shards_for(counts[split]), FAST)
+                _ = extracted[split] | f"WriteFeatures[{split}]" >> write
         copy_dataset_properties(examples, features)
         for name in (contracts.BACKBONE_HANDLE_PROPERTY, contracts.BACKBONE_DIGEST_PROPERTY):
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))

@@ -79,7 +79,7 @@ def test_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
 
 def test_number_of_shards() -> None:
     assert [examples_io.shards_for(count) for count in (0, 1, 512, 513, 1835)] == [1, 1, 1, 2, 4]
-    assert [examples_io.shards_for(count, 32) for count in (0, 32, 33, 1835, 10**6)] == [1, 1, 2, 58, 1954]
+    assert [examples_io.shards_for(count, 32) for count in (0, 32, 33, 1835, 9999, 10**6)] == [1, 1, 2, 58, 128, 1954]
     with pytest.raises(ValueError, match="num_shards is 0"):
         examples_io.WriteExamples("anywhere", 0)
 
