@@ -33,7 +33,6 @@ _DATASET_PROPERTIES: Final = (
 
 KeyedExample = tuple[bytes, bytes]  # (id, serialized tf.Example)
 ExamplesFile = tuple[str, str]  # (split, name)
-FileExample = tuple[ExamplesFile, bytes]  # (file, serialized tf.Example)
 
 
 def splits_of(artifact: types.Artifact) -> list[str]:
@@ -112,21 +111,15 @@ def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:
     ]
 
 
-class ReadFileFn(beam.DoFn):
-    """Reads files as (file, serialized tf.Example)."""
+def read_file(uris: Mapping[str, str], file: ExamplesFile) -> Iterator[bytes]:
+    """Reads the serialized examples of a file, in their order.
 
-    def __init__(self, uris: Mapping[str, str]) -> None:
-        """Remembers the folders.
-
-        Args:
-            uris: Folder by split.
-        """
-        self._uris = uris
-
-    def process(self, file: ExamplesFile) -> Iterator[FileExample]:
-        split, name = file
-        for serialized in read_shard(f"{self._uris[split]}/{name}"):
-            yield file, serialized
+    Args:
+        uris: Folder by split.
+        file: One of `list_files`.
+    """
+    split, name = file
+    yield from read_shard(f"{uris[split]}/{name}")
 
 
 class WriteExamples(beam.PTransform):

@@ -1,7 +1,8 @@
 """Executor of FeatureExtractor: a Beam pipeline from raw examples to feature examples."""
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
@@ -17,11 +18,11 @@ from tfx.utils import path_utils
 
 from components.common import contracts
 from components.common.examples_io import (
-    FileExample,
-    ReadFileFn,
+    ExamplesFile,
     WriteExamples,
     copy_dataset_properties,
     list_files,
+    read_file,
     shards_for,
     split_uris,
 )
@@ -33,18 +34,45 @@ from components.feature_extractor.extractor import ExtractionConfig, Extractor
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
 _BATCHES_PER_ELEMENT: Final = 8
 
+Batch = tuple[str, list[bytes]]  # (split, serialized raw examples)
+
+
+class ReadBatchesFn(beam.DoFn):
+    """Reads files of examples in batches.
+
+    A batch is a part of one file, whoever reads it and whatever was read before: the last bit of a feature may depend
+    on the number of photos that pass through the backbone together.
+    """
+
+    def __init__(self, uris: Mapping[str, str], batch_size: int):
+        """Remembers what to read.
+
+        Args:
+            uris: Folder by split.
+            batch_size: Photos in a batch, at most; those of a file differ by 1 at most.
+        """
+        self._uris = uris
+        self._batch_size = batch_size
+
+    def process(self, file: ExamplesFile) -> Iterator[Batch]:
+        split, _ = file
+        examples = list(read_file(self._uris, file))
+        batches = math.ceil(len(examples) / self._batch_size)
+        for batch in range(batches):
+            yield split, examples[len(examples) * batch // batches : len(examples) * (batch + 1) // batches]
+
 
 class ExtractFeaturesFn(beam.DoFn):
     """Turns batches of serialized raw examples into (id, serialized feature example) pairs, one output for each split.
 
-    Batches need not be of one split. Instead of the photo, feature examples carry its digest.
+    Instead of the photo, feature examples carry its digest.
     """
 
     def __init__(self, config: ExtractionConfig):
         """Remembers what to load, once in each worker process.
 
         Args:
-            config: Backbone, preprocessing and batch size.
+            config: Backbone and preprocessing.
         """
         self._config = config
         self._shared = Shared()
@@ -53,13 +81,12 @@ class ExtractFeaturesFn(beam.DoFn):
     def setup(self) -> None:
         self._extractor = self._shared.acquire(lambda: Extractor(self._config), tag=self._config.backbone_path)
 
-    def process(self, element: Sequence[FileExample]) -> Iterator[Any]:
-        splits = (split for (split, _), _ in element)
-        for raw, features in self._extractor.extract([serialized for _, serialized in element]):
+    def process(self, element: Sequence[Batch]) -> Iterator[Any]:
+        extracted = self._extractor.extract([examples for _, examples in element])
+        for (split, _), (raw, features) in zip(element, extracted, strict=True):
             self._passes.inc(len(features))
             ids, labels, images = (raw[key] for key in (contracts.ID_KEY, contracts.LABEL_KEY, contracts.IMAGE_KEY))
             for example_id, label, image, vector in zip(ids, labels, images, features, strict=True):
-                split = next(splits)
                 example = self._feature_example(example_id, label, image, vector)
                 keyed = example_id, example.SerializeToString(deterministic=True)
                 yield beam.pvalue.TaggedOutput(split, keyed)
@@ -92,20 +119,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             backbone_path=path_utils.serving_model_path(backbone.uri),
             backbone_digest=backbone.get_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY),
             transform_graph_path=artifact_utils.get_single_uri(input_dict["transform_graph"]),
-            batch_size=exec_properties["batch_size"],
             total=sum(counts.values()),
             launcher=process_name(),
         )
         features.split_names = examples.split_names
         sources, targets = split_uris(examples), split_uris(features)
-        batch_size = config.batch_size * _BATCHES_PER_ELEMENT
         with self._make_beam_pipeline() as pipeline:
             # All splits in one step: a runner waits for its last worker after each, and deals work out anew.
             extracted = (
                 pipeline
                 | "Files" >> beam.Create(list_files(sources))
-                | "ReadExamples" >> beam.ParDo(ReadFileFn(sources))
-                | "BatchExamples" >> beam.BatchElements(batch_size, batch_size)
+                | "ReadBatches" >> beam.ParDo(ReadBatchesFn(sources, exec_properties["batch_size"]))
+                | "GroupBatches" >> beam.BatchElements(_BATCHES_PER_ELEMENT, _BATCHES_PER_ELEMENT)
                 | "ExtractFeatures" >> beam.ParDo(ExtractFeaturesFn(config)).with_outputs(*sources)
             )
             for split, target in targets.items():

@@ -1,7 +1,7 @@
 """Photos to feature vectors within one worker process."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ class ExtractionConfig:
         backbone_path: Folder of the backbone's SavedModel.
         backbone_digest: Its content digest, written into every feature example.
         transform_graph_path: Folder of Transform's output.
-        batch_size: Photos per forward pass.
         total: Photos in all splits.
         launcher: `process_name()` of the process that started the extraction.
     """
@@ -34,7 +33,6 @@ class ExtractionConfig:
     backbone_path: str
     backbone_digest: str
     transform_graph_path: str
-    batch_size: int
     total: int
     launcher: str
 
@@ -61,27 +59,26 @@ class Extractor:
             self._forward = optimize_forward_pass(self._forward, (height, width))
         self._progress = WorkerProgress("Extracting features", config.total, config.launcher)
 
-    def extract(self, serialized: Sequence[bytes]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    def extract(self, batches: Iterable[Sequence[bytes]]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """Runs photos through the backbone; the next batch is decoded meanwhile.
 
         Args:
-            serialized: Raw tf.Examples.
+            batches: Serialized raw tf.Examples, those that pass together.
 
         Yields:
             Per batch, the raw features ({name: [N]}) and the feature vectors, float32 [N, D].
         """
-        for raw, images in self._decode_ahead(serialized):
+        for raw, images in self._decode_ahead(batches):
             features = self._features(images)
             self._progress.add(len(features))
             yield {key: value.numpy()[:, 0] for key, value in raw.items()}, features
 
-    def _decode_ahead(self, serialized: Sequence[bytes]) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor]]:
+    def _decode_ahead(self, batches: Iterable[Sequence[bytes]]) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor]]:
         """Yields batches while a thread decodes the next one; tf.data would take 0.2 s to set up and to tear down."""
         with ThreadPoolExecutor(max_workers=1) as decoder:
             decoded: Future[Any] | None = None
-            for start in range(0, len(serialized), self._config.batch_size):
-                batch = tf.constant(serialized[start : start + self._config.batch_size])
-                previous, decoded = decoded, decoder.submit(self._preprocess, batch)
+            for batch in batches:
+                previous, decoded = decoded, decoder.submit(self._preprocess, tf.constant(batch))
                 if previous:
                     yield previous.result()
             if decoded:

@@ -29,7 +29,7 @@ from components.common.progress import WorkerProgress, process_name
 from components.image_validator import decisions
 from components.image_validator.duplicates import GroupDuplicates, Photo
 from components.image_validator.image_check import Limits, check_image
-from components.image_validator.passing_on import PassOnFn, changed_file, parse_example
+from components.image_validator.passing_on import FileExample, PassOnFn, ReadFileFn, changed_file, parse_example
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             by_file = (
                 pipeline
                 | "FilesToCheck" >> beam.Create(files)
-                | "ReadToCheck" >> beam.ParDo(examples_io.ReadFileFn(sources))
+                | "ReadToCheck" >> beam.ParDo(ReadFileFn(sources))
                 | "CheckPhotos" >> beam.ParDo(check_photo)
             )
             photos = by_file | "WithoutFile" >> beam.Values()
@@ -139,7 +139,7 @@ class CheckPhotoFn(beam.DoFn):
             lambda: WorkerProgress("Checking photos", self._total, self._launcher, _PHOTOS_PER_REPORT)
         )
 
-    def process(self, element: examples_io.FileExample) -> Iterator[tuple[examples_io.ExamplesFile, Photo]]:
+    def process(self, element: FileExample) -> Iterator[tuple[examples_io.ExamplesFile, Photo]]:
         file, serialized = element
         (split, example_id, digest), parsed, image = parse_example(file[0], serialized)
         labels = parsed.features.feature[contracts.LABEL_KEY].int64_list.value

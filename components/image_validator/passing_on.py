@@ -8,15 +8,28 @@ import tensorflow as tf
 
 from components.common import contracts
 from components.common.contracts.quarantine import QuarantineEntry
-from components.common.examples_io import ExamplesFile
+from components.common.examples_io import ExamplesFile, read_file
 from components.common.storage.shards import pass_on, read_shard, write_shard
 from components.image_validator import decisions
 from components.image_validator.duplicates import Photo, PhotoKey
+
+FileExample = tuple[ExamplesFile, bytes]  # (file, serialized tf.Example)
 
 
 def _path(uris: Mapping[str, str], file: ExamplesFile) -> str:
     split, name = file
     return f"{uris[split]}/{name}"
+
+
+class ReadFileFn(beam.DoFn):
+    """Reads files as (file, serialized tf.Example)."""
+
+    def __init__(self, uris: Mapping[str, str]) -> None:
+        self._uris = uris
+
+    def process(self, file: ExamplesFile) -> Iterator[FileExample]:
+        for serialized in read_file(self._uris, file):
+            yield file, serialized
 
 
 class PassOnFn(beam.DoFn):

@@ -4,6 +4,7 @@ Made of the Flink that `make flink-jar` brings, without Beam's jars: those have 
 """
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import socket
@@ -18,9 +19,36 @@ _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _START_S = 120
 
 
+@dataclasses.dataclass(frozen=True)
+class FlinkCluster:
+    """A running cluster: its REST interface, and the processes of its task managers by their ids."""
+
+    address: str
+    task_managers: dict[str, subprocess.Popen[bytes]]
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Returns what the cluster knows of its jobs, oldest first."""
+        return sorted(self.get("/jobs/overview")["jobs"], key=lambda job: job["start-time"])
+
+    def running_on(self, job_id: str, step: str, state: str) -> set[str]:
+        """Returns the task managers where subtasks that hold a step of a job are in a state."""
+        vertices = self.get(f"/jobs/{job_id}")["vertices"]
+        return {
+            subtask["taskmanager-id"]
+            for vertex in vertices
+            if step in vertex["name"]
+            for subtask in self.get(f"/jobs/{job_id}/vertices/{vertex['id']}")["subtasks"]
+            if subtask["status"] == state
+        }
+
+    def get(self, path: str) -> dict:
+        """Asks the REST interface."""
+        return _get(int(self.address.rpartition(":")[2]), path)
+
+
 @contextlib.contextmanager
-def flink_cluster(libraries: Path, folder: Path, task_managers: int) -> Iterator[str]:
-    """Runs a cluster with one task slot in each task manager; gives HOST:PORT of its REST interface."""
+def flink_cluster(libraries: Path, folder: Path, task_managers: int, slots: int = 1) -> Iterator[FlinkCluster]:
+    """Runs a cluster with so many task slots in each task manager."""
     rest_port, rpc_port = _free_port(), _free_port()
     (folder / "conf").mkdir(parents=True)
     (folder / "conf/flink-conf.yaml").write_text(
@@ -33,7 +61,9 @@ rest.bind-address: 127.0.0.1
 rest.port: {rest_port}
 taskmanager.host: 127.0.0.1
 taskmanager.bind-host: 127.0.0.1
-taskmanager.numberOfTaskSlots: 1
+taskmanager.numberOfTaskSlots: {slots}
+cluster.evenly-spread-out-slots: true
+heartbeat.interval: 2000
 taskmanager.cpu.cores: 1
 taskmanager.memory.framework.heap.size: 128m
 taskmanager.memory.framework.off-heap.size: 128m
@@ -48,12 +78,13 @@ taskmanager.memory.network.max: 512m
 pekko.ask.timeout: 120 s
 """
     )
+    ids = [f"task-manager-{index}" for index in range(task_managers)]
     processes = [_start(_JOB_MANAGER, libraries, folder, "job-manager")]
     try:
-        for index in range(task_managers):
-            processes.append(_start(_TASK_MANAGER, libraries, folder, f"task-manager-{index}"))
-        _wait_for(rest_port, task_managers)
-        yield f"127.0.0.1:{rest_port}"
+        for name in ids:
+            processes.append(_start(_TASK_MANAGER, libraries, folder, name, f"-Dtaskmanager.resource-id={name}"))
+        _wait_for(rest_port, task_managers * slots)
+        yield FlinkCluster(f"127.0.0.1:{rest_port}", dict(zip(ids, processes[1:], strict=True)))
     finally:
         for process in reversed(processes):
             process.terminate()
@@ -61,38 +92,22 @@ pekko.ask.timeout: 120 s
             process.wait(timeout=60)
 
 
-def jobs_of(address: str) -> list[dict[str, str]]:
-    """Returns what the cluster knows of its jobs."""
-    return _get(int(address.rpartition(":")[2]), "/jobs/overview")["jobs"]
-
-
-def task_managers_of(address: str, job_id: str) -> set[str]:
-    """Returns where the subtasks of a job ran."""
-    port = int(address.rpartition(":")[2])
-    vertices = _get(port, f"/jobs/{job_id}")["vertices"]
-    return {
-        subtask["taskmanager-id"]
-        for vertex in vertices
-        for subtask in _get(port, f"/jobs/{job_id}/vertices/{vertex['id']}")["subtasks"]
-    }
-
-
-def _start(main_class: str, libraries: Path, folder: Path, name: str) -> subprocess.Popen[bytes]:
+def _start(main_class: str, libraries: Path, folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
     jars = [str(jar) for jar in libraries.glob("*.jar") if not jar.name.startswith("beam-")]
     opens = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
     with (folder / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
-            ["java", "-Xmx1g", *opens, "-cp", ":".join(jars), main_class, "--configDir", str(folder / "conf")],
+            ["java", "-Xmx1g", *opens, "-cp", ":".join(jars), main_class, "--configDir", f"{folder}/conf", *options],
             stdout=log,
             stderr=subprocess.STDOUT,
         )
 
 
-def _wait_for(port: int, task_managers: int) -> None:
+def _wait_for(port: int, slots: int) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, KeyError, ValueError, http.client.HTTPException):
-            if _get(port, "/overview")["slots-total"] == task_managers:
+            if _get(port, "/overview")["slots-total"] == slots:
                 return
         time.sleep(0.5)
     raise TimeoutError("the Flink cluster did not start: its logs are in the folder given")

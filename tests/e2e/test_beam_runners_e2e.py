@@ -5,9 +5,10 @@ Flink's tests need Java and the job server that `make flink-jar` brings, and ski
 
 import dataclasses
 import json
-import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,9 @@ import apache_beam as beam
 import psutil
 import pytest
 from click.testing import CliRunner
-from flink_cluster import flink_cluster, jobs_of, task_managers_of
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from tfx.types import artifact_utils, standard_artifacts
+from flink_cluster import FlinkCluster, flink_cluster
 
-from components.common import contracts
-from components.common.contracts import BACKBONE_PASSES_PROPERTY
 from components.common.errors import UserError
-from components.feature_extractor.executor import Executor
 from pipeline.beam_runners.beam_args import beam_args, prepare
 from pipeline.cli.main import cli
 from pipeline.cli.run_options import collect_run_options
@@ -32,7 +28,7 @@ from pipeline.presets import build_config
 
 _JOB_SERVER = Path(__file__).parents[2] / "build" / "flink" / "job-server.jar"
 _WORKERS = 2
-_PHOTOS = 72
+_PATIENCE_S = 600
 _FEATURES = "FeatureExtractor/features/*/Split-*/*.gz"
 
 needs_flink = pytest.mark.skipif(
@@ -51,7 +47,13 @@ def no_job_server_is_left() -> Iterator[None]:
 
 
 class _Observer:
-    def node_started(self, node_id: str, position: int, total: int) -> None: ...
+    """Calls what is to happen when a node starts."""
+
+    def __init__(self, on_start: Mapping[str, Callable[[], object]]) -> None:
+        self._on_start = on_start
+
+    def node_started(self, node_id: str, position: int, total: int) -> None:
+        self._on_start.get(node_id, lambda: None)()
 
     def node_finished(self, node_id: str, seconds: float, cached: bool) -> None: ...
 
@@ -70,10 +72,6 @@ class _Run:
     def metrics(self) -> dict[str, dict[str, Any]]:
         return {name: json.loads(text) for name, text in self.files("Evaluator.*/evaluation/*/metrics.json").items()}
 
-    def folder(self, pattern: str) -> str:
-        (path,) = self.root.glob(pattern)
-        return str(path)
-
 
 def _without_execution_id(path: Path) -> str:
     return "/".join(part for part in path.parts if not part.isdigit())
@@ -83,7 +81,7 @@ def _without_execution_id(path: Path) -> str:
 def run_on(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_backbone: Path):
     """Runs the whole pipeline on a runner."""
 
-    def run(runner: str, workers: int) -> _Run:
+    def run(runner: str, workers: int, beam_args: Sequence[str] = (), **on_start: Callable[[], object]) -> _Run:
         options = collect_run_options(
             "quickstart",
             output=str(tmp_path_factory.mktemp(runner)),
@@ -95,10 +93,11 @@ def run_on(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_ba
             min_accuracy=0.0,
             beam_runner=runner,
             beam_workers=workers,
+            beam_args=tuple(beam_args),
         )
         config = build_config(options)
         prepare(config.beam_args, config.output)
-        local.run(config, _Observer())
+        local.run(config, _Observer(on_start))
         return _Run(Path(config.pipeline_root))
 
     return run
@@ -154,42 +153,38 @@ def test_a_users_error_in_a_flink_worker_is_one_line() -> None:
 
 
 @needs_flink
-def test_flink_cluster_gives_the_same_features(tmp_path: Path, direct_run: _Run) -> None:
-    """FeatureExtractor on a cluster of two task managers, whose workers are processes of their own."""
-    with flink_cluster(_JOB_SERVER.parent / "lib", tmp_path / "cluster", task_managers=_WORKERS) as address:
-        args = beam_args("flink-cluster", _WORKERS, [f"--flink_master={address}"])
-        features = _extract_features(direct_run, tmp_path / "features", list(args))
-        assert features.get_int_custom_property(BACKBONE_PASSES_PROPERTY) == _PHOTOS, "counters arrive from workers"
-        (job,) = jobs_of(address)
-        assert job["state"] == "FINISHED"
-        assert len(task_managers_of(address, job["jid"])) == _WORKERS
-    written = {path.parent.name: path.read_bytes() for path in (tmp_path / "features").glob("*/*.gz")}
-    expected = direct_run.files(_FEATURES)
-    assert written == {Path(name).parent.name: content for name, content in expected.items()}
+def test_a_whole_run_on_a_flink_cluster_survives_the_loss_of_a_task_manager(
+    tmp_path: Path, run_on, direct_run: _Run
+) -> None:
+    """Two task managers, whose workers are processes of their own; one is killed while both run FeatureExtractor."""
+    libraries = _JOB_SERVER.parent / "lib"
+    with (
+        flink_cluster(libraries, tmp_path, task_managers=2, slots=_WORKERS) as cluster,
+        ThreadPoolExecutor(max_workers=1) as thread,
+    ):
+        kills: list[Future[str]] = []
+        run = run_on(
+            "flink-cluster",
+            _WORKERS,
+            [f"--flink_master={cluster.address}"],
+            FeatureExtractor=lambda: kills.append(thread.submit(_kill_a_task_manager, cluster)),
+        )
+        (hit,) = [job for job in cluster.jobs() if job["jid"] == kills[0].result()]
+        assert cluster.get(f"/jobs/{hit['jid']}")["timestamps"]["RESTARTING"], "the job was hit"
+        assert {job["state"] for job in cluster.jobs()} == {"FINISHED"}
+    _assert_same_results(run, direct_run)
+    assert not list(run.root.rglob("*.tmp"))
 
 
-def _extract_features(run: _Run, target: Path, args: list[str]) -> standard_artifacts.Examples:
-    """Runs FeatureExtractor's executor on what a run's earlier components wrote."""
-    photos, features = standard_artifacts.Examples(), standard_artifacts.Examples()
-    graph, backbone = standard_artifacts.TransformGraph(), standard_artifacts.Model()
-    photos.uri, features.uri = run.folder("ImageValidator/valid_examples/*"), str(target)
-    photos.split_names = artifact_utils.encode_split_names(list(contracts.SPLITS))
-    photos.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, '{"train": 36, "validation": 18, "test": 18}')
-    graph.uri, backbone.uri = run.folder("Transform/transform_graph/*"), run.folder("BackboneImporter/model/*")
-    digest = _backbone_digest(run)
-    backbone.set_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY, digest)
-    Executor(BaseBeamExecutor.Context(beam_pipeline_args=args, unique_id="1", tmp_dir=os.fspath(target.parent))).Do(
-        {"examples": [photos], "transform_graph": [graph], "backbone": [backbone]},
-        {"features": [features]},
-        {"batch_size": 32},
-    )
-    return features
-
-
-def _backbone_digest(run: _Run) -> str:
-    import tensorflow as tf
-
-    (path,) = run.root.glob("FeatureExtractor/features/*/Split-test/*.gz")
-    record = next(tf.data.TFRecordDataset(str(path), compression_type="GZIP").as_numpy_iterator())
-    example = tf.train.Example.FromString(record)
-    return example.features.feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value[0].decode()
+def _kill_a_task_manager(cluster: FlinkCluster) -> str:
+    """Waits until a step of FeatureExtractor runs on every task manager; returns the id of the job that lost one."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        for job in cluster.jobs():
+            if job["state"] == "RUNNING":
+                busy = cluster.running_on(job["jid"], "ExtractFeatures", "RUNNING")
+                if busy == set(cluster.task_managers):
+                    cluster.task_managers[min(busy)].kill()
+                    return job["jid"]
+        time.sleep(0.1)
+    raise TimeoutError("FeatureExtractor never ran on every task manager")

@@ -101,18 +101,27 @@ def test_the_artifact_tells_where_the_features_come_from(extract: Extract) -> No
     assert features.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "tiny"
 
 
-@pytest.mark.parametrize("optimize_from", [1, 10**9])
+@pytest.mark.parametrize(
+    ("optimize_from", "batch_size", "expected"),
+    [(1, 4, [2, 2, 4, 4, 3, 3, 2, 4]), (10**9, 4, [4, 4, 3, 3, 2, 4]), (10**9, 1, [2] * 20)],
+    ids=["two probes", "as even as can be", "a lone photo is computed as a pair"],
+)
 def test_every_photo_passes_through_the_backbone_once(
-    extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimize_from: int
+    *,
+    extract: Extract,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    optimize_from: int,
+    batch_size: int,
+    expected: list[int],
 ) -> None:
-    """Counted by the backbone itself; batches of 19 leave a lone photo, computed as a pair."""
+    """Counted by the backbone itself, in batches of each split's one file."""
     monkeypatch.setattr(extractor, "OPTIMIZE_FROM", optimize_from)
     passes_file = tmp_path / "passes"
-    features = extract("features", passes_file=str(passes_file), batch_size=19)
+    features = extract("features", passes_file=str(passes_file), batch_size=batch_size)
     batches = [int(line) for line in passes_file.read_text().split()]
     assert features.get_int_custom_property(BACKBONE_PASSES_PROPERTY) == sum(SIZES.values())
-    probes = [2, 2] if optimize_from == 1 else []
-    assert sorted(batches) == sorted([19, 2, *probes])
+    assert sorted(batches) == sorted(expected)
 
 
 def test_bytes_do_not_depend_on_run_or_workers(extract: Extract) -> None:
