@@ -259,7 +259,7 @@ class RunOptions:
     beam: BeamOptions = setting(factory=BeamOptions, section="Beam", prefix="beam_")
     export_tflite: bool = setting(False, "Convert a blessed model to TFLite (float16 and int8), and measure both.")
     review_labels: bool = setting(True, "Do not look for photos whose label is doubtful.", flag="--no-label-review")
-    output: str = setting("output", "Everything is written below it.", metavar="DIR")
+    output: str = setting("output", "Everything is written below it: a folder, or s3://BUCKET/PREFIX.", metavar="DIR")
     metadata: str = setting(
         "",
         "ML Metadata elsewhere than in --output: sqlite:PATH, mysql://USER@HOST/DATABASE or grpc://HOST:PORT; the "
@@ -289,6 +289,7 @@ class PipelineConfig(RunOptions):
             `pushed` (the model that was pushed last, as the serving folder tells), `none`, or the folder of a Model
             artifact.
         work_root: Local folder for what only a running step needs; empty keeps it in `output`.
+        bucket: URI below which a local run keeps artifacts and pushed models; empty keeps them in `output`.
     """
 
     name: str
@@ -296,6 +297,7 @@ class PipelineConfig(RunOptions):
     backbone: BackboneConfig
     baseline: str = RESOLVER_BASELINE
     work_root: str = ""
+    bucket: str = ""
 
     @functools.cached_property
     def beam_args(self) -> tuple[str, ...]:
@@ -305,12 +307,12 @@ class PipelineConfig(RunOptions):
     @property
     def pipeline_root(self) -> str:
         """Where artifacts are written."""
-        return f"{self.output}/{PIPELINES_FOLDER}/{self.name}"
+        return f"{self.bucket or self.output}/{PIPELINES_FOLDER}/{self.name}"
 
     @property
     def serving_model_dir(self) -> str:
         """Where blessed models are pushed, one folder per version, as TF Serving reads them."""
-        return f"{self.output}/{SERVING_MODEL_FOLDER}/{self.name}"
+        return f"{self.bucket or self.output}/{SERVING_MODEL_FOLDER}/{self.name}"
 
     @property
     def training_work_root(self) -> str:

@@ -17,6 +17,7 @@ from pipeline.graph import create_pipeline
 from pipeline.history.connection import ConnectionConfig, connection_config
 from pipeline.history.records import is_cached
 from pipeline.local_run.artifact_files import record_files
+from pipeline.local_run.bucket_artifacts import BucketArtifacts
 
 
 class RunObserver(Protocol):
@@ -35,7 +36,7 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
     TFX's own runner reports through log lines only, makes up the run's id, and logs the metadata connection.
     """
 
-    def __init__(self, observer: RunObserver, connection: ConnectionConfig, output: str):
+    def __init__(self, observer: RunObserver, connection: ConnectionConfig, output: str, bucket: str = ""):
         """Constructs a runner.
 
         Args:
@@ -43,7 +44,12 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
             connection: Of ML Metadata. It may hold a password, so it is no part of the compiled pipeline.
             output: The absolute path of the output folder. Every execution gets a context of that name, which tells
                 what is this output's in a store that may be shared.
+            bucket: URI below which the pipeline keeps its artifacts, if it does.
+
+        Raises:
+            UserError: The bucket cannot be read.
         """
+        self._operators = BucketArtifacts(bucket, output).operators() if bucket else None
         self._output = output
         self._observer = observer
         self._connection = connection
@@ -85,6 +91,7 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, node.node_info.id),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node.node_info.id),
+            custom_executor_operators=self._operators,
         ).launch()
         if info is None:
             return False
@@ -108,6 +115,6 @@ def run(config: PipelineConfig, observer: RunObserver) -> str:
     Raises:
         Exception: Whatever a component's executor raised.
     """
-    runner = LocalDagRunner(observer, connection_config(config.metadata_uri), config.output)
+    runner = LocalDagRunner(observer, connection_config(config.metadata_uri), config.output, config.bucket)
     runner.run(create_pipeline(config))
     return runner.run_id

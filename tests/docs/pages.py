@@ -13,6 +13,7 @@ PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 # What an HTML comment before a code block may say that its commands need: `<!-- needs: docker -->`.
 NEEDS: Final = {
     "binaries": "Kubeflow Pipelines' own programs, or its source",
+    "bucket": "photos in a bucket",
     "browser": "opens a page and stays until Ctrl-C",
     "cluster": "Kubeflow Pipelines",
     "docker": "a container builder, or images",

@@ -1,1 +1,1 @@
-"""Where things are kept: locks, S3, and what a serving folder holds."""
+"""Where things are kept: locks, buckets and HDFS, and what a serving folder holds."""

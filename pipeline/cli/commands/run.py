@@ -1,5 +1,6 @@
 """`local_runner.py run`: the whole pipeline on this machine."""
 
+import dataclasses
 import os
 import sys
 import time
@@ -13,6 +14,8 @@ from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_
 from pipeline.config import RunOptions
 
 NOT_BLESSED_EXIT_STATUS = 3
+# Where a run whose artifacts are in a bucket keeps the rest: ML Metadata, logs, reports, copies to work on.
+LOCAL_OUTPUT = "output"
 
 
 @run_options()
@@ -25,7 +28,8 @@ def run(output: str, verbose: bool, **values: Any) -> None:
     """
     from pipeline.local_run.logs import configure_logging, divert_native_output
 
-    options = collect_run_options(output=_output_folder(output), **values)
+    bucket = _bucket(output)
+    options = collect_run_options(output=_output_folder(LOCAL_OUTPUT if bucket else output), **values)
     from pipeline.local_run.console import RunConsole
 
     console = RunConsole()
@@ -33,18 +37,26 @@ def run(output: str, verbose: bool, **values: Any) -> None:
     configure_logging(console, log_file, verbose)
     if not verbose:
         divert_native_output(log_file)
-    sys.exit(_run(options, console, log_file, verbose))
+    sys.exit(_run(options, bucket, console, log_file, verbose))
+
+
+def _bucket(output: str) -> str:
+    """Returns the URI below which artifacts are to be kept; empty for a folder on this machine."""
+    from components.common.credentials import refuse_credentials
+    from components.common.errors import UserError
+    from components.common.storage.remote_files import is_remote
+
+    if not is_remote(output):
+        return ""
+    refuse_credentials("--output", output)
+    if not output.startswith(("s3://", "gs://")):
+        raise UserError(f"cannot write to --output {output}: expected a folder, or a URI with s3:// or gs://")
+    return output.rstrip("/")
 
 
 def _output_folder(output: str) -> str:
     from components.common.errors import UserError
-    from components.common.storage.remote_files import is_remote
 
-    if is_remote(output):
-        raise UserError(
-            f"--output {output} is no folder on this machine: a local run writes to a folder; with artifacts in a "
-            "bucket the pipeline runs on Kubeflow (docs/kubeflow.md), or copy the folder when the run is finished"
-        )
     path = Path(output).expanduser().resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -54,7 +66,7 @@ def _output_folder(output: str) -> str:
     return str(path)
 
 
-def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> int:
+def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose: bool) -> int:
     from pipeline.local_run.failures import report_failure
     from pipeline.local_run.lock import exclusive
     from pipeline.local_run.scratch import scratch_folder
@@ -68,7 +80,7 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
             check_recordable(connection)
             connect(connection)
         with exclusive(options.output), scratch_folder(options.output):
-            return _run_alone(options, console)
+            return _run_alone(options, bucket, console)
     except KeyboardInterrupt:
         console.stop()
         console.console.print("interrupted: finished components are kept; the same command goes on from there")
@@ -78,12 +90,12 @@ def _run(options: RunOptions, console: Any, log_file: Path, verbose: bool) -> in
         return report_failure(error, console, log_file, verbose)
 
 
-def _run_alone(options: RunOptions, console: Any) -> int:
+def _run_alone(options: RunOptions, bucket: str, console: Any) -> int:
     from pipeline.beam_runners.beam_args import prepare
     from pipeline.presets import build_config
 
     # Before TFX is imported, which takes long: wrong input is told at once.
-    config = build_config(options)
+    config = dataclasses.replace(build_config(options), bucket=bucket)
     prepare(config.beam_args, config.output)
     console.configured(config)
     with uncollected_imports():

@@ -1,0 +1,175 @@
+"""Artifacts in a bucket, while components work on copies on this machine, as they do in Kubeflow's containers.
+
+TensorFlow neither reads nor writes s3://, and reads what it has to read often.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import tensorflow as tf
+from tfx.dsl.io import fileio
+from tfx.orchestration.portable import beam_executor_operator, data_types, python_executor_operator
+from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2
+from tfx.types import Artifact
+
+from components.common.contracts.output_folder import PIPELINES_FOLDER
+from components.common.errors import UserError, reason_of
+from components.common.storage.remote_files import files_below, is_remote
+from components.example_gen.photo_folder.bucket_photos import learn_s3
+
+_THREADS: Final = 16
+_RunExecutor = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]
+
+
+class BucketArtifacts:
+    """The artifacts of a pipeline whose root is in a bucket, and their copies in the output folder."""
+
+    def __init__(self, bucket: str, output: str):
+        """Looks whether the bucket is there.
+
+        Args:
+            bucket: The URI below which artifacts are.
+            output: The output folder on this machine.
+
+        Raises:
+            UserError: The bucket cannot be read.
+        """
+        self._bucket, self._output = bucket, output
+        learn_s3()
+        with _using(bucket):
+            next(files_below(f"{bucket}/{PIPELINES_FOLDER}"), None)
+
+    def operators(self) -> dict[Any, Any]:
+        """Returns what TFX's launcher runs executors with."""
+        artifacts = self
+
+        class PythonOperator(python_executor_operator.PythonExecutorOperator):
+            def run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
+                return artifacts.run_on_copies(execution_info, super().run_executor)
+
+        class BeamOperator(beam_executor_operator.BeamExecutorOperator):
+            def run_executor(
+                self, execution_info: data_types.ExecutionInfo, make_beam_pipeline_fn: Any = None
+            ) -> execution_result_pb2.ExecutorOutput:
+                return artifacts.run_on_copies(
+                    execution_info, lambda info: super(BeamOperator, self).run_executor(info, make_beam_pipeline_fn)
+                )
+
+        return {
+            executable_spec_pb2.PythonClassExecutableSpec: PythonOperator,
+            executable_spec_pb2.BeamExecutableSpec: BeamOperator,
+        }
+
+    def run_on_copies(self, info: data_types.ExecutionInfo, run: _RunExecutor) -> execution_result_pb2.ExecutorOutput:
+        """Runs an executor on copies of its inputs, and puts what it wrote into the bucket.
+
+        Args:
+            info: The execution, whose artifacts are in the bucket.
+            run: Runs the executor.
+
+        Returns:
+            What the executor returned, with the URIs of the bucket.
+
+        Raises:
+            UserError: The bucket cannot be read or written.
+        """
+        for artifact in _all(info.input_dict):
+            self._fetch(artifact.uri)
+        with self._local(info), self._clearing_away(info):
+            for artifact in _all(info.output_dict):
+                Path(artifact.uri).mkdir(parents=True, exist_ok=True)
+            result = run(info)
+        for written in result.output_artifacts.values():
+            for proto in written.artifacts:
+                self._send(proto.uri)
+                proto.uri = self._remote_of(proto.uri)
+                for value in proto.custom_properties.values():
+                    if value.WhichOneof("value") == "string_value":
+                        value.string_value = self._remote_of(value.string_value)
+        return result
+
+    @contextlib.contextmanager
+    def _local(self, info: data_types.ExecutionInfo) -> Iterator[None]:
+        """Makes an execution one on this machine, for as long as its executor runs."""
+        artifacts = [*_all(info.input_dict), *_all(info.output_dict)]
+        uris = [artifact.uri for artifact in artifacts]
+        folders = {name: getattr(info, name) for name in ("tmp_dir", "stateful_working_dir", "execution_output_uri")}
+        for artifact in artifacts:
+            artifact.uri = self._local_of(artifact.uri)
+        for name, uri in folders.items():
+            setattr(info, name, self._local_of(uri))
+        try:
+            yield
+        finally:
+            for artifact, uri in zip(artifacts, uris, strict=True):
+                artifact.uri = uri
+            for name, uri in folders.items():
+                setattr(info, name, uri)
+
+    @contextlib.contextmanager
+    def _clearing_away(self, info: data_types.ExecutionInfo) -> Iterator[None]:
+        """Removes what an executor that fails has written: TFX would look for it in the bucket."""
+        try:
+            yield
+        except Exception:
+            for artifact in _all(info.output_dict):
+                shutil.rmtree(artifact.uri, ignore_errors=True)
+                artifact.is_external = True
+            raise
+
+    def _local_of(self, uri: str) -> str:
+        # An earlier run may have had another bucket.
+        _, found, below = uri.partition(f"/{PIPELINES_FOLDER}/") if is_remote(uri) else ("", "", "")
+        return f"{self._output}/{PIPELINES_FOLDER}/{below}" if found else uri
+
+    def _remote_of(self, path: str) -> str:
+        root = f"{self._output}/{PIPELINES_FOLDER}/"
+        return f"{self._bucket}/{PIPELINES_FOLDER}/{path.removeprefix(root)}" if path.startswith(root) else path
+
+    def _fetch(self, uri: str) -> None:
+        """Copies an artifact from the bucket, unless it is here."""
+        target = Path(self._local_of(uri))
+        if not is_remote(uri) or target.exists():
+            return
+        unfinished = target.with_name(f"{target.name}.fetching")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with _using(uri):
+            folders = list(fileio.walk(uri))
+            pairs = [
+                (f"{folder}/{name}", unfinished / folder[len(uri) :].strip("/") / name)
+                for folder, _, names in folders
+                for name in names
+            ]
+            unfinished.mkdir(parents=True)
+            for _, path in pairs:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            _copy((source, str(path)) for source, path in pairs)
+        unfinished.rename(target)
+
+    def _send(self, path: str) -> None:
+        """Copies an artifact to the bucket."""
+        uri = self._remote_of(path)
+        files = [file for file in Path(path).rglob("*") if file.is_file()]
+        with _using(uri):
+            _copy((str(file), f"{uri}/{file.relative_to(path).as_posix()}") for file in files)
+
+
+def _all(artifacts: dict[str, list[Artifact]]) -> Iterable[Artifact]:
+    return [artifact for found in artifacts.values() for artifact in found]
+
+
+def _copy(pairs: Iterable[tuple[str, str]]) -> None:
+    with ThreadPoolExecutor(_THREADS) as threads:
+        list(threads.map(lambda pair: fileio.copy(*pair, overwrite=True), pairs))
+
+
+@contextlib.contextmanager
+def _using(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"cannot keep artifacts in {uri}: {reason_of(error)}") from error
