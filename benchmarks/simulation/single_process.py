@@ -21,7 +21,8 @@ from components.common.contracts.evaluation import ExamplePrediction
 from components.common.examples_io import to_example
 from components.evaluator.predictions import predict
 from components.example_gen.builders import DataSource, find_photos
-from components.image_validator.duplicates import Photo, find_links
+from components.image_validator.content_pairs import find_links
+from components.image_validator.duplicates import Photo
 from components.image_validator.image_check import Fingerprint, ImageCheck
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "single_process.json"
