@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 
@@ -30,16 +30,25 @@ class Measurement:
     peak_memory_mb: float
 
 
+class Sample(NamedTuple):
+    """What a command and everything it started had taken at one moment."""
+
+    time: float  # seconds since the epoch
+    memory_mb: float
+    cpu_seconds: float
+
+
 class CommandFailedError(RuntimeError):
     """A measured command failed."""
 
 
-def run_measured(command: Sequence[str], log_file: Path) -> Measurement:
+def run_measured(command: Sequence[str], log_file: Path, samples: list[Sample] | None = None) -> Measurement:
     """Runs a command to its end.
 
     Args:
         command: Program and arguments.
         log_file: Where its output goes.
+        samples: Filled with what it took, ten times a second.
 
     Returns:
         What it used.
@@ -51,7 +60,7 @@ def run_measured(command: Sequence[str], log_file: Path) -> Measurement:
     with log_file.open("wb") as log:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        peak = _PeakMemory(process.pid)
+        sampler = _Sampler(process.pid)
         # Unlike `wait`, tells the CPU time of this one child and its descendants.
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - started
@@ -59,29 +68,36 @@ def run_measured(command: Sequence[str], log_file: Path) -> Measurement:
     if process.returncode:
         tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-20:])
         raise CommandFailedError(f"exit status {process.returncode} of {' '.join(command)}\n{tail}")
-    return Measurement(round(wall, 2), round(usage.ru_utime + usage.ru_stime, 2), round(peak.stop(), 1))
+    found = sampler.stop()
+    if samples is not None:
+        samples += found
+    peak = max((sample.memory_mb for sample in found), default=0.0)
+    return Measurement(round(wall, 2), round(usage.ru_utime + usage.ru_stime, 2), round(peak, 1))
 
 
-class _PeakMemory:
-    """Samples the resident memory of a process tree from a thread."""
+class _Sampler:
+    """Samples what a process tree takes, from a thread."""
 
     def __init__(self, pid: int):
         self._process = psutil.Process(pid)
-        self._peak = 0
+        self._samples: list[Sample] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
-    def stop(self) -> float:
-        """Returns the peak in MB."""
+    def stop(self) -> list[Sample]:
+        """Returns the samples."""
         self._done.set()
         self._thread.join()
-        return self._peak / 1e6
+        return self._samples
 
     def _sample(self) -> None:
         while not self._done.wait(_SAMPLE_SECONDS):
             try:
                 tree = [self._process, *self._process.children(recursive=True)]
-                self._peak = max(self._peak, sum(process.memory_info().rss for process in tree))
+                memory = sum(process.memory_info().rss for process in tree)
+                # Of user, system, and both of the children that have ended.
+                cpu = sum(sum(process.cpu_times()[:4]) for process in tree)
             except psutil.Error:
                 continue  # a process ended between being listed and being asked
+            self._samples.append(Sample(time.time(), memory / 1e6, cpu))

@@ -14,8 +14,8 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from benchmarks import report
 from benchmarks.measure import run_measured
+from benchmarks.recipe import report
 from benchmarks.scaling import run_scaling
 from benchmarks.stored_bytes import measure_stored
 from benchmarks.subjects import Subject, output_folder, run_pipeline, run_recipe

@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import Measurement, run_measured
+from benchmarks.measure import Measurement, Sample, run_measured
 from components.common.contracts import BACKBONE_PASSES_PROPERTY, TEST_SPLIT
 from components.common.contracts.nodes import (
     EVALUATOR_TEST,
@@ -54,6 +55,9 @@ class Outcome:
         test_accuracy: In [0, 1].
         component_seconds: Wall time per component of the pipeline, some of which ran side by side; "start-up and
             report" is what came before the first and after the last.
+        component_memory_mb: Peak per component. One process runs them all and keeps what it once had: no component is
+            below the one before by much.
+        component_cpu_seconds: User and system time per component, of all processes.
         cached: Components answered from the cache.
     """
 
@@ -62,6 +66,8 @@ class Outcome:
     passes_per_photo: float
     test_accuracy: float
     component_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    component_memory_mb: dict[str, float] = dataclasses.field(default_factory=dict)
+    component_cpu_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     cached: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -103,8 +109,9 @@ def run_pipeline(subject: Subject, name: str, *options: str) -> Outcome:
         "--output", str(output_folder(subject)),
         *options,
     ]  # fmt: skip
-    measurement = run_measured(command, subject.folder / f"{name}.log")
-    return _outcome(subject, name, measurement)
+    samples: list[Sample] = []
+    measurement = run_measured(command, subject.folder / f"{name}.log", samples)
+    return _outcome(subject, name, measurement, samples)
 
 
 def output_folder(subject: Subject) -> Path:
@@ -112,11 +119,15 @@ def output_folder(subject: Subject) -> Path:
     return subject.folder / "output"
 
 
-def _outcome(subject: Subject, name: str, measurement: Measurement) -> Outcome:
+def _outcome(subject: Subject, name: str, measurement: Measurement, samples: Sequence[Sample]) -> Outcome:
     """Reads what the latest run did from ML Metadata."""
     run = open_store(str(output_folder(subject))).find_run("latest")
     seconds = {node: (record.updated_ms - record.started_ms) / 1000 for node, record in run.executions.items()}
     seconds = {"start-up and report": measurement.wall_seconds - (run.ended_ms - run.started_ms) / 1000, **seconds}
+    during = {
+        node: [sample for sample in samples if record.started_ms <= 1000 * sample.time <= record.updated_ms]
+        for node, record in run.executions.items()
+    }
     accuracy = run.accuracy(TEST_SPLIT)
     if accuracy is None:
         raise LookupError(f"run {run.run_id} was not evaluated")
@@ -126,6 +137,12 @@ def _outcome(subject: Subject, name: str, measurement: Measurement) -> Outcome:
         passes_per_photo=_backbone_passes(run) / subject.photos,
         test_accuracy=accuracy,
         component_seconds={node: round(value, 2) for node, value in seconds.items()},
+        component_memory_mb={
+            node: round(max(s.memory_mb for s in taken), 1) for node, taken in during.items() if taken
+        },
+        component_cpu_seconds={
+            node: round(taken[-1].cpu_seconds - taken[0].cpu_seconds, 2) for node, taken in during.items() if taken
+        },
         cached=run.cached_nodes,
     )
 

@@ -24,6 +24,7 @@ _BY_SUBJECT = {
 _SHELF = 12
 _LONG_SHELVES = {
     "components",
+    "docs",  # one page per subject
     "tests/components",
     "tests/components/modeling",
 }

@@ -33,10 +33,11 @@ _ID: Final = b"class/photo_000000.jpg"
 _STORED: Final = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
 
 
-class _MeanColors(tf.Module):
+class MeanColors(tf.Module):
     """A backbone that costs nothing."""
 
     def __init__(self, feature_size: int) -> None:
+        """Maps colors to so many numbers."""
         super().__init__()
         self.kernel = tf.Variable(tf.ones([3, feature_size]))
 
@@ -57,7 +58,7 @@ def generate(folder: Path, train_examples: int, feature_size: int) -> None:
     write_shard(f"{folder}/photos/data.gz", [to_example(_photo(), 0, _ID).SerializeToString()])
     (folder / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(CLASS_NAMES)))
     _write_transform_graph(str(folder / "transform"))
-    save_feature_vector(_MeanColors(feature_size), folder / "backbone", _IMAGE_SIZE)
+    save_feature_vector(MeanColors(feature_size), folder / "backbone", _IMAGE_SIZE)
 
 
 def train(folder: Path, memory: int, epochs: int, batch_size: int) -> None:

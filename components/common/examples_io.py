@@ -5,9 +5,10 @@ workers and in any order of arrival, so that artifacts can be compared and cache
 """
 
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import apache_beam as beam
@@ -17,10 +18,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common import contracts
+from components.common.storage.set_aside import Aside, SetAsideFn, read_set_aside, remove_set_aside
 from components.common.storage.shards import STORED, read_shard, write_shard
 
 EXAMPLES_PER_SHARD: Final = 512
 MAX_SMALL_SHARDS: Final = 128
+_ASIDE_FOLDER: Final = "set-aside"
 _FILE_PREFIX: Final = "data_tfrecord"
 _DATASET_PROPERTIES: Final = (
     contracts.DATASET_NAME_PROPERTY,
@@ -33,6 +36,8 @@ _DATASET_PROPERTIES: Final = (
 
 KeyedExample = tuple[bytes, bytes]  # (id, serialized tf.Example)
 ExamplesFile = tuple[str, str]  # (split, name)
+_Placed = tuple[bytes, bytes | Aside]  # (id, serialized tf.Example or where it is)
+Finish = Callable[[Iterable[bytes]], Iterable[bytes]]  # from serialized tf.Examples to as many, in their order
 
 
 def splits_of(artifact: types.Artifact) -> list[str]:
@@ -78,7 +83,7 @@ def class_names_of(artifact: types.Artifact) -> list[str]:
 def shards_for(num_examples: int, per_shard: int = EXAMPLES_PER_SHARD) -> int:
     """Returns the number of files for a split, at least 1.
 
-    A shard is sorted in memory: 512 photos of 60 kB, tf_flowers' average, are 30 MB.
+    In buckets a shard is sorted in memory: 512 photos of 60 kB, tf_flowers' average, are 30 MB.
 
     Args:
         num_examples: Examples in the split, at least 0; an estimate will do.
@@ -129,35 +134,47 @@ class WriteExamples(beam.PTransform):
 
     An example's shard and its place there follow from a hash of its id, so that classes are mixed even if ids begin
     with the class name. A split without examples still gets its files. Returns the paths written.
+
+    Where the folder is a local one, examples wait in files there until they are sorted, and only their places are
+    shuffled: Beam's in-process runner would hold them all in memory.
     """
 
-    def __init__(self, split_uri: str, num_shards: int, compression_level: int = STORED) -> None:
+    def __init__(
+        self, split_uri: str, num_shards: int, compression_level: int = STORED, finish: Finish | None = None
+    ) -> None:
         """Remembers where to write.
 
         Args:
             split_uri: Folder of the split, made when missing.
-            num_shards: Number of files, at least 1 (see `shards_for`); each is held in memory while it is sorted.
+            num_shards: Number of files, at least 1 (see `shards_for`).
             compression_level: Of gzip.
+            finish: Completes the sorted examples of a file as they are written: what it adds is not shuffled.
         """
         super().__init__()
         if num_shards < 1:
             raise ValueError(f"num_shards is {num_shards}, must be at least 1")
         self._split_uri = split_uri
         self._num_shards = num_shards
-        self._compression_level = compression_level
+        self._write = _WriteShardFn(split_uri, num_shards, compression_level, finish)
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
-        examples = pcoll | "KeyByShard" >> beam.Map(_with_shard, self._num_shards)
+        set_aside = None if "://" in self._split_uri else f"{self._split_uri}/{_ASIDE_FOLDER}"
+        light = pcoll | "SetAside" >> beam.ParDo(SetAsideFn(set_aside)) if set_aside else pcoll
+        examples = light | "KeyByShard" >> beam.Map(_with_shard, self._num_shards)
         # One empty list per shard, so that every shard meets the writer.
         shards = pcoll.pipeline | "CreateShards" >> beam.Create([(shard, None) for shard in range(self._num_shards)])
-        return (
+        written = (
             {"examples": examples, "shards": shards}
             | "GroupByShard" >> beam.CoGroupByKey()
-            | "WriteShard" >> beam.ParDo(_WriteShardFn(self._split_uri, self._num_shards, self._compression_level))
+            | "WriteShard" >> beam.ParDo(self._write)
         )
+        if set_aside:
+            folder = pcoll.pipeline | "AsideFolder" >> beam.Create([set_aside])
+            _ = folder | "RemoveAside" >> beam.Map(remove_set_aside, beam.pvalue.AsIter(written))
+        return written
 
 
-def _with_shard(example: KeyedExample, num_shards: int) -> tuple[int, KeyedExample]:
+def _with_shard(example: _Placed, num_shards: int) -> tuple[int, _Placed]:
     return int.from_bytes(_digest(example[0])[:8], "big") % num_shards, example
 
 
@@ -165,23 +182,30 @@ def _digest(example_id: bytes) -> bytes:
     return hashlib.sha256(example_id).digest()
 
 
-def _order_in_shard(example: KeyedExample) -> tuple[bytes, bytes, bytes]:
-    # The last 8 bytes: the first ones chose the shard. Id and content break ties.
-    return _digest(example[0])[-8:], *example
+def _place_in_shard(example: _Placed) -> tuple[bytes, bytes]:
+    # The last 8 bytes: the first ones chose the shard.
+    return _digest(example[0])[-8:], example[0]
+
+
+def _in_order(examples: Iterable[_Placed]) -> Iterator[bytes]:
+    """Yields the examples of a shard; content breaks ties."""
+    for _, same in itertools.groupby(sorted(examples, key=_place_in_shard), key=_place_in_shard):
+        yield from sorted(content if isinstance(content, bytes) else read_set_aside(content) for _, content in same)
 
 
 class _WriteShardFn(beam.DoFn):
     """Writes one shard."""
 
-    def __init__(self, split_uri: str, num_shards: int, compression_level: int) -> None:
+    def __init__(self, split_uri: str, num_shards: int, compression_level: int, finish: Finish | None) -> None:
         self._split_uri = split_uri
         self._num_shards = num_shards
         self._compression_level = compression_level
+        self._finish = finish
 
-    def process(self, element: tuple[int, dict[str, Iterable[KeyedExample]]]) -> Iterator[str]:
+    def process(self, element: tuple[int, dict[str, Iterable[_Placed]]]) -> Iterator[str]:
         shard, groups = element
         name = f"{_FILE_PREFIX}-{shard:05d}-of-{self._num_shards:05d}.gz"
         path = f"{self._split_uri.rstrip('/')}/{name}"
-        examples = (serialized for _, serialized in sorted(groups["examples"], key=_order_in_shard))
-        write_shard(path, examples, self._compression_level)
+        examples = _in_order(groups["examples"])
+        write_shard(path, self._finish(examples) if self._finish else examples, self._compression_level)
         yield path

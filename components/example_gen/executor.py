@@ -11,7 +11,6 @@ from typing import Any, Final
 import apache_beam as beam
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor, write_split
 from tfx.components.util import examples_utils
@@ -23,6 +22,7 @@ from components.common import contracts, examples_io
 from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.common.errors import UserError
 from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
+from components.common.storage.remote_files import is_remote
 from components.example_gen import builders
 from components.example_gen.class_counts import WriteClassCounts, describe_examples
 from components.example_gen.corrections.label_corrections import (
@@ -32,7 +32,7 @@ from components.example_gen.corrections.label_corrections import (
     write_listing,
 )
 from components.example_gen.corrections.reviewed_files import LabelCorrections
-from components.example_gen.photo_folder.photo_reading import PhotosToExamples
+from components.example_gen.photo_folder.photo_reading import ListPhotos, ReadPhotos
 from components.example_gen.splits import split_slices
 from components.example_gen.tfds_datasets.preparation import TfdsToExamples, prepare_dataset
 
@@ -81,10 +81,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         _check_unchanged(description, exec_properties)
         if source.split_method == "hash":
             _check_one_split(photos.photo_set.name, photos.splits)
-        shared = Shared()
-        self._to_examples = lambda _, split: PhotosToExamples(photos, split, source.convert, shared)
+        self._to_examples = lambda _, split: ListPhotos(photos, split)
         left_out = [file.to_entry(ACCEPTED_SUFFIXES) for file in photos.photo_set.left_out]
-        self._write(examples, description, len(photos.photo_set.files), exec_properties, left_out)
+        total = len(photos.photo_set.files)
+        remote = any(is_remote(photo.file) for photo in photos.photo_set.files)
+        read = ReadPhotos(source.convert, total, remote)
+        self._write(examples, description, total, exec_properties, left_out=left_out, finish=read)
 
     def _write_dataset(
         self, source: builders.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
@@ -105,7 +107,9 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         description: builders.SourceDescription,
         total: int,
         exec_properties: dict[str, Any],
+        *,
         left_out: Sequence[QuarantineEntry] = (),
+        finish: examples_io.Finish | None = None,
     ) -> None:
         """Writes every split with this project's sink: TFX's own compresses photos and reshuffles at random."""
         examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)
@@ -126,7 +130,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 _ = (
                     photos
                     | f"KeyById[{split}]" >> beam.Map(_with_id)
-                    | f"WriteSplit[{split}]" >> examples_io.WriteExamples(uri, num_shards)
+                    | f"WriteSplit[{split}]" >> examples_io.WriteExamples(uri, num_shards, finish=finish)
                 )
             splits | "WriteClassCounts" >> WriteClassCounts(class_counts_path)
         if corrections:

@@ -6,25 +6,25 @@ the data set, so only photos that share a band of the hash are compared.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import apache_beam as beam
-import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
+from components.image_validator.content_pairs import (
+    Content,
+    Link,
+    links_in_band,
+    pack_by_band,
+    pack_by_digest,
+    repeated_digests,
+)
 from components.image_validator.image_check import ImageCheck
 
-# dHash must agree too, at up to twice pHash's distance. Measured on 227x227 photos of flowers: re-encoded and resized
-# copies stay within 4 bits of pHash and 10 of dHash (99%: 4 and 4), recoloured ones within 4 and 8; among 5 million
-# pairs of different photos none came that close.
-_DHASH_FACTOR: Final = 2
-_HASH_BITS: Final = 64
+_PACKED_AT_ONCE: Final = 16_384
 
 PhotoKey = tuple[str, bytes, bytes]  # (split, id, SHA-256 of the file): an id alone may occur twice
-Content = tuple[bytes, bytes, bytes]  # (SHA-256, pHash, dHash) of a file
-Band = tuple[int, int]  # (number of the band, its bits)
-Link = tuple[bytes, bytes]  # SHA-256 of two files that show the same picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,19 +77,32 @@ class GroupDuplicates(beam.PTransform):
     def expand(self, photos: beam.PCollection) -> beam.PCollection:
         links = (
             photos
-            # By the pigeonhole principle, hashes that differ in at most d bits agree in at least one of d + 1 bands.
             | "ContentOf" >> beam.FlatMap(_content_of)
-            | "DistinctContent" >> beam.Distinct()
-            | "KeyByBand" >> beam.FlatMap(_with_bands, self._distance + 1)
+            | "BatchContents" >> beam.BatchElements(max_batch_size=_PACKED_AT_ONCE)
+            # By the pigeonhole principle, hashes that differ in at most d bits agree in at least one of d + 1 bands.
+            | "PackByBand" >> beam.FlatMap(pack_by_band, self._distance + 1)
             | "GroupByBand" >> beam.GroupByKey()
-            | "ComparePairs" >> beam.FlatMap(_links_in_band, self._distance)
+            | "ComparePairs" >> beam.FlatMap(links_in_band, self._distance)
             if self._distance
             else photos.pipeline | "NoLinks" >> beam.Create([])
         )
         representatives = links | "CollectLinks" >> beam.combiners.ToList() | "JoinLinks" >> beam.Map(join_links)
+        repeated = (
+            photos
+            | "DigestOf" >> beam.Map(lambda photo: photo.digest)
+            | "BatchDigests" >> beam.BatchElements(max_batch_size=_PACKED_AT_ONCE)
+            | "PackByDigest" >> beam.FlatMap(pack_by_digest)
+            | "GroupByDigest" >> beam.GroupByKey()
+            | "FindRepeated" >> beam.FlatMap(repeated_digests)
+        )
         return (
             photos
-            | "KeyByGroup" >> beam.Map(_with_representative, beam.pvalue.AsSingleton(representatives))
+            | "KeyByGroup"
+            >> beam.FlatMap(
+                _with_representative,
+                beam.pvalue.AsSingleton(representatives),
+                beam.pvalue.AsDict(repeated),
+            )
             | "GroupPhotos" >> beam.GroupByKey()
             | "KeepDuplicates" >> beam.FlatMap(_as_duplicates)
         )
@@ -116,40 +129,12 @@ def _content_of(photo: Photo) -> Iterator[Content]:
         yield photo.digest, *photo.check.fingerprint
 
 
-def _with_bands(content: Content, num_bands: int) -> Iterator[tuple[Band, Content]]:
-    phash = int.from_bytes(content[1], "big")
-    edges = [_HASH_BITS * band // num_bands for band in range(num_bands + 1)]
-    for band, (low, high) in enumerate(itertools.pairwise(edges)):
-        yield (band, phash >> low & (1 << high - low) - 1), content
-
-
-def _links_in_band(element: tuple[Band, Iterable[Content]], distance: int) -> Iterator[Link]:
-    contents = sorted(element[1])
-    if len(contents) == 1:
-        return
-    digests, phashes, dhashes = zip(*contents, strict=True)
-    phash, dhash = _as_array(phashes), _as_array(dhashes)
-    sets = DisjointSet(digests)  # k equal pictures need k - 1 links, not one for each of their pairs
-    for index, digest in enumerate(digests):
-        rest = slice(index + 1, None)
-        close = _differing_bits(phash[index], phash[rest]) <= distance
-        close &= _differing_bits(dhash[index], dhash[rest]) <= distance * _DHASH_FACTOR
-        for offset in np.flatnonzero(close):
-            other = digests[index + 1 + offset]
-            if sets.merge(digest, other):
-                yield digest, other
-
-
-def _as_array(hashes: Iterable[bytes]) -> np.ndarray:
-    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, _HASH_BITS // 8)
-
-
-def _differing_bits(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    return np.unpackbits(one ^ others, axis=1).sum(axis=1)
-
-
-def _with_representative(photo: Photo, representatives: dict[bytes, bytes]) -> tuple[bytes, Photo]:
-    return representatives.get(photo.digest, photo.digest), photo
+def _with_representative(
+    photo: Photo, representatives: Mapping[bytes, bytes], repeated: Mapping[bytes, None]
+) -> Iterator[tuple[bytes, Photo]]:
+    """Yields a photo with its group's key, unless it is alone."""
+    if photo.digest in representatives or photo.digest in repeated:
+        yield representatives.get(photo.digest, photo.digest), photo
 
 
 def _as_duplicates(element: tuple[bytes, Iterable[Photo]]) -> Iterator[list[Photo]]:

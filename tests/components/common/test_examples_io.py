@@ -1,6 +1,7 @@
 """Reading and writing of Examples splits."""
 
 import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -54,6 +55,29 @@ def test_examples_with_the_same_id_are_all_kept_in_the_same_order(tmp_path: Path
     assert read(tmp_path / "one") == [b"1", b"2"]
 
 
+def test_what_completes_examples_gets_those_of_a_file_in_their_order(tmp_path: Path) -> None:
+    def finish(examples: Iterable[bytes]) -> Iterator[bytes]:
+        return (example + b"!" for example in examples)
+
+    write(tmp_path / "plain", EXAMPLES, 2)
+    with beam.Pipeline() as pipeline:
+        _ = pipeline | beam.Create(EXAMPLES) | examples_io.WriteExamples(str(tmp_path / "finished"), 2, finish=finish)
+
+    for name in contents(tmp_path / "plain"):
+        plain, finished = (list(read_shard(str(tmp_path / folder / name))) for folder in ("plain", "finished"))
+        assert finished == [example + b"!" for example in plain]
+
+
+def test_a_local_folder_and_a_bucket_get_the_same_files(tmp_path: Path) -> None:
+    """Only in the former do examples wait beside what is written; nothing of that stays."""
+    twice = [*EXAMPLES, *((key, content + b"2") for key, content in EXAMPLES)]
+    write(tmp_path / "local", twice, 2)
+    with beam.Pipeline() as pipeline:
+        _ = pipeline | beam.Create(reversed(twice)) | examples_io.WriteExamples(f"file://{tmp_path}/remote", 2)
+
+    assert contents(tmp_path / "local") == contents(tmp_path / "remote")
+
+
 def test_split_without_examples_has_readable_files(tmp_path: Path) -> None:
     write(tmp_path / "empty", [], num_shards=2)
 
@@ -69,7 +93,7 @@ def test_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"data_tfrecord-00000-of-00001\.gz"):
         write(tmp_path, EXAMPLES, num_shards=1)
 
-    assert list(tmp_path.rglob("*")) == [in_the_way.parent, in_the_way]
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_number_of_shards() -> None:

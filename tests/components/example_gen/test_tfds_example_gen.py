@@ -10,17 +10,17 @@ import pytest
 import tensorflow as tf
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.utils.shared import Shared
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import contracts
 from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.common.errors import UserError
+from components.common.examples_io import WriteExamples
 from components.example_gen.builders import DataSource, describe_source, find_photos, make_builder
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.executor import Executor
-from components.example_gen.photo_folder.photo_reading import PhotosToExamples
+from components.example_gen.photo_folder.photo_reading import ListPhotos, ReadPhotos
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
 from components.example_gen.tfds_datasets.preparation import TfdsToExamples, prepare_dataset
 from pipeline.local_run.failures import user_error_message
@@ -94,8 +94,8 @@ def test_a_slice_is_read_as_examples(tmp_path: Path, photo_folder: Path):
 def test_photos_are_read_by_workers_and_stored_nowhere_else(tmp_path: Path, photo_folder: Path):
     photos = find_photos(DataSource(photos=str(photo_folder), data_dir=str(tmp_path / "data"), split_method="hash"))
     with TestPipeline() as pipeline:
-        read = pipeline | PhotosToExamples(photos, "train", convert=True, shared=Shared())
-        parsed = read | beam.Map(lambda example: parse(example.SerializeToString()))
+        listed = pipeline | ListPhotos(photos, "train") | beam.Map(lambda example: example.SerializeToString())
+        parsed = listed | beam.BatchElements() | beam.FlatMap(ReadPhotos(convert=True, total=60)) | beam.Map(parse)
         expected = [(key, image, label) for key, (image, label) in stored(photo_folder).items()]
         assert_that(parsed, equal_to(expected))
     assert not (tmp_path / "data").exists()
@@ -107,7 +107,11 @@ def test_a_photo_that_cannot_be_read_is_one_line(tmp_path: Path, photo_folder: P
     gone.unlink()
     with pytest.raises(UserError) as error, beam.Pipeline() as pipeline:
         for split in contracts.SPLITS:
-            _ = pipeline | split >> PhotosToExamples(photos, split, convert=True, shared=Shared())
+            listed = pipeline | split >> ListPhotos(photos, split)
+            keyed = listed | f"Key {split}" >> beam.Map(lambda example: (b"", example.SerializeToString()))
+            _ = keyed | f"Write {split}" >> WriteExamples(
+                str(tmp_path / split), 1, finish=ReadPhotos(convert=True, total=60)
+            )
     assert user_error_message(error.value) == f"cannot read the photo {str(gone)!r}: No such file or directory"
 
 

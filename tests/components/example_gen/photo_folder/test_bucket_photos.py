@@ -8,9 +8,9 @@ from pathlib import Path
 import apache_beam as beam
 import boto3
 import pytest
+import tensorflow as tf
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.utils.shared import Shared
 from conftest import Storage
 from tfx.types import standard_artifacts
 
@@ -18,7 +18,7 @@ from components.common.contracts import IMAGE_KEY
 from components.common.errors import UserError
 from components.common.storage import remote_files, s3_objects
 from components.example_gen.builders import DataSource, find_photos
-from components.example_gen.photo_folder.photo_reading import PhotosToExamples
+from components.example_gen.photo_folder.photo_reading import ListPhotos, ReadPhotos
 from components.example_gen.photos_fingerprint.executor import Executor
 from components.example_gen.sources import scan_photos
 
@@ -66,8 +66,13 @@ def test_workers_read_them_where_they_are(storage: Storage, photo_folder: Path, 
     photos = find_photos(DataSource(photos=storage.put_folder(photo_folder), data_dir=str(tmp_path / "data")))
     contents = [(photo_folder / photo.path).read_bytes() for photo in photos.splits["train"]]
     with TestPipeline() as pipeline:
-        examples = pipeline | PhotosToExamples(photos, "train", True, Shared())
-        images = examples | beam.Map(lambda example: example.features.feature[IMAGE_KEY].bytes_list.value[0])
+        examples = pipeline | ListPhotos(photos, "train") | beam.Map(lambda example: example.SerializeToString())
+        read = examples | beam.BatchElements() | beam.FlatMap(ReadPhotos(True, len(contents), remote=True))
+        images = (
+            read
+            | beam.Map(tf.train.Example.FromString)
+            | beam.Map(lambda example: example.features.feature[IMAGE_KEY].bytes_list.value[0])
+        )
         assert_that(images, equal_to(contents))
     assert not (tmp_path / "data").exists()
 
@@ -194,4 +199,5 @@ def test_a_photo_that_goes_meanwhile(s3_storage: Storage, photo_folder: Path, tm
     photos = find_photos(DataSource(photos=uri, data_dir=str(tmp_path)))
     s3_objects.delete(photos.splits["train"][0].file)
     with pytest.raises(Exception, match=rf"cannot read the photo '{uri}/.*NoSuchKey"), TestPipeline() as pipeline:
-        _ = pipeline | PhotosToExamples(photos, "train", True, Shared())
+        listed = pipeline | ListPhotos(photos, "train") | beam.Map(lambda example: example.SerializeToString())
+        _ = listed | beam.BatchElements() | beam.FlatMap(ReadPhotos(True, 1, remote=True))

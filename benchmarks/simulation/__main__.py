@@ -1,0 +1,103 @@
+"""`python -m benchmarks.simulation`: what 10 and 100 million photos would take, as tables in Markdown.
+
+Prices and machines are options. The defaults are list prices for batch jobs in us-central1 as of November 2025
+(https://cloud.google.com/dataflow/pricing; for Flink, e2-standard machines of
+https://cloud.google.com/compute/all-pricing): look them up before you rely on them.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from benchmarks.simulation.costs import load_costs
+from benchmarks.simulation.model import Engine, StepCost, StepTime, find_limits, simulate
+
+_RESULTS: Final = Path(__file__).parents[1] / "results"
+# As the default near_duplicate_distance of 4 bits has it.
+_BANDS: Final = 5
+
+
+@click.command()
+@click.option("--costs", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "costs_per_photo.json")
+@click.option("--single", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "single_process.json")
+@click.option("--photos", type=int, multiple=True, default=[10_000_000, 100_000_000], show_default=True)
+@click.option("--workers", type=int, default=100, show_default=True)
+@click.option("--cores", type=int, default=4, show_default=True, help="Of each worker.")
+@click.option("--memory-gb", type=float, default=16.0, show_default=True, help="Of each worker.")
+@click.option("--start-s", type=float, default=180.0, show_default=True, help="Until workers compute, per component.")
+@click.option("--mb-per-s", type=float, default=100.0, show_default=True, help="What a worker reads and writes.")
+@click.option("--epochs", type=int, default=10, show_default=True)
+@click.option("--dataflow-prices", nargs=3, type=float, default=(0.056, 0.003557, 0.011), show_default=True)
+@click.option("--flink-prices", nargs=3, type=float, default=(0.021811, 0.002923, 0.0), show_default=True)
+@click.option("--patience-hours", type=float, default=24.0, show_default=True, help="For what only one process does.")
+def main(
+    *,
+    costs: Path,
+    single: Path,
+    photos: tuple[int, ...],
+    workers: int,
+    cores: int,
+    memory_gb: float,
+    start_s: float,
+    mb_per_s: float,
+    epochs: int,
+    dataflow_prices: tuple[float, float, float],
+    flink_prices: tuple[float, float, float],
+    patience_hours: float,
+) -> None:
+    """Prints what a run would take on Dataflow and on Flink, and which step breaks first.
+
+    Prices are dollars per core hour, per GB hour of memory, and per GB shuffled.
+    """
+    steps = load_costs(json.loads(costs.read_text()), json.loads(single.read_text()), epochs, _BANDS)
+    machines = workers, cores, memory_gb, start_s, mb_per_s * 1e6
+    engines = [Engine("Dataflow", *machines, *dataflow_prices), Engine("Flink", *machines, *flink_prices)]
+    sections = [_times_table(steps, count, engines) for count in photos]
+    click.echo("\n\n".join([*sections, _limits_table(steps, engines[0], patience_hours)]))
+
+
+def _times_table(steps: Sequence[StepCost], photos: int, engines: Sequence[Engine]) -> str:
+    """Hours are those of both engines: they differ in prices alone."""
+    first, *others = (simulate(steps, photos, engine) for engine in engines)
+    names = " | ".join(f"{engine.name} $" for engine in engines)
+    machine = f"{engines[0].workers} workers of {engines[0].cores} cores and {engines[0].memory_gb:g} GB"
+    lines = [
+        f"{photos:,} photos, {machine}:",
+        "",
+        f"| component | hours of all workers | hours of one process | shuffled GB | stored GB | {names} |",
+        f"|---|---|---|---|---|{'---|' * len(engines)}",
+    ]
+    for index, step in enumerate(first):
+        dollars = [step.dollars, *(other[index].dollars for other in others)]
+        lines.append(_row(step.name, step.start_hours + step.parallel_hours, step, dollars))
+    total = StepTime(
+        "in all",
+        sum(step.parallel_hours for step in first),
+        sum(step.serial_hours for step in first),
+        sum(step.start_hours for step in first),
+        sum(step.shuffled_bytes for step in first),
+        sum(step.stored_bytes for step in first),
+        0.0,
+    )
+    dollars = [sum(step.dollars for step in times) for times in (first, *others)]
+    return "\n".join([*lines, _row(total.name, total.start_hours + total.parallel_hours, total, dollars)])
+
+
+def _row(name: str, worker_hours: float, step: StepTime, dollars: Sequence[float]) -> str:
+    sizes = [f"{size / 1e9:,.0f}" for size in (step.shuffled_bytes, step.stored_bytes)]
+    cells = [name, f"{worker_hours:.2f}", f"{step.serial_hours:.2f}", *sizes, *(f"{price:,.0f}" for price in dollars)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _limits_table(steps: Sequence[StepCost], engine: Engine, patience_hours: float) -> str:
+    lines = ["| breaks at about | component | why |", "|---|---|---|"]
+    for limit in find_limits(steps, engine, patience_hours):
+        lines.append(f"| {limit.photos / 1e6:,.0f} million photos | {limit.name} | {limit.why} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
