@@ -16,6 +16,7 @@ from components.common.contracts.nodes import (
     FEATURES,
 )
 from components.example_gen.builders import DataSource
+from components.modeling.hyperparameters import REFERENCE
 from pipeline.history.run import Run
 from pipeline.history.store import open_store
 
@@ -103,7 +104,7 @@ def run_pipeline(subject: Subject, name: str, *options: str) -> Outcome:
         sys.executable, "local_runner.py", "run", *data,
         "--data-dir", source.data_dir,
         "--backbone", subject.backbone,
-        "--epochs", str(subject.epochs),
+        "--recipe", REFERENCE, "--epochs", str(subject.epochs),
         # Random backbones and other hyperparameters must not keep a run from being pushed.
         "--min-accuracy", "0", "--max-accuracy-drop", "1",
         "--output", str(output_folder(subject)),

@@ -23,7 +23,7 @@ from components.common.errors import UserError
 from components.common.settings import check_settings, setting
 from components.evaluator.bounds import OWN_METRICS, Bound
 from components.modeling.backbones.registry import BACKBONES
-from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from components.modeling.hyperparameters import STRONG, FineTuning, Hyperparameters
 from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
 
 RESOLVER_BASELINE: Final = "resolver"
@@ -270,6 +270,11 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.fine_tuning and self.hyperparameters.recipe == STRONG:
+            raise UserError(
+                "--fine-tune and --recipe strong exclude each other: the kernel machine knows the training photos by "
+                "their features, which fine-tuning changes; leave one of them out"
+            )
         if self.data.group_by and self.image_validation.cross_split_duplicates == "move_to_train":
             raise UserError(
                 "--group-by and --cross-split-duplicates move_to_train exclude each other: a photo that moves leaves "

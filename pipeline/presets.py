@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.common.errors import UserError
+from components.modeling.hyperparameters import REFERENCE, STRONG
 from pipeline.config import BackboneConfig, DataConfig, DataOptions, PipelineConfig, RunOptions
 
 
@@ -28,11 +29,11 @@ class Preset:
 PRESETS: Final = {
     "quickstart": Preset(
         "1,600 drawn flowers and an embedded backbone; needs no download",
-        {"dataset": "synthetic_flowers", "backbone": "efficientnet_lite0", "min_accuracy": 0.75},
+        {"dataset": "synthetic_flowers", "backbone": "efficientnet_lite0", "min_accuracy": 0.75, "recipe": STRONG},
     ),
     "tf_flowers": Preset(
         "the reference recipe: 3,670 photos, Inception V3 from TF Hub",
-        {"dataset": "tf_flowers", "backbone": "inception_v3", "min_accuracy": 0.8},
+        {"dataset": "tf_flowers", "backbone": "inception_v3", "min_accuracy": 0.8, "recipe": REFERENCE},
     ),
 }
 

@@ -5,15 +5,24 @@ Carried to `run_fn` in the Trainer's `custom_config`.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from components.common.settings import check_settings, setting
+
+REFERENCE: Final = "reference"
+STRONG: Final = "strong"
 
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameters:
     """How the head is shaped and trained; the defaults are the reference recipe's."""
 
+    recipe: str = setting(
+        REFERENCE,
+        "reference: dense layers; strong: a kernel machine beside them, and calibrated probabilities.",
+        choices=(REFERENCE, STRONG),
+        default_text="the preset's; reference with --fine-tune",
+    )
     epochs: int = setting(10, "Passes over the training split.", minimum=1, per_run=True)
     batch_size: int = setting(32, "Photos per training step, over all replicas.", minimum=1, per_run=True)
     learning_rate: float = setting(1e-3, "Adam's learning rate.", above=0, per_run=True)

@@ -7,6 +7,7 @@ import tensorflow_transform as tft
 
 from components.common.contracts import IMAGE_KEY, transformed_name
 from components.common.stack import IMAGE_FORMATS, any_image_format
+from components.modeling.head import exported_weights
 
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
@@ -43,7 +44,7 @@ class ServingModel(tf.Module):
         self._class_names = tf.constant(list(class_names), name="class_names")
         # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
         self.backbone = classifier.get_layer("feature_extractor").resolved_object
-        self.head_weights = list(head.weights)
+        self.head_weights = exported_weights(head)
         # Variables, because Evaluator reads them, with the weights, from the variables' file alone.
         self.backbone_digest = tf.Variable(backbone_digest, trainable=False, name="backbone_digest")
         self.class_names = tf.Variable(list(class_names), trainable=False, name="class_names")

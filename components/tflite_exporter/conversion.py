@@ -16,12 +16,12 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from components.common.errors import UserError
 from components.modeling.classifier import build_classifier
-from components.modeling.head import rebuild_head
+from components.modeling.head import DENSE_WEIGHTS, rebuild_head
 
 _converter_log = logging.getLogger("tensorflow.lite")
 
 
-def freeze(model: Any, image_size: tuple[int, int]) -> Any:
+def freeze(model: Any, image_size: tuple[int, int], *, dense_only: bool = False) -> Any:
     """Makes one graph of constants from photo to probabilities, without decoding, which TFLite cannot do.
 
     A converter given variables saves the whole Keras model for each conversion: 19 s instead of 3 for
@@ -30,11 +30,13 @@ def freeze(model: Any, image_size: tuple[int, int]) -> Any:
     Args:
         model: A loaded classifier of this project's Trainer.
         image_size: (H, W) in pixels.
+        dense_only: Whether to leave out a kernel machine, whose distances are too fine for int8.
 
     Returns:
         A concrete function from `image`, float32 [1, H, W, 3] in [0, 1], to `probabilities`, float32 [1, C].
     """
-    classifier = build_classifier(model.backbone, image_size, rebuild_head(model.head_weights))
+    weights = model.head_weights[:DENSE_WEIGHTS] if dense_only else model.head_weights
+    classifier = build_classifier(model.backbone, image_size, rebuild_head(weights))
     spec = tf.TensorSpec([1, *image_size, 3], tf.float32, name="image")
     classify = tf.function(lambda image: tf.nn.softmax(classifier(image, training=False)), autograph=False)
     frozen = convert_variables_to_constants_v2(classify.get_concrete_function(spec))

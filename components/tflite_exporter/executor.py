@@ -57,10 +57,11 @@ class Executor(base_executor.BaseExecutor):
         model = tf.saved_model.load(model_path)
 
         calibration = _Photos(images.validation_batches(files[TRAIN_SPLIT]), exec_properties["calibration_photos"])
-        frozen = conversion.freeze(model, image_size_of(transform_output))
+        image_size = image_size_of(transform_output)
+        dense = conversion.freeze(model, image_size, dense_only=True)
         converted = {
-            tflite.FLOAT16_FILE: conversion.to_float16(frozen),
-            tflite.INT8_FILE: conversion.to_int8(frozen, lambda: calibration.read("Calibrating int8")),
+            tflite.FLOAT16_FILE: conversion.to_float16(conversion.freeze(model, image_size)),
+            tflite.INT8_FILE: conversion.to_int8(dense, lambda: calibration.read("Calibrating int8")),
         }
         for name, content in converted.items():
             converted[name] = with_metadata(f"{name.removesuffix('.tflite')} classifier", content, class_names)

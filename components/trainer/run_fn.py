@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
@@ -11,12 +12,13 @@ from components.common.contracts.training import HISTORY_FILE
 from components.common.schema import class_names_of
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
-from components.modeling.hyperparameters import Hyperparameters
+from components.modeling.hyperparameters import STRONG, Hyperparameters
 from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import remove_work_dir, resumable_work_dir
 from components.trainer.executor import VALIDATION_PHOTOS
+from components.trainer.strong_head import strengthen
 from components.trainer.visualization import write_visualizations
 
 logger = logging.getLogger(__name__)
@@ -38,12 +40,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
     features = FeaturePipeline(fn_args.train_files, fn_args.eval_files, fn_args.custom_config["feature_memory"])
     logger.info("Training the classification layers on %s", features)
-    head = build_head(features.feature_size, len(class_names), hyperparameters.hidden_units, hyperparameters.seed)
-    loop = TrainingLoop(head, hyperparameters, str(work_dir))
-    loop.fit(
-        lambda epoch: features.training_batches(hyperparameters.batch_size, hyperparameters.seed, epoch),
-        features.validation_batches(),
-    )
+    head = train_head(features, hyperparameters, len(class_names), str(work_dir))
 
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
@@ -51,6 +48,30 @@ def run_fn(fn_args: FnArgs) -> None:
     photos = fn_args.custom_config[VALIDATION_PHOTOS]
     write_visualizations(classifier, fn_args.eval_files, photos, class_names, work_dir / "logs")
     keep_logs(work_dir, fn_args.model_run_dir)
+
+
+def train_head(
+    features: FeaturePipeline, hyperparameters: Hyperparameters, num_classes: int, work_dir: str
+) -> tf.keras.Model:
+    """Trains the classification layers by a recipe.
+
+    Args:
+        features: Both splits.
+        hyperparameters: The recipe and its values.
+        num_classes: C, at least 2.
+        work_dir: Local folder for checkpoints and logs.
+
+    Returns:
+        A model from features float32 [N, D] to logits float32 [N, C].
+    """
+    head = build_head(features.feature_size, num_classes, hyperparameters.hidden_units, hyperparameters.seed)
+    TrainingLoop(head, hyperparameters, work_dir).fit(
+        lambda epoch: features.training_batches(hyperparameters.batch_size, hyperparameters.seed, epoch),
+        features.validation_batches(),
+    )
+    if hyperparameters.recipe == STRONG:
+        return strengthen(head, features, hyperparameters.seed)
+    return head
 
 
 def keep_logs(work_dir: Path, model_run_dir: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from components.common.settings import Setting, setting_of
+from components.modeling.hyperparameters import REFERENCE
 from pipeline.config import BeamOptions, RunOptions
 from pipeline.presets import PRESETS
 
@@ -92,7 +93,10 @@ def collect_run_options(preset: str, **values: Any) -> RunOptions:
         UserError: A value is out of range.
     """
     given = {name: value for name, value in values.items() if value is not None}
-    options: RunOptions = _build(RunOptions, "", {**PRESETS[preset].options, **given})
+    defaults = dict(PRESETS[preset].options)
+    if given.get("fine_tune"):
+        defaults["recipe"] = REFERENCE
+    options: RunOptions = _build(RunOptions, "", {**defaults, **given})
     return options
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from components.common import contracts
 from components.common.contracts import nodes
 from components.common.stack import any_image_format
+from components.modeling.hyperparameters import REFERENCE, STRONG
+from pipeline.history.parameters import step_parameters
 from pipeline.history.run import Run
 from pipeline.report.evaluations import Evaluation, load_evaluations
 from pipeline.report.headline import make_headline
@@ -105,8 +107,16 @@ def _architecture(run: Run) -> str:
         f"{backbone.get(contracts.BACKBONE_HANDLE_PROPERTY)} "
         f"({backbone.get(contracts.IMAGE_SIZE_PROPERTY)} pixels to {backbone.get(contracts.FEATURE_SIZE_PROPERTY)} "
         f"features; weights: {backbone.get(contracts.BACKBONE_SOURCE_PROPERTY)}; content digest "
-        f"{backbone.get(contracts.BACKBONE_DIGEST_PROPERTY)}), then a dense head and a softmax over the classes"
+        f"{backbone.get(contracts.BACKBONE_DIGEST_PROPERTY)}), then {_head(run)} and a softmax over the classes"
     )
+
+
+def _head(run: Run) -> str:
+    trainer = run.executions.get(nodes.TRAINER)
+    parameters = step_parameters(trainer) if trainer else {}
+    if parameters.get("custom_config.hyperparameters.recipe", REFERENCE) == STRONG:
+        return "dense layers beside a kernel machine (recipe: strong), calibrated on the validation split,"
+    return "a dense head (recipe: reference)"
 
 
 def _dataset(run: Run) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from components.common.errors import UserError
-from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from components.modeling.hyperparameters import REFERENCE, STRONG, FineTuning, Hyperparameters
 from pipeline.cli.main import cli
 from pipeline.cli.run_options import collect_run_options, run_options
 from pipeline.config import BackboneOptions, BeamOptions, BlessingConfig, RunOptions
@@ -32,8 +32,28 @@ def test_without_options_the_preset_and_then_the_declared_defaults_hold() -> Non
     assert (options.data.dataset, options.backbone.name) == ("synthetic_flowers", "efficientnet_lite0")
     assert options.blessing == BlessingConfig(min_accuracy=0.75)
     assert _parse("--preset", "tf_flowers").blessing.min_accuracy == 0.8
-    assert (options.hyperparameters, options.fine_tuning, options.beam) == (Hyperparameters(), None, BeamOptions())
+    assert (options.fine_tuning, options.beam) == (None, BeamOptions())
     assert options.enable_cache
+
+
+@pytest.mark.parametrize(
+    ("arguments", "recipe"),
+    [
+        ((), STRONG),
+        (("--photos", "some"), STRONG),
+        (("--preset", "tf_flowers"), REFERENCE),
+        (("--preset", "tf_flowers", "--recipe", "strong"), STRONG),
+        (("--recipe", "reference"), REFERENCE),
+        (("--fine-tune",), REFERENCE),
+    ],
+)
+def test_the_recipe_is_what_is_asked_for_or_what_suits(arguments: tuple[str, ...], recipe: str) -> None:
+    assert _parse(*arguments).hyperparameters == Hyperparameters(recipe=recipe)
+
+
+def test_fine_tuning_and_the_strong_recipe_exclude_each_other() -> None:
+    with pytest.raises(UserError, match="--fine-tune and --recipe strong exclude each other"):
+        _parse("--fine-tune", "--recipe", "strong")
 
 
 def test_the_seed_of_the_training_leaves_the_photos_as_they_are(tmp_path: Path, tiny_backbone: Path) -> None:

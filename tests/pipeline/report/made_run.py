@@ -58,6 +58,8 @@ class MadeRun:
     failure: str = ""
     license: str = "Apache-2.0"
     loss: float = 0.654321
+    recipe: str = "reference"
+    baseline_correct: int | None = None
     executions: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def photo_id(self, split: str, label: int, index: int) -> str:
@@ -86,6 +88,11 @@ class MadeRun:
         accuracy = sum(matrix[i][i] for i in range(size)) / total
         threshold = {"metric": "accuracy", "kind": "value", "direction": "lower", "bound": self.min_accuracy}
         threshold |= {"passed": self.blessed, "value": accuracy, "baseline": None}
+        thresholds, baseline = [threshold], None
+        if self.baseline_correct is not None:
+            before = self.baseline_correct / total
+            baseline = {"examples": total, "accuracy": before, "loss": self.loss, "classes": []}
+            thresholds.append({**threshold, "kind": "change", "bound": -0.02, "baseline": before})
         return {
             "split": split,
             "examples": total,
@@ -96,8 +103,8 @@ class MadeRun:
                 for name in self.class_names
             ],
             "confusion_matrix": matrix,
-            "baseline": None,
-            "thresholds": [threshold] if split == "test" else [],
+            "baseline": baseline,
+            "thresholds": thresholds if split == "test" else [],
             "serving_difference": 0.0,
         }
 
@@ -168,7 +175,9 @@ class MadeRun:
             metric["per_slice_thresholds"] = [{"threshold": threshold}]
             properties["eval_config"] = json.dumps({"metrics_specs": [{"metrics": [metric]}]})
         if node == "Trainer":
-            properties["custom_config"] = json.dumps({"hyperparameters": {"epochs": 2, "learning_rate": 0.001}})
+            properties["custom_config"] = json.dumps(
+                {"hyperparameters": {"epochs": 2, "learning_rate": 0.001, "recipe": self.recipe}}
+            )
         if node == self.failed_node:
             properties["__execution_result__"] = json.dumps({"resultMessage": f"Traceback\n  File x\n{self.failure}\n"})
         return properties

@@ -15,6 +15,7 @@ from made_run import MadeRun
 
 from components.common.errors import UserError
 from pipeline.cli.inspection.report import report as report_command
+from pipeline.history.intervals import independent_difference
 from pipeline.history.store import open_store
 from pipeline.report.write import write_report
 
@@ -230,6 +231,22 @@ def test_model_card_follows_the_schema(blessed_run: MadeRun, tmp_path: Path) -> 
         assert values["loss", split] == metrics["loss"]
         assert values["recall", f"{split}, class green"] == pytest.approx(0.75)
     assert card["model_details"]["licenses"][0] == {"identifier": "Apache-2.0"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text"),
+    [("reference", "a dense head (recipe: reference)"), ("strong", "a kernel machine (recipe: strong), calibrated")],
+)
+def test_model_card_names_the_recipe(make_run: MakeRun, report_of: ReportOf, recipe: str, text: str) -> None:
+    assert text in report_of(make_run(recipe=recipe))
+
+
+def test_the_change_to_the_latest_blessed_model_has_its_interval(make_run: MakeRun, report_of: ReportOf) -> None:
+    """The baseline's predictions are not there, so the interval is that of independent samples."""
+    page = report_of(make_run(baseline_correct=8))
+    assert "now +8.3 points, 95% interval" in page
+    low, high = independent_difference((9, 8), (12, 12)).low, independent_difference((9, 8), (12, 12)).high
+    assert f"{100 * low:+.1f} to {100 * high:+.1f}</span> (independent samples of 12 and 12 photos" in page
 
 
 def test_copied_store_is_reported_from_its_own_files(make_run: MakeRun, tmp_path: Path) -> None:
