@@ -23,7 +23,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import run_measured
+from benchmarks.measuring.measure import run_measured
 from benchmarks.run import describe_machine
 from components.common.contracts import FEATURE_VECTOR_KEY, LABEL_KEY
 from components.common.contracts.evaluation import ExamplePrediction

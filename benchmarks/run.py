@@ -14,11 +14,11 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from benchmarks.measure import run_measured
+from benchmarks.measuring.measure import run_measured
+from benchmarks.measuring.subjects import Subject, output_folder, run_pipeline, run_recipe
 from benchmarks.recipe import report
 from benchmarks.scaling import run_scaling
 from benchmarks.stored_bytes import measure_stored
-from benchmarks.subjects import Subject, output_folder, run_pipeline, run_recipe
 from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, find_photos, make_builder
 from components.example_gen.tfds_datasets.preparation import prepare_dataset
 from components.modeling.backbones.loading import prepare_backbone
@@ -53,7 +53,7 @@ def measure_limits(subject: Subject) -> dict[str, Any]:
     """Measures decoding and the backbone alone, in a process of its own."""
     result = subject.folder / "limits.json"
     command = [
-        sys.executable, "-m", "benchmarks.machine_limits",
+        sys.executable, "-m", "benchmarks.measuring.machine_limits",
         "--source", json.dumps(dataclasses.asdict(subject.source)),
         "--backbone", subject.backbone,
         "--image-size", str(subject.image_size),

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.measuring.subjects import Subject, output_folder, run_pipeline
 from benchmarks.stored_bytes import count_stored
-from benchmarks.subjects import Subject, output_folder, run_pipeline
 from components.example_gen.builders import DataSource
 
 PrepareSource = Callable[[str | None, int], tuple[DataSource, int]]

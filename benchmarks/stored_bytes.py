@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import run_measured
+from benchmarks.measuring.measure import run_measured
 from components.common.contracts import IMAGE_KEY
 from components.common.contracts.nodes import EXAMPLE_GEN
 from components.common.storage.shards import read_shard

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from benchmarks.measure import run_measured
+from benchmarks.measuring.measure import run_measured
 from benchmarks.run import describe_machine
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "memory.json"

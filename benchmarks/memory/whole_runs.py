@@ -15,10 +15,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring.subjects import Subject
 from benchmarks.memory.small_photos import draw_photos
 from benchmarks.run import describe_machine
 from benchmarks.scaling import run_scaling
-from benchmarks.subjects import Subject
 from components.example_gen.builders import DataSource
 
 BAR: Final = 1.1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import Measurement, Sample, run_measured
+from benchmarks.measuring.measure import Measurement, Sample, run_measured
 from components.common.contracts import BACKBONE_PASSES_PROPERTY, TEST_SPLIT
 from components.common.contracts.nodes import (
     EVALUATOR_TEST,

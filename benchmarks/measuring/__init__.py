@@ -1,0 +1,1 @@
+"""What benchmarks share: measured processes, what they run, and the limits of the machine."""
