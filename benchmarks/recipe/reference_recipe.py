@@ -1,7 +1,7 @@
 """The reference recipe as a plain script: the frozen backbone runs on every photo of every epoch.
 
-Started by `benchmarks.measuring.subjects` in a process of its own. It shares the data reader and the split with the pipeline, so
-that both see the same photos; nothing else. Its input pipeline decodes in parallel and prefetches.
+Started by `benchmarks.measuring.subjects` in a process of its own. It shares the data reader and the split with the
+pipeline, so that both see the same photos; nothing else. Its input pipeline decodes in parallel and prefetches.
 """
 
 import dataclasses
