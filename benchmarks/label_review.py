@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import components  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
+
+# isort: split
 import click
 import numpy as np
 import tensorflow as tf
