@@ -14,8 +14,6 @@ from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_
 from pipeline.config import RunOptions
 
 NOT_BLESSED_EXIT_STATUS = 3
-# Where a run whose artifacts are in a bucket keeps the rest: ML Metadata, logs, reports, copies to work on.
-LOCAL_OUTPUT = "output"
 
 
 @run_options()
@@ -29,7 +27,8 @@ def run(output: str, verbose: bool, **values: Any) -> None:
     from pipeline.local_run.logs import configure_logging, divert_native_output
 
     bucket = _bucket(output)
-    options = collect_run_options(output=_output_folder(LOCAL_OUTPUT if bucket else output), **values)
+    # With artifacts in a bucket the rest stays here: ML Metadata, logs, reports, copies to work on.
+    options = collect_run_options(output=_output_folder(RunOptions().output if bucket else output), **values)
     from pipeline.local_run.console import RunConsole
 
     console = RunConsole()
