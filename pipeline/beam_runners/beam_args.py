@@ -19,8 +19,6 @@ _NO_PACKAGE: Final = "--sdk_container_image=none"
 # `pip freeze` of this environment would be staged for each job; environments without pip say so on the terminal.
 _NO_FREEZE: Final = "--experiments=disable_logging_submission_environment"
 _FLINK_RUNNER: Final = "pipeline.beam_runners.flink_runner.FlinkRunner"
-# Without it a job fails with the first task manager that is lost. A job that fails by itself is tried as often.
-_FLINK_RETRIES: Final = 2
 # What Beam's DirectRunner comes down to: by that name Beam first looks on GitHub for Prism, a runner in Go, for every
 # pipeline, and runs on that instead where it can be had.
 _IN_PROCESS: Final = "--runner=FnApiRunner"
@@ -142,7 +140,6 @@ def _flink_cluster(workers: int, given: Mapping[str, str]) -> list[str]:
         f"--flink_master={master}",
         *job_server,
         f"--parallelism={parallelism}",
-        f"--number_of_execution_retries={_FLINK_RETRIES}",
         _NO_FREEZE,
         *([] if "environment_type" in given else [*flink.worker_process_args(), _NO_PACKAGE]),
     ]

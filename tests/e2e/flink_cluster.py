@@ -64,6 +64,9 @@ taskmanager.bind-host: 127.0.0.1
 taskmanager.numberOfTaskSlots: {slots}
 cluster.evenly-spread-out-slots: true
 heartbeat.interval: 2000
+restart-strategy.type: fixed-delay
+restart-strategy.fixed-delay.attempts: 3
+restart-strategy.fixed-delay.delay: 10 s
 taskmanager.cpu.cores: 1
 taskmanager.memory.framework.heap.size: 128m
 taskmanager.memory.framework.off-heap.size: 128m

@@ -93,7 +93,7 @@ def run_on(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_ba
             min_accuracy=0.0,
             beam_runner=runner,
             beam_workers=workers,
-            beam_args=tuple(beam_args),
+            beam_arg=tuple(beam_args),
         )
         config = build_config(options)
         prepare(config.beam_args, config.output)
