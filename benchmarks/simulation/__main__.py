@@ -1,8 +1,8 @@
 """`python -m benchmarks.simulation`: what 10 and 100 million photos would take, as tables in Markdown.
 
-Prices and machines are options. The defaults are list prices for batch jobs in us-central1 as of November 2025
-(https://cloud.google.com/dataflow/pricing; for Flink, e2-standard machines of
-https://cloud.google.com/compute/all-pricing): look them up before you rely on them.
+Prices and machines are options. The defaults are list prices of us-central1 as they were published in 2025, of batch
+jobs (https://cloud.google.com/dataflow/pricing) and, for Flink, of E2 machines
+(https://cloud.google.com/compute/all-pricing). They were not looked up again since.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from benchmarks.simulation.costs import load_costs
-from benchmarks.simulation.model import Engine, StepCost, StepTime, find_limits, simulate
+from benchmarks.simulation.model import Engine, Limit, StepCost, StepTime, find_limits, simulate
 
 _RESULTS: Final = Path(__file__).parents[1] / "results"
 # As the default near_duplicate_distance of 4 bits has it.
@@ -21,7 +21,10 @@ _BANDS: Final = 5
 
 
 @click.command()
-@click.option("--costs", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "costs_per_photo.json")
+@click.option(
+    "--costs", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "scaling_efficientnet_lite0.json"
+)
+@click.option("--stored", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "stored_bytes.json")
 @click.option("--single", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "single_process.json")
 @click.option("--photos", type=int, multiple=True, default=[10_000_000, 100_000_000], show_default=True)
 @click.option("--workers", type=int, default=100, show_default=True)
@@ -33,9 +36,11 @@ _BANDS: Final = 5
 @click.option("--dataflow-prices", nargs=3, type=float, default=(0.056, 0.003557, 0.011), show_default=True)
 @click.option("--flink-prices", nargs=3, type=float, default=(0.021811, 0.002923, 0.0), show_default=True)
 @click.option("--patience-hours", type=float, default=24.0, show_default=True, help="For what only one process does.")
+@click.option("--job-mb", type=float, default=10.0, show_default=True, help="The largest description of a job.")
 def main(
     *,
     costs: Path,
+    stored: Path,
     single: Path,
     photos: tuple[int, ...],
     workers: int,
@@ -47,16 +52,18 @@ def main(
     dataflow_prices: tuple[float, float, float],
     flink_prices: tuple[float, float, float],
     patience_hours: float,
+    job_mb: float,
 ) -> None:
     """Prints what a run would take on Dataflow and on Flink, and which step breaks first.
 
     Prices are dollars per core hour, per GB hour of memory, and per GB shuffled.
     """
-    steps = load_costs(json.loads(costs.read_text()), json.loads(single.read_text()), epochs, _BANDS)
+    steps = load_costs(*(json.loads(file.read_text()) for file in (costs, stored, single)), epochs, _BANDS)
     machines = workers, cores, memory_gb, start_s, mb_per_s * 1e6
     engines = [Engine("Dataflow", *machines, *dataflow_prices), Engine("Flink", *machines, *flink_prices)]
+    limits = _limits_table(find_limits(steps, engines[0], patience_hours, job_mb * 1e6))
     sections = [_times_table(steps, count, engines) for count in photos]
-    click.echo("\n\n".join([*sections, _limits_table(steps, engines[0], patience_hours)]))
+    click.echo("\n\n".join([*sections, limits]))
 
 
 def _times_table(steps: Sequence[StepCost], photos: int, engines: Sequence[Engine]) -> str:
@@ -92,11 +99,9 @@ def _row(name: str, worker_hours: float, step: StepTime, dollars: Sequence[float
     return f"| {' | '.join(cells)} |"
 
 
-def _limits_table(steps: Sequence[StepCost], engine: Engine, patience_hours: float) -> str:
-    lines = ["| breaks at about | component | why |", "|---|---|---|"]
-    for limit in find_limits(steps, engine, patience_hours):
-        lines.append(f"| {limit.photos / 1e6:,.0f} million photos | {limit.name} | {limit.why} |")
-    return "\n".join(lines)
+def _limits_table(limits: Sequence[Limit]) -> str:
+    rows = [f"| {float(f'{limit.photos:.2g}'):,.0f} photos | {limit.name} | {limit.why} |" for limit in limits]
+    return "\n".join(["| breaks at about | component | why |", "|---|---|---|", *rows])
 
 
 if __name__ == "__main__":

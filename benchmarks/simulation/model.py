@@ -37,6 +37,7 @@ class StepCost:
         shuffled_bytes: What a GroupByKey moves.
         stored_bytes: What is written.
         held_bytes: What one process keeps in memory.
+        job_bytes: What the description of a job grows by.
         pair_s: CPU seconds per pair of photos that share a band of their perceptual hash.
         bands: Of that hash.
         beam: Whether workers are started for it.
@@ -49,6 +50,7 @@ class StepCost:
     shuffled_bytes: float = 0.0
     stored_bytes: float = 0.0
     held_bytes: float = 0.0
+    job_bytes: float = 0.0
     pair_s: float = 0.0
     bands: int = 1
     beam: bool = True
@@ -134,16 +136,20 @@ def _simulate_step(cost: StepCost, photos: int, engine: Engine) -> StepTime:
     return StepTime(cost.name, parallel_h, serial_h, start_h, shuffled, stored, dollars)
 
 
-def find_limits(costs: Sequence[StepCost], engine: Engine, patience_hours: float) -> list[Limit]:
+def find_limits(costs: Sequence[StepCost], engine: Engine, patience_hours: float, max_job_bytes: float) -> list[Limit]:
     """Returns where components break, the smallest number of photos first.
 
     Args:
         costs: Per photo.
         engine: Where.
         patience_hours: How long one component's single process, or its search for duplicates, may take.
+        max_job_bytes: How large the description of a job may be.
     """
     limits = []
     for cost in costs:
+        if cost.job_bytes:
+            why = f"the job lists {cost.job_bytes:.3g} bytes per photo, and may have {max_job_bytes / 1e6:g} MB"
+            limits.append(Limit(max_job_bytes / cost.job_bytes, cost.name, why))
         if cost.held_bytes:
             why = f"one process holds {cost.held_bytes:,.0f} bytes per photo, and has {engine.memory_gb:g} GB"
             limits.append(Limit(engine.memory_gb * 1e9 / cost.held_bytes, cost.name, why))

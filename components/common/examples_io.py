@@ -4,8 +4,6 @@ TFX's own `WriteSplit` reshuffles at random; the transforms here give the same f
 workers and in any order of arrival, so that artifacts can be compared and caches trusted.
 """
 
-import hashlib
-import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +16,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common import contracts
-from components.common.storage.set_aside import Aside, SetAsideFn, read_set_aside, remove_set_aside
+from components.common.storage.set_aside import SetAsideFn, remove_set_aside
+from components.common.storage.shard_order import Placed, in_order, with_shard
 from components.common.storage.shards import STORED, read_shard, write_shard
 
 EXAMPLES_PER_SHARD: Final = 512
@@ -36,7 +35,6 @@ _DATASET_PROPERTIES: Final = (
 
 KeyedExample = tuple[bytes, bytes]  # (id, serialized tf.Example)
 ExamplesFile = tuple[str, str]  # (split, name)
-_Placed = tuple[bytes, bytes | Aside]  # (id, serialized tf.Example or where it is)
 Finish = Callable[[Iterable[bytes]], Iterable[bytes]]  # from serialized tf.Examples to as many, in their order
 
 
@@ -160,7 +158,7 @@ class WriteExamples(beam.PTransform):
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         set_aside = None if "://" in self._split_uri else f"{self._split_uri}/{_ASIDE_FOLDER}"
         light = pcoll | "SetAside" >> beam.ParDo(SetAsideFn(set_aside)) if set_aside else pcoll
-        examples = light | "KeyByShard" >> beam.Map(_with_shard, self._num_shards)
+        examples = light | "KeyByShard" >> beam.Map(with_shard, self._num_shards)
         # One empty list per shard, so that every shard meets the writer.
         shards = pcoll.pipeline | "CreateShards" >> beam.Create([(shard, None) for shard in range(self._num_shards)])
         written = (
@@ -174,25 +172,6 @@ class WriteExamples(beam.PTransform):
         return written
 
 
-def _with_shard(example: _Placed, num_shards: int) -> tuple[int, _Placed]:
-    return int.from_bytes(_digest(example[0])[:8], "big") % num_shards, example
-
-
-def _digest(example_id: bytes) -> bytes:
-    return hashlib.sha256(example_id).digest()
-
-
-def _place_in_shard(example: _Placed) -> tuple[bytes, bytes]:
-    # The last 8 bytes: the first ones chose the shard.
-    return _digest(example[0])[-8:], example[0]
-
-
-def _in_order(examples: Iterable[_Placed]) -> Iterator[bytes]:
-    """Yields the examples of a shard; content breaks ties."""
-    for _, same in itertools.groupby(sorted(examples, key=_place_in_shard), key=_place_in_shard):
-        yield from sorted(content if isinstance(content, bytes) else read_set_aside(content) for _, content in same)
-
-
 class _WriteShardFn(beam.DoFn):
     """Writes one shard."""
 
@@ -202,10 +181,10 @@ class _WriteShardFn(beam.DoFn):
         self._compression_level = compression_level
         self._finish = finish
 
-    def process(self, element: tuple[int, dict[str, Iterable[_Placed]]]) -> Iterator[str]:
+    def process(self, element: tuple[int, dict[str, Iterable[Placed]]]) -> Iterator[str]:
         shard, groups = element
         name = f"{_FILE_PREFIX}-{shard:05d}-of-{self._num_shards:05d}.gz"
         path = f"{self._split_uri.rstrip('/')}/{name}"
-        examples = _in_order(groups["examples"])
+        examples = in_order(groups["examples"])
         write_shard(path, self._finish(examples) if self._finish else examples, self._compression_level)
         yield path
