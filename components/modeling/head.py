@@ -27,7 +27,7 @@ def squared_distances(points: tf.Tensor, centers: tf.Tensor) -> tf.Tensor:
 
 
 class KernelLogits(tf.keras.layers.Layer):
-    """A kernel machine: the more alike a photo and those of a class, the higher the class's logit.
+    """A kernel machine beside other logits: the more alike a photo and those of a class, the higher the class's logit.
 
     Likeness is a Gaussian of the distance between the roots of features. Its weights are computed, not trained.
     """
@@ -39,15 +39,18 @@ class KernelLogits(tf.keras.layers.Layer):
         self._num_classes = num_classes
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Creates the weights: roots of features, the Gaussian's inverse width, coefficients."""
-        self._centers = self.add_weight(name="centers", shape=(self._num_centers, input_shape[-1]))
+        """Creates the weights: of the others, roots of features, the Gaussian's inverse width, coefficients."""
+        self._weight_of_others = self.add_weight(name="weight_of_others", shape=())
+        self._centers = self.add_weight(name="centers", shape=(self._num_centers, input_shape[0][-1]))
         self._inverse_width = self.add_weight(name="inverse_width", shape=())
         self._coefficients = self.add_weight(name="coefficients", shape=(self._num_centers, self._num_classes))
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Maps features float32 [N, D] to logits float32 [N, C]."""
-        distances = squared_distances(signed_root(inputs), self._centers)
-        return tf.matmul(tf.exp(-self._inverse_width * distances), self._coefficients)
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Maps features float32 [N, D] and the other logits [N, C] to logits float32 [N, C]."""
+        features, others = inputs
+        distances = squared_distances(signed_root(features), self._centers)
+        own = tf.matmul(tf.exp(-self._inverse_width * distances), self._coefficients)
+        return self._weight_of_others * others + own
 
 
 def build_head(feature_size: int, num_classes: int, hidden_units: int, seed: int) -> tf.keras.Sequential:
@@ -79,13 +82,13 @@ def with_kernel_machine(head: tf.keras.Sequential, weights: Sequence[np.ndarray]
 
     Args:
         head: From `build_head`.
-        weights: Of `KernelLogits`: centers [M, D], inverse width, coefficients [M, C].
+        weights: Of `KernelLogits`: weight of the dense layers, centers [M, D], inverse width, coefficients [M, C].
 
     Returns:
         Classification layers with the weights of both.
     """
     machine = KernelLogits(*weights[-1].shape, name="kernel_machine")
-    logits = tf.keras.layers.Add(name="sum")([head.output, machine(head.input)])
+    logits = machine([head.input, head.output])
     machine.set_weights(weights)
     return tf.keras.Model(head.input, logits, name=head.name)
 

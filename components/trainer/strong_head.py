@@ -26,7 +26,7 @@ def strengthen(head: tf.keras.Sequential, features: FeaturePipeline, seed: int) 
     """Adds a kernel machine to trained dense layers, each with the weight that suits the validation split.
 
     Args:
-        head: Trained dense layers; the last one's weights are scaled in place.
+        head: Trained dense layers; the last one's weights are scaled in place, so that they are calibrated alone, too.
         features: Both splits.
         seed: Chooses the training photos to compare with, where there are too many.
 
@@ -36,20 +36,22 @@ def strengthen(head: tf.keras.Sequential, features: FeaturePipeline, seed: int) 
     dense, labels = _validation_logits(head, features)
     candidates = []
     for machine in fit_kernel_machines(features, seed, dense.shape[1]):
-        kernel = _validation_logits(with_kernel_machine(head, machine), features)[0] - dense
+        kernel = _validation_logits(with_kernel_machine(head, [np.float32(0), *machine]), features)[0]
         scales = fit_scales([dense, kernel], labels)
         logits = scales[0] * dense + scales[1] * kernel
         candidates.append((cross_entropy(logits, labels), scales, machine, logits))
     loss, scales, (centers, inverse_width, coefficients), logits = min(candidates, key=lambda found: found[0])
     last = head.layers[-1]
-    last.set_weights([weight * scales[0] for weight in last.get_weights()])
+    (alone,) = fit_scales([dense], labels)
+    last.set_weights([weight * alone for weight in last.get_weights()])
     accuracy = np.mean(logits.argmax(axis=1) == labels)
     logger.info(
         "Kernel machine over %d training photos, weights of dense layers and of it %.3f and %.3f: validation loss "
         "%.4f, validation accuracy %.4f",
         len(centers), *scales, loss, accuracy,
     )  # fmt: skip
-    return with_kernel_machine(head, [centers, inverse_width, coefficients * np.float32(scales[1])])
+    weight, factor = np.array([scales[0] / alone, scales[1]], np.float32)
+    return with_kernel_machine(head, [weight, centers, inverse_width, coefficients * factor])
 
 
 def fit_kernel_machines(features: FeaturePipeline, seed: int, num_classes: int) -> list[list[np.ndarray]]:
@@ -64,7 +66,7 @@ def fit_kernel_machines(features: FeaturePipeline, seed: int, num_classes: int) 
         num_classes: C.
 
     Returns:
-        Per width, the weights of `KernelLogits`: centers [M, D], inverse width, coefficients [M, C].
+        Per width, the last weights of `KernelLogits`: centers [M, D], inverse width, coefficients [M, C].
     """
     centers = _centers(features, seed)
     between = squared_distances(centers, centers)

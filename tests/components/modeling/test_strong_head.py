@@ -89,13 +89,22 @@ def test_the_coefficients_solve_ridge_regression(
 def test_the_layer_answers_what_was_solved(features: FeaturePipeline) -> None:
     head = _untrained()
     machine = fit_kernel_machines(features, 0, _CLASSES)[0]
-    both = with_kernel_machine(head, machine)
+    both = with_kernel_machine(head, [np.float32(0.3), *machine])
     inputs = next(iter(features.validation_batches()))[0]
     centers, inverse_width, coefficients = machine
     distances = np.sum((signed_root(inputs).numpy()[:, None] - centers) ** 2, axis=-1)
     np.testing.assert_allclose(
-        both(inputs), head(inputs) + np.exp(-inverse_width * distances) @ coefficients, rtol=1e-3, atol=1e-3
+        both(inputs), 0.3 * head(inputs) + np.exp(-inverse_width * distances) @ coefficients, rtol=1e-3, atol=1e-3
     )
+
+
+def test_dense_layers_are_calibrated_alone_even_where_they_have_no_weight(features: FeaturePipeline) -> None:
+    head = _untrained()
+    strengthen(head, features, seed=0)
+    batches = list(features.validation_batches())
+    inputs, labels = (np.concatenate([batch[at] for batch in batches]) for at in (0, 1))
+    (scale,) = fit_scales([head(inputs).numpy()], labels)
+    assert scale == pytest.approx(1, rel=0.01)
 
 
 def test_only_dense_layers_can_be_trained(features: FeaturePipeline) -> None:

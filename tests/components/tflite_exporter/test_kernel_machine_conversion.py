@@ -24,7 +24,7 @@ def test_it_gives_nearly_the_same_probabilities(precision: str, tiny_backbone: P
     spread = np.median(np.sum((centers[:, None] - centers) ** 2, axis=-1))
     coefficients = 3 * np.eye(3, dtype=np.float32)[colors[:, 0, 0].argmax(axis=1)]
     dense = build_head(features.shape[1], 3, 8, seed=0)
-    head = with_kernel_machine(dense, [centers, 1 / spread, coefficients])
+    head = with_kernel_machine(dense, [np.float32(1), centers, 1 / spread, coefficients])
     model = SimpleNamespace(backbone=backbone, head_weights=exported_weights(head))
     samples = [photo[None] for photo in photos]
     if precision == "int8":
