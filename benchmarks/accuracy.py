@@ -158,9 +158,8 @@ def compare(right: dict[str, np.ndarray]) -> Interval:
     return paired_difference(int(np.sum(strong & ~reference)), int(np.sum(reference & ~strong)), len(strong))
 
 
-def _table(summary: dict[str, dict[str, float]], seeds: str) -> Table:
-    title = f"Seeds {seeds}: mean ± standard deviation"
-    table = Table("recipe", *(name.replace("_", " ") for name in _METRICS), title=title, title_justify="left")
+def _table(summary: dict[str, dict[str, float]]) -> Table:
+    table = Table("mean ± standard deviation", *(name.replace("_", " ") for name in _METRICS))
     for recipe, row in summary.items():
         table.add_row(recipe, *(f"{row[f'{name}_mean']:.4f} ± {row[f'{name}_spread']:.4f}" for name in _METRICS))
     return table
@@ -194,8 +193,7 @@ def main(*, photos: str | None, output: Path, seeds: str, result: Path) -> None:
         "runs": [dataclasses.asdict(outcome) for outcome in outcomes],
     }
     result.write_text(json.dumps(content, indent=2) + "\n")
-    console.print(_table(summary, seeds))
-    console.print(f"Written: {result}")
+    console.print(_table(summary))
 
 
 if __name__ == "__main__":
