@@ -76,8 +76,8 @@ taskmanager.memory.jvm-overhead.max: 192m
 taskmanager.memory.task.heap.size: 256m
 taskmanager.memory.task.off-heap.size: 64m
 taskmanager.memory.managed.size: 64m
-taskmanager.memory.network.min: 512m
-taskmanager.memory.network.max: 512m
+taskmanager.memory.network.min: 1g
+taskmanager.memory.network.max: 1g
 pekko.ask.timeout: 120 s
 """
     )
@@ -100,7 +100,18 @@ def _start(main_class: str, libraries: Path, folder: Path, name: str, *options: 
     opens = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
     with (folder / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
-            ["java", "-Xmx1g", *opens, "-cp", ":".join(jars), main_class, "--configDir", f"{folder}/conf", *options],
+            [
+                "java",
+                "-Xmx1g",
+                "-XX:MaxDirectMemorySize=2g",
+                *opens,
+                "-cp",
+                ":".join(jars),
+                main_class,
+                "--configDir",
+                f"{folder}/conf",
+                *options,
+            ],
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -137,6 +137,7 @@ def test_metadata_holds_every_execution_and_its_artifacts(
         ("Evaluator.test", "evaluation"): ["ModelEvaluation"],
         ("Evaluator.test", "blessing"): ["ModelBlessing"],
         ("Pusher", "pushed_model"): ["PushedModel"],
+        ("LabelReviewer", "label_review"): ["flowers.LabelReview"],
     }
     examples = executions["TfdsExampleGen"].output("examples")
     assert examples is not None

@@ -177,6 +177,7 @@ def test_summary_counts_everything(result: Result) -> None:
         },
         "left_out": {},
         "left_out_suffixes": {},
+        "reviewed": {},
     }
 
 
