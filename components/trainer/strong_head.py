@@ -36,7 +36,7 @@ def strengthen(head: tf.keras.Sequential, features: FeaturePipeline, seed: int) 
     dense, labels = _validation_logits(head, features)
     candidates = []
     for machine in fit_kernel_machines(features, seed, dense.shape[1]):
-        kernel = _validation_logits(with_kernel_machine(head, [np.float32(0), *machine]), features)[0]
+        kernel = _validation_logits(with_kernel_machine(head, [np.zeros((), np.float32), *machine]), features)[0]
         scales = fit_scales([dense, kernel], labels)
         logits = scales[0] * dense + scales[1] * kernel
         candidates.append((cross_entropy(logits, labels), scales, machine, logits))
