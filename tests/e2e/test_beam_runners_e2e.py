@@ -5,6 +5,7 @@ Flink's tests need Java and the job server that `make flink-jar` brings, and ski
 
 import dataclasses
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -153,6 +154,7 @@ def test_a_users_error_in_a_flink_worker_is_one_line() -> None:
 
 
 @needs_flink
+@pytest.mark.skipif("FLOWERS_FLINK_CLUSTER" not in os.environ, reason="takes ten minutes: set FLOWERS_FLINK_CLUSTER=1")
 def test_a_whole_run_on_a_flink_cluster_survives_the_loss_of_a_task_manager(
     tmp_path: Path, run_on, direct_run: _Run
 ) -> None:
