@@ -4,11 +4,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from cleanlab.filter import find_label_issues
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 # Also the fewest photos that a class needs to be reviewed.
 FOLDS: Final = 5
+# Of the features: they hold what tells classes apart, and everything after them takes a tenth of the time.
+_COMPONENTS: Final = 128
 _SEED: Final = 0
 
 
@@ -30,8 +33,9 @@ def review_labels(features: np.ndarray, labels: np.ndarray, num_classes: int) ->
     """Finds labels that the other photos' labels speak against.
 
     Every photo is classified by a linear discriminant analysis (covariance shrunk as by Ledoit and Wolf, 2004) of the
-    other folds; square roots make features that come from a ReLU less skewed. Which labels are doubtful follows from
-    that by confident learning (Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068), as cleanlab has it.
+    other folds' principal components; square roots make features that come from a ReLU less skewed. Which labels are
+    doubtful follows from that by confident learning (Northcutt, Jiang and Chuang 2021,
+    https://arxiv.org/abs/1911.00068), as cleanlab has it.
 
     Args:
         features: float32 [P, D].
@@ -47,9 +51,11 @@ def review_labels(features: np.ndarray, labels: np.ndarray, num_classes: int) ->
         return Review(reviewed[:0], np.zeros((0, num_classes)), reviewed[:0])
     given = np.searchsorted(enough, labels[reviewed])
     rooted = np.sign(features[reviewed]) * np.sqrt(np.abs(features[reviewed]))
+    components = min(_COMPONENTS, *rooted.shape)
+    reduced = PCA(components, svd_solver="randomized", random_state=_SEED).fit_transform(rooted)
     classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED)
-    predicted = cross_val_predict(classifier, rooted, given, cv=folds, method="predict_proba")
+    predicted = cross_val_predict(classifier, reduced, given, cv=folds, method="predict_proba")
     doubtful = find_label_issues(
         given, predicted, return_indices_ranked_by="normalized_margin", filter_by="both", n_jobs=1
     )

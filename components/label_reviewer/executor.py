@@ -30,8 +30,8 @@ from components.modeling.input_pipeline import feature_metadata, read_serialized
 logger = logging.getLogger(__name__)
 
 _PARSED_AT_ONCE: Final = 256
-# Features in float32 and in float64, centred, and the part that a fold is fitted to.
-_BYTES_PER_NUMBER: Final = 4 * 8
+# In float32: what is read, one array of it, roots with what they are made of, and what is left without their mean.
+_BYTES_PER_NUMBER: Final = 6 * 4
 
 
 class _Photos(NamedTuple):

@@ -10,7 +10,7 @@ SUMMARY_FILE: Final = "label_review.json"  # `LabelReviewSummary`
 
 @dataclasses.dataclass(frozen=True)
 class DoubtfulLabel:
-    """A photo that classifiers which never saw it take for another class.
+    """A photo that classifiers which were not told its label take for another class.
 
     Attributes:
         id: The example's id as text.

@@ -61,7 +61,7 @@ def _given_labels() -> dict[str, list[int]]:
 
 
 # 100 photos' worth: the 210 are reviewed in three groups.
-@pytest.mark.parametrize("memory", [10**9, 100 * 32 * FEATURES])
+@pytest.mark.parametrize("memory", [10**9, 100 * 24 * FEATURES])
 def test_wrong_labels_of_every_split_are_listed_with_the_right_ones(tmp_path: Path, memory: int) -> None:
     listing, summary = _review(tmp_path, _examples(tmp_path / "features", _given_labels()), memory)
     expected = {
