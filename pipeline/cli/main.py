@@ -13,7 +13,17 @@ from click.shell_completion import CompletionItem
 PROGRAM_NAME = "local_runner.py"
 # By package, the modules that have a command of their name, in the order of the README.
 _COMMANDS = {
-    "inspection": ("runs", "report", "why", "labels", "compare", "lineage", "artifacts", "show", "tensorboard"),
+    "inspection": (
+        "runs",
+        "report",
+        "why",
+        "labels",
+        "compare",
+        "lineage",
+        "artifacts",
+        "show",
+        "tensorboard",
+    ),
     "commands": ("run", "predict", "doctor", "completion"),
 }
 

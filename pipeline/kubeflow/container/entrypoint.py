@@ -84,9 +84,11 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
     from tfx.utils import name_utils
 
     from components.image_validator.artifacts import Quarantine
+    from components.label_reviewer.artifacts import LabelReview
 
     # TFX imports a custom type by its name, which cannot be a dotted path (see `components.image_validator.artifacts`).
-    compiler_utils.TITLE_TO_CLASS_PATH[Quarantine.TYPE_NAME] = name_utils.get_full_name(Quarantine)
+    for own in (Quarantine, LabelReview):
+        compiler_utils.TITLE_TO_CLASS_PATH[own.TYPE_NAME] = name_utils.get_full_name(own)
     tfx_args = argparse.Namespace(
         executor_class_path=args.executor_class_path,
         json_serialized_invocation_args=json.dumps(invocation),

@@ -175,9 +175,7 @@ def test_summary_counts_everything(result: Result) -> None:
             "too_many_pixels": "bomb",
             "truncated": "cut off",
         },
-        "left_out": {},
-        "left_out_suffixes": {},
-        "reviewed": {},
+        **{key: {} for key in ("left_out", "left_out_suffixes", "reviewed")},
     }
 
 

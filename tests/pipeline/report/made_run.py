@@ -91,7 +91,8 @@ class MadeRun:
         thresholds, baseline = [threshold], None
         if self.baseline_correct is not None:
             before = self.baseline_correct / total
-            baseline = {"examples": total, "accuracy": before, "loss": self.loss, "classes": []}
+            baseline = {"split": split, "examples": total, "accuracy": before, "loss": self.loss, "classes": []}
+            baseline["confusion_matrix"] = [[self.baseline_correct]]
             thresholds.append({**threshold, "kind": "change", "bound": -0.02, "baseline": before})
         return {
             "split": split,

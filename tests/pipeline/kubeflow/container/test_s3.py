@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kfp_launcher import FakeKfp, TaskFailedError
 
-from components.example_gen.sources import scan_photos
+from components.example_gen.sources import FINGERPRINT_DIGITS
 from pipeline.config import DataConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings
 from pipeline.kubeflow.compiler.compile import build_spec
@@ -135,9 +135,10 @@ def test_photos_are_read_from_s3(
 
     kfp.run()
 
-    expected = scan_photos(photo_folder, folder).fingerprint
-    assert kfp.output_parameters["photos-fingerprint"] == {"fingerprint": expected}
-    counts = json.loads(kfp.outputs["tfds-example-gen"]["examples"]["metadata"]["class_counts"])
+    metadata = kfp.outputs["tfds-example-gen"]["examples"]["metadata"]
+    fingerprint = kfp.output_parameters["photos-fingerprint"]["fingerprint"]
+    assert metadata["dataset_version"] == fingerprint[:FINGERPRINT_DIGITS], "both containers see the same photos"
+    counts = json.loads(metadata["class_counts"])
     assert {name: sum(split[name] for split in counts.values()) for name in data.class_names} == {
         "blue": 20, "green": 20, "red": 20,
     }  # fmt: skip
