@@ -23,19 +23,12 @@ from components.common.errors import UserError
 from components.common.settings import check_settings, setting
 from components.evaluator.bounds import OWN_METRICS, Bound
 from components.modeling.backbones.registry import BACKBONES
-from components.modeling.hyperparameters import STRONG, FineTuning, Hyperparameters
+from components.modeling.hyperparameters import STRONG, FineTuning, Hyperparameters, parse_size
 from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
 
 RESOLVER_BASELINE: Final = "resolver"
 PUSHED_BASELINE: Final = "pushed"
 NO_BASELINE: Final = "none"
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) > 0 and int(width) > 0):
-        raise ValueError(f"{text!r} is not a size such as 224x224")
-    return int(height), int(width)
 
 
 def _parse_memory(text: str) -> int:
@@ -124,7 +117,7 @@ class BackboneOptions:
         default_text="the preset's",
     )
     image_size: tuple[int, int] | None = setting(
-        None, "For a backbone that takes any size.", metavar="HxW", parse=_parse_size
+        None, "For a backbone that takes any size.", metavar="HxW", parse=parse_size
     )
 
     def __post_init__(self) -> None:

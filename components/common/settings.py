@@ -100,6 +100,8 @@ def check_settings(instance: Any, prefix: str = "") -> None:
 
 
 def _unmet(declared: Setting, value: Any) -> bool:
+    if value is None:
+        return False
     if declared.choices:
         return value not in declared.choices
     if declared.above is not None:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common.contracts.quarantine import Reason
-from components.common.exif_orientation import UPRIGHT, orientation_of, turn_upright
+from components.common.photo_formats.exif_orientation import UPRIGHT, orientation_of, turn_upright
 from components.common.photo_formats.photo_conversion import CONVERTED_FORMATS, ConversionError, convert, source_of
 from components.common.stack import IMAGE_FORMATS
 

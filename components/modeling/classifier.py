@@ -1,9 +1,14 @@
 """The classifier's three parts: input layer, feature extractor, classification layers."""
 
-from typing import Any
+import math
+from typing import Any, Final
 
 import tensorflow as tf
 import tensorflow_hub as hub
+
+# Of a backbone's layers, the share that is fine-tuned unless told otherwise: the first ones, whose images are large,
+# cost the most and change the least.
+_FINE_TUNED_SHARE: Final = 0.8
 
 
 class FeatureExtractorLayer(hub.KerasLayer):
@@ -19,14 +24,14 @@ class FeatureExtractorLayer(hub.KerasLayer):
 
 
 def build_classifier(
-    backbone: Any, image_size: tuple[int, int], head: tf.keras.Model, trainable: bool = False
+    backbone: Any, image_size: tuple[int | None, int | None], head: tf.keras.Model, trainable: bool = False
 ) -> tf.keras.Sequential:
     """Puts a head on a TF Hub feature vector.
 
     Args:
         backbone: Folder of a TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D], or one that is
             loaded.
-        image_size: (H, W) in pixels.
+        image_size: (H, W) in pixels; None for any that the backbone takes.
         head: The classification layers, from [N, D] to logits [N, C].
         trainable: False for transfer learning (frozen backbone), True for fine-tuning.
 
@@ -46,7 +51,7 @@ def build_classifier(
     )
 
 
-def last_layers(backbone: Any, num_layers: int) -> list[tf.Variable]:
+def last_layers(backbone: Any, num_layers: int | None) -> list[tf.Variable]:
     """Picks the trainable variables of a backbone's last layers.
 
     A layer is what shares a variable's name up to its last slash: a convolution and the batch normalisation after it
@@ -54,7 +59,7 @@ def last_layers(backbone: Any, num_layers: int) -> list[tf.Variable]:
 
     Args:
         backbone: A loaded reusable SavedModel.
-        num_layers: How many layers, counted from the output; 0 for all.
+        num_layers: How many layers, counted from the output; 0 for all, None for most.
 
     Returns:
         Variables in the order in which the backbone uses them.
@@ -65,7 +70,7 @@ def last_layers(backbone: Any, num_layers: int) -> list[tf.Variable]:
     positions = {id(variable): position for position, variable in enumerate(traced.variables)}
     variables = sorted(backbone.trainable_variables, key=lambda variable: positions.get(id(variable), -1))
     layers = list(dict.fromkeys(map(_layer_name, variables)))
-    chosen = set(layers[-num_layers:])
+    chosen = set(layers[-(math.ceil(_FINE_TUNED_SHARE * len(layers)) if num_layers is None else num_layers) :])
     return [variable for variable in variables if _layer_name(variable) in chosen]
 
 

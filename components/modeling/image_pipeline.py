@@ -1,7 +1,7 @@
 """tf.data pipelines from raw examples to batches of pixels, for fine-tuning.
 
-Photos are decoded by Transform's graph, the one that serving uses, on all cores and ahead of the training step; no
-decoded pixel is kept.
+For validation photos are decoded by Transform's graph, the one that serving uses; training decodes crops of them by the
+same operations. All of it on all cores and ahead of the training step; no decoded pixel is kept.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.common.contracts import IMAGE_KEY, LABEL_KEY, transformed_name
-from components.modeling.augmentation import augment
+from components.common.photo_decoding import decode_image
+from components.modeling.augmentation import flip_and_colour, random_crop
 from components.modeling.input_pipeline import epoch_seed, read_serialized
 
 # Encoded photos held for shuffling: some 150 MB of tf_flowers, more than its training split. Examples are already
@@ -19,7 +20,11 @@ _SHUFFLE_BUFFER = 2048
 
 
 class ImagePipeline:
-    """Reads raw examples through a Transform graph."""
+    """Reads raw examples through a Transform graph.
+
+    Attributes:
+        batch_size: Photos per batch.
+    """
 
     def __init__(self, transform_output: tft.TFTransformOutput, batch_size: int):
         """Loads the graph.
@@ -30,31 +35,38 @@ class ImagePipeline:
         """
         self._raw_spec = transform_output.raw_feature_spec()
         self._transform = transform_output.transform_features_layer()
-        self._batch_size = batch_size
+        self.batch_size = batch_size
 
-    def training_batches(self, file_patterns: Sequence[str], seed: int, epoch: int) -> tf.data.Dataset:
-        """Shuffles, decodes and augments a split for one epoch.
+    def training_batches(
+        self, file_patterns: Sequence[str], image_size: tuple[int, int], min_crop: float, seed: int, epoch: int
+    ) -> tf.data.Dataset:
+        """Shuffles a split for one epoch, and takes a random crop of every photo, with random light and colour.
 
         Order and augmentation depend on the seed and the epoch alone, so a resumed run sees what an undisturbed one
         would have.
 
         Args:
             file_patterns: Glob patterns of raw examples.
+            image_size: (height, width) in pixels that crops are resized to.
+            min_crop: The smallest share of a photo's area that a crop takes, in (0, 1].
             seed: The run's seed.
             epoch: Counted from 0.
 
         Returns:
-            Batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
+            Batches of (float32 [N, height, width, 3] in [0, 1], int64 [N]).
         """
         stream = epoch_seed(seed, epoch)
 
         def load(position: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            image, label = self._decode(serialized)
-            return augment(image, tf.stack([tf.constant(stream, tf.int64), position])), label
+            raw = tf.io.parse_single_example(serialized, self._raw_spec)
+            crop_seed, other_seed = tf.unstack(tf.random.split(tf.stack([tf.constant(stream, tf.int64), position])))
+            photo = tf.reshape(raw[IMAGE_KEY], [])
+            image = decode_image(photo, *image_size, lambda whole: random_crop(whole, crop_seed, min_crop))
+            return flip_and_colour(image, other_seed), tf.reshape(raw[LABEL_KEY], [])
 
         shuffled = read_serialized(file_patterns).shuffle(_SHUFFLE_BUFFER, stream, reshuffle_each_iteration=False)
         loaded = shuffled.enumerate().map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        return loaded.batch(self._batch_size).prefetch(tf.data.AUTOTUNE)
+        return loaded.batch(self.batch_size).prefetch(tf.data.AUTOTUNE)
 
     def validation_batches(self, file_patterns: Sequence[str]) -> tf.data.Dataset:
         """Decodes a split in the order of its files, as it is served: without augmentation.
@@ -66,7 +78,7 @@ class ImagePipeline:
             Batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
         """
         loaded = read_serialized(file_patterns).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
-        return loaded.batch(self._batch_size).prefetch(tf.data.AUTOTUNE)
+        return loaded.batch(self.batch_size).prefetch(tf.data.AUTOTUNE)
 
     def _decode(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         raw = tf.io.parse_example(tf.expand_dims(serialized, 0), self._raw_spec)

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.streaming_metrics import StreamingMetrics
 
 logger = logging.getLogger(__name__)
+
+OptimizedVariables = tuple[tf.keras.optimizers.Optimizer, Sequence[tf.Variable]]
 
 
 class TrainingLoop:
@@ -34,7 +37,8 @@ class TrainingLoop:
         work_dir: str,
         strategy: tf.distribute.Strategy | None = None,
         *,
-        trainable_variables: Sequence[tf.Variable] | None = None,
+        optimizers: Sequence[OptimizedVariables] | None = None,
+        label_smoothing: float = 0.0,
         scale_loss: bool = False,
         log_level: int = logging.INFO,
     ):
@@ -45,31 +49,39 @@ class TrainingLoop:
             hyperparameters: Learning rate, epochs, early stopping and reporting interval.
             work_dir: Local folder for checkpoints and logs.
             strategy: Distributes each batch over replicas; None runs on the default device.
-            trainable_variables: What to train; None trains all that the model has.
+            optimizers: Optimizers, created under `strategy`'s scope, and the variables that each of them trains; None
+                trains all that the model has with Adam.
+            label_smoothing: In [0, 1): how much of a label's weight the training loss spreads over all classes
+                (Szegedy et al., https://arxiv.org/abs/1512.00567). What is reported is the loss without it.
             scale_loss: Whether gradients may be float16, where small ones vanish unless the loss is scaled up.
             log_level: Level of the reports of steps and epochs.
         """
         self._model = model
         self._hyperparameters = hyperparameters
         self._strategy = strategy or tf.distribute.get_strategy()
-        self._variables = list(model.trainable_variables if trainable_variables is None else trainable_variables)
         self._scale_loss = scale_loss
         self._log = functools.partial(logger.log, log_level)
         with self._strategy.scope():
-            # The same updates as `tf.keras.optimizers.Adam`, as one fused operation per variable and not as a dozen.
-            self._optimizer = tf.keras.optimizers.legacy.Adam(hyperparameters.learning_rate)
-            if scale_loss:
-                self._optimizer = tf.keras.mixed_precision.LossScaleOptimizer(self._optimizer)
-            self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction=tf.keras.losses.Reduction.NONE
+            if optimizers is None:
+                # The same updates as `tf.keras.optimizers.Adam`, as one fused operation per variable, not as a dozen.
+                adam = tf.keras.optimizers.legacy.Adam(hyperparameters.learning_rate)
+                optimizers = [(adam, model.trainable_variables)]
+            scaled = tf.keras.mixed_precision.LossScaleOptimizer if scale_loss else lambda optimizer: optimizer
+            self._optimizers = [(scaled(optimizer), list(variables)) for optimizer, variables in optimizers]
+            no_reduction = tf.keras.losses.Reduction.NONE
+            self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=no_reduction)
+            self._smoothed_loss_fn = tf.keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=label_smoothing, reduction=no_reduction
             )
+            self._label_smoothing = label_smoothing
             self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self._logs = Path(work_dir) / "logs"
         self._history_file = Path(work_dir) / HISTORY_FILE
         self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
-        state = {"model": model, "optimizer": self._optimizer, "step": self._step, "epoch": self._epoch}
+        trained_by = [optimizer for optimizer, _ in self._optimizers]
+        state = {"model": model, "optimizers": trained_by, "step": self._step, "epoch": self._epoch}
         self._latest = tf.train.CheckpointManager(tf.train.Checkpoint(**state), f"{work_dir}/latest", max_to_keep=1)
         self._best = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), f"{work_dir}/best", max_to_keep=1)
         self._compiled: dict[Callable[[tf.Tensor, tf.Tensor], None], Callable[[Any], None]] = {}
@@ -101,6 +113,11 @@ class TrainingLoop:
         for _ in self._run(self._validation_step, batches):
             pass
         return self._metrics["validation"].results()
+
+    def seconds_per_step(self, batches: tf.data.Dataset, steps: int) -> float:
+        """Trains for a few steps and returns their mean time; the first, which compiles, does not count."""
+        ends = [time.monotonic() for _ in self._run(self._train_step, batches.repeat().take(steps + 1))]
+        return (ends[-1] - ends[0]) / steps
 
     def _restore_or_initialize(self) -> list[EpochResult]:
         if not self._latest.restore_or_initialize():
@@ -159,20 +176,30 @@ class TrainingLoop:
             yield
 
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
+        # Of several optimizers the first one's scale is used; each still skips a step whose gradients are not finite.
+        (first, _), *_ = self._optimizers
         with tf.GradientTape() as tape:
             logits = self._model(inputs, training=True)
             losses = self._loss_fn(labels, logits)
             # Gradients are summed over replicas, so each divides by the whole batch: its mean, however it is split.
             batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(labels))
-            loss = tf.reduce_sum(losses) / tf.cast(batch, losses.dtype)
+            loss = tf.reduce_sum(self._smoothed(losses, labels, logits)) / tf.cast(batch, losses.dtype)
             if self._model.losses:
                 loss += tf.nn.scale_regularization_loss(tf.add_n(self._model.losses))
-            target = self._optimizer.get_scaled_loss(loss) if self._scale_loss else loss
-        gradients = tape.gradient(target, self._variables)
+            target = first.get_scaled_loss(loss) if self._scale_loss else loss
+        gradients = tape.gradient(target, [variable for _, variables in self._optimizers for variable in variables])
         if self._scale_loss:
-            gradients = self._optimizer.get_unscaled_gradients(gradients)
-        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+            gradients = first.get_unscaled_gradients(gradients)
+        remaining = iter(gradients)
+        for optimizer, variables in self._optimizers:
+            optimizer.apply_gradients([(next(remaining), variable) for variable in variables])
         self._metrics["train"].update(losses, labels, logits)
+
+    def _smoothed(self, losses: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Returns the losses [N] to minimise."""
+        if not self._label_smoothing:
+            return losses
+        return self._smoothed_loss_fn(tf.one_hot(labels, logits.shape[-1]), logits)
 
     def _validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
         logits = self._model(inputs, training=False)

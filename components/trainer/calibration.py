@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import tensorflow as tf
 from scipy import optimize
 
 _BOUNDS: Final = (0.0, 100.0)
@@ -37,6 +38,22 @@ def fit_scales(parts: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
     start = np.ones(len(parts))
     found = optimize.minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", bounds=[_BOUNDS] * len(parts))
     return np.asarray(found.x)
+
+
+def calibrate(layer: tf.keras.layers.Layer, logits: np.ndarray, labels: np.ndarray) -> float:
+    """Scales a layer's weights, so that its logits are as sure as they are right.
+
+    Args:
+        layer: The last one, a dense layer; changed in place.
+        logits: What it makes of the validation split, float32 [N, C].
+        labels: int64 [N].
+
+    Returns:
+        The factor.
+    """
+    (factor,) = fit_scales([logits], labels)
+    layer.set_weights([weight * factor for weight in layer.get_weights()])
+    return float(factor)
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -7,7 +7,10 @@ not yet, with the same training loop, over photos instead of features.
 import dataclasses
 import json
 import logging
+import math
+import time
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -17,16 +20,27 @@ from components.common.contracts.training import FINE_TUNING_FILE, FineTuningOut
 from components.common.errors import UserError
 from components.common.schema import class_names_of
 from components.modeling import devices
+from components.modeling.backbones.contract import takes_any_size
 from components.modeling.classifier import build_classifier, last_layers
 from components.modeling.head import rebuild_head
-from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperparameters, Size
 from components.modeling.image_pipeline import ImagePipeline
+from components.modeling.input_pipeline import count_records, read_serialized
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
+from components.trainer.calibration import calibrate
+from components.trainer.optimizers import fine_tuning_optimizers
 from components.trainer.run_fn import keep_logs
+from components.trainer.time_budget import epochs_within, remembered_epochs
 
 logger = logging.getLogger(__name__)
+
+# Objects in a random crop look larger than in the whole photo: trained on smaller images, the classifier sees them in
+# the size that it will be served (Touvron et al., "Fixing the train-test resolution discrepancy",
+# https://arxiv.org/abs/1906.06423), and in less time.
+_TRAINING_SCALE = 6 / 7
+_TIMED_STEPS = 6
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -40,67 +54,148 @@ def run_fn(fn_args: FnArgs) -> None:
     Raises:
         UserError: The backbone cannot be trained.
     """
-    fine_tuning = FineTuning(**fn_args.custom_config["fine_tuning"])
-    hyperparameters = dataclasses.replace(
-        Hyperparameters(**fn_args.custom_config["hyperparameters"]),
-        learning_rate=fine_tuning.learning_rate,
-        epochs=fine_tuning.epochs,
-    )
-    class_names = class_names_of(io_utils.SchemaReader().read(fn_args.schema_path))
-    work_dir = resumable_work_dir(fn_args, __name__)
-    transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
-    images = ImagePipeline(transform_output, hyperparameters.batch_size)
-
-    strategy = devices.choose_strategy(devices.training_devices())
-    mixed_precision = devices.supports_mixed_precision(devices.gpu_compute_capabilities())
-    with strategy.scope():
-        base = tf.saved_model.load(fn_args.base_model)
-        classifier = build_classifier(
-            base.backbone, image_size_of(transform_output), rebuild_head(base.head_weights), True
-        )
-        variables = _variables_to_train(base.backbone, fine_tuning.layers)
-    logger.info(
-        "Fine-tuning %d of %d backbone variables and the head on %d device(s)%s",
-        len(variables), len(base.backbone.trainable_variables), strategy.num_replicas_in_sync,
-        " in mixed precision" if mixed_precision else "",
-    )  # fmt: skip
-    variables += classifier.get_layer("classification_layers").trainable_variables
-    loop = TrainingLoop(
-        classifier, hyperparameters, str(work_dir), strategy, trainable_variables=variables, scale_loss=mixed_precision
-    )
-    with devices.mixed_precision(mixed_precision):
-        outcome = _fit(loop, classifier, images, fn_args, hyperparameters.seed)
-
+    fine_tuner = FineTuner(fn_args)
+    outcome = fine_tuner.run()
     # No digest: the features that were extracted are not this backbone's, so evaluation has to look at the photos.
-    export(ServingModel(classifier, transform_output, class_names, backbone_digest=""), fn_args.serving_model_dir)
-    keep_logs(work_dir, fn_args.model_run_dir)
+    serving = ServingModel(
+        fine_tuner.classifier,
+        fine_tuner.transform_output,
+        class_names_of(io_utils.SchemaReader().read(fn_args.schema_path)),
+        backbone_digest="",
+    )
+    export(serving, fn_args.serving_model_dir)
+    keep_logs(fine_tuner.work_dir, fn_args.model_run_dir)
     io_utils.write_string_file(f"{fn_args.model_run_dir}/{FINE_TUNING_FILE}", json.dumps(dataclasses.asdict(outcome)))
 
 
-def _variables_to_train(backbone: tf.Module, layers: int) -> list[tf.Variable]:
+class FineTuner:
+    """One fine-tuning: what is trained, on what, and for how long.
+
+    Attributes:
+        classifier: From images to logits.
+        transform_output: Transform's graph.
+        work_dir: Where it is kept until it is finished.
+    """
+
+    def __init__(self, fn_args: FnArgs):
+        """Loads the classifier.
+
+        Args:
+            fn_args: As `run_fn` takes them.
+
+        Raises:
+            UserError: The backbone cannot be trained.
+        """
+        self._started = time.monotonic()
+        self._fn_args = fn_args
+        self._fine_tuning = FineTuning(**fn_args.custom_config["fine_tuning"])
+        self._hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
+        self.work_dir = resumable_work_dir(fn_args, __name__)
+        self.transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+        self._images = ImagePipeline(self.transform_output, self._hyperparameters.batch_size)
+        self._validation = self._images.validation_batches(fn_args.eval_files)
+        self._strategy = devices.choose_strategy(devices.training_devices())
+        self._mixed_precision = devices.supports_mixed_precision(devices.gpu_compute_capabilities())
+        served_size = image_size_of(self.transform_output)
+        with self._strategy.scope():
+            base = tf.saved_model.load(fn_args.base_model)
+            self._image_size = _training_size(self._fine_tuning, base.backbone, served_size)
+            any_size = (None, None) if self._image_size != served_size else served_size
+            self.classifier = build_classifier(base.backbone, any_size, rebuild_head(base.head_weights), True)
+            self._backbone_variables = _variables_to_train(base.backbone, self._fine_tuning.layers)
+        logger.info(
+            "Fine-tuning %d of %d backbone variables and the head on %d device(s)%s, on crops of %dx%d pixels",
+            len(self._backbone_variables), len(base.backbone.trainable_variables),
+            self._strategy.num_replicas_in_sync, " in mixed precision" if self._mixed_precision else "",
+            *self._image_size,
+        )  # fmt: skip
+
+    def run(self) -> FineTuningOutcome:
+        """Fine-tunes, and takes it back if no epoch is as good on the validation split as the start was."""
+        with devices.mixed_precision(self._mixed_precision):
+            start = self.classifier.get_weights()
+            steps = math.ceil(count_records(read_serialized(self._fn_args.train_files)) / self._images.batch_size)
+            loop = self._loop(1, steps, "start")
+            began = time.monotonic()
+            loss, accuracy = loop.validate(self._validation)
+            logger.info("Before fine-tuning: validation loss %.4f, validation accuracy %.4f", loss, accuracy)
+            epochs = self._epochs(loop, steps, time.monotonic() - began)
+            self.classifier.set_weights(start)
+            history = self._loop(epochs, steps).fit(self._training_batches, self._validation)
+            best = history[best_epoch(history)]
+            kept = (best.validation_accuracy, -best.validation_loss) >= (accuracy, -loss)
+            if kept:
+                self._calibrate()
+            else:
+                logger.warning(
+                    "No epoch of fine-tuning was as good on validation as the start: the model stays as it was before "
+                    "it; try a lower --fine-tune-learning-rate, or fewer --fine-tune-layers"
+                )
+                self.classifier.set_weights(start)
+            return FineTuningOutcome(accuracy, best.validation_accuracy, kept, len(history))
+
+    def _loop(self, epochs: int, steps_per_epoch: int, folder: str = "") -> TrainingLoop:
+        steps = epochs * steps_per_epoch
+        head = self.classifier.get_layer("classification_layers").trainable_variables
+        with self._strategy.scope():
+            optimizers = fine_tuning_optimizers(self._fine_tuning, self._backbone_variables, head, steps)
+        patience = self._fine_tuning.early_stopping_patience
+        return TrainingLoop(
+            self.classifier,
+            dataclasses.replace(self._hyperparameters, epochs=epochs, early_stopping_patience=patience),
+            str(self.work_dir / folder),
+            self._strategy,
+            optimizers=optimizers,
+            label_smoothing=self._fine_tuning.label_smoothing,
+            scale_loss=self._mixed_precision,
+        )
+
+    def _training_batches(self, epoch: int) -> tf.data.Dataset:
+        return self._images.training_batches(
+            self._fn_args.train_files, self._image_size, self._fine_tuning.min_crop, self._hyperparameters.seed, epoch
+        )
+
+    def _epochs(self, loop: TrainingLoop, steps: int, validation_seconds: float) -> int:
+        if self._fine_tuning.epochs != AUTO_EPOCHS:
+            return self._fine_tuning.epochs
+
+        def choose() -> int:
+            per_epoch = steps * loop.seconds_per_step(self._training_batches(0), _TIMED_STEPS) + validation_seconds
+            # Calibration takes one more look at the validation split.
+            left = self._fine_tuning.budget - (time.monotonic() - self._started) - validation_seconds
+            epochs = epochs_within(left, per_epoch)
+            logger.info(
+                "%d epochs of about %.0f s each: what %.0f s have room for",
+                epochs, per_epoch, self._fine_tuning.budget,
+            )  # fmt: skip
+            return epochs
+
+        return remembered_epochs(self.work_dir, choose)
+
+    def _calibrate(self) -> None:
+        classify = tf.function(lambda images: self.classifier(images, training=False))
+        found = [(classify(images).numpy(), labels.numpy()) for images, labels in self._validation]
+        logits, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        head = self.classifier.get_layer("classification_layers")
+        logger.info("Calibrated: logits times %.3f", calibrate(head.layers[-1], logits, labels))
+
+
+def _training_size(fine_tuning: FineTuning, backbone: tf.Module, served: Size) -> Size:
+    if not takes_any_size(backbone):
+        if fine_tuning.image_size not in (None, served):
+            raise UserError(
+                f"--fine-tune-image-size is {fine_tuning.image_size[0]}x{fine_tuning.image_size[1]}, but this backbone "
+                f"takes images of {served[0]}x{served[1]} pixels alone; leave the option out"
+            )
+        return served
+    height, width = (round(_TRAINING_SCALE * pixels) for pixels in served)
+    return fine_tuning.image_size or (height, width)
+
+
+def _variables_to_train(backbone: tf.Module, layers: int | None) -> list[tf.Variable]:
     if not getattr(backbone, "trainable_variables", None):
         raise UserError(
             "this backbone cannot be fine-tuned: it is a SavedModel without trainable variables; leave out "
             "--fine-tune, or choose another --backbone"
         )
     return last_layers(backbone, layers)
-
-
-def _fit(
-    loop: TrainingLoop, classifier: tf.keras.Model, images: ImagePipeline, fn_args: FnArgs, seed: int
-) -> FineTuningOutcome:
-    """Fine-tunes, and takes it back if no epoch is as good on the validation split as the start was."""
-    validation = images.validation_batches(fn_args.eval_files)
-    start = classifier.get_weights()
-    loss, accuracy = loop.validate(validation)
-    logger.info("Before fine-tuning: validation loss %.4f, validation accuracy %.4f", loss, accuracy)
-    history = loop.fit(lambda epoch: images.training_batches(fn_args.train_files, seed, epoch), validation)
-    best = history[best_epoch(history)]
-    kept = (best.validation_accuracy, -best.validation_loss) >= (accuracy, -loss)
-    if not kept:
-        logger.warning(
-            "No epoch of fine-tuning was as good on validation as the start: the model stays as it was before it; "
-            "try a lower --fine-tune-learning-rate, or fewer --fine-tune-layers"
-        )
-        classifier.set_weights(start)
-    return FineTuningOutcome(accuracy, best.validation_accuracy, kept)

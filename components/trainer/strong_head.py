@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.modeling.head import signed_root, squared_distances, with_kernel_machine
 from components.modeling.input_pipeline import FeaturePipeline
-from components.trainer.calibration import cross_entropy, fit_scales
+from components.trainer.calibration import calibrate, cross_entropy, fit_scales
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,7 @@ def strengthen(head: tf.keras.Sequential, features: FeaturePipeline, seed: int) 
         logits = scales[0] * dense + scales[1] * kernel
         candidates.append((cross_entropy(logits, labels), scales, machine, logits))
     loss, scales, (centers, inverse_width, coefficients), logits = min(candidates, key=lambda found: found[0])
-    last = head.layers[-1]
-    (alone,) = fit_scales([dense], labels)
-    last.set_weights([weight * alone for weight in last.get_weights()])
+    alone = calibrate(head.layers[-1], dense, labels)
     accuracy = np.mean(logits.argmax(axis=1) == labels)
     logger.info(
         "Kernel machine over %d training photos, weights of dense layers and of it %.3f and %.3f: validation loss "

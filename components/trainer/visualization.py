@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tensorboard.plugins import projector
 
 from components.common.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, PHOTO_DIGEST_KEY
-from components.common.exif_orientation import orientation_of, turn_upright
+from components.common.photo_formats.exif_orientation import orientation_of, turn_upright
 from components.common.storage.keyed_photos import PhotoKey, first_photos, photo_key
 from components.modeling.input_pipeline import read_serialized
 

@@ -5,33 +5,9 @@ from typing import Any
 import tensorflow as tf
 
 from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY, transformed_name
-from components.common.exif_orientation import is_transposed, read_orientation, turn_upright
+from components.common.photo_decoding import decode_image
 
 _CHANNELS = 3
-
-
-def decode_image(image_bytes: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Decodes one photo to the input of a TF Hub image module.
-
-    The reference recipe's chain: decode, convert to float in [0, 1], resize bilinearly without keeping the aspect
-    ratio. Grayscale, CMYK and progressive JPEGs are decoded to RGB; the first frame of a GIF is used. A JPEG is turned
-    the way that its EXIF data tells.
-
-    Args:
-        image_bytes: A string scalar, the file as stored (any of `IMAGE_FORMATS`).
-        height: Height of the result in pixels.
-        width: Width of the result in pixels.
-
-    Returns:
-        float32 [height, width, 3] in [0, 1].
-    """
-    image = tf.io.decode_image(image_bytes, channels=_CHANNELS, expand_animations=False)
-    image.set_shape([None, None, _CHANNELS])
-    image = tf.image.convert_image_dtype(image, tf.float32)
-    orientation = read_orientation(image_bytes)
-    # Turned when it is small already: the result is the same.
-    size = tf.where(is_transposed(orientation), [width, height], [height, width])
-    return tf.ensure_shape(turn_upright(tf.image.resize(image, size), orientation), [height, width, _CHANNELS])
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:

@@ -60,7 +60,8 @@ def _training_lines(run: Run) -> Iterator[str]:
     if outcome := run.fine_tuning:
         end = "" if outcome.kept else "; not kept: the model is the one before it"
         before, after = outcome.accuracy_before, outcome.accuracy_after
-        yield f"Fine-tuning: validation accuracy {before:.4f} before, {after:.4f} after{end}"
+        epochs = f"{outcome.epochs} epochs, " if outcome.epochs else ""
+        yield f"Fine-tuning: {epochs}validation accuracy {before:.4f} before, {after:.4f} after{end}"
 
 
 def _tflite_lines(run: Run) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pipeline  # noqa: F401  (sets the TensorFlow environment)
 with atheris.instrument_imports(include=["components.image_validator", "PIL"]):
     from components.image_validator.image_check import Limits, check_image
 
-from components.transform.preprocessing import decode_image
+from components.common.photo_decoding import decode_image
 
 # Small enough that a fuzzer's bombs take no time.
 LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)

@@ -42,11 +42,13 @@ class FineTuningOutcome:
         accuracy_before: Validation accuracy of the classifier that it started from.
         accuracy_after: Validation accuracy of its best epoch.
         kept: False when no epoch was as good as the start, and the model is the one that it started from.
+        epochs: How many there were; 0 in models that are older than this field.
     """
 
     accuracy_before: float
     accuracy_after: float
     kept: bool
+    epochs: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

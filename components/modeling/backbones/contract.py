@@ -71,6 +71,11 @@ def inspect_backbone(
     return info
 
 
+def takes_any_size(module: Any) -> bool:
+    """Tells whether a loaded backbone takes images of any height and width."""
+    return any(_image_size(spec) == (None, None) for spec in _input_specs(module))
+
+
 def _record_file(digest: str, image_size: tuple[int, int] | None) -> Path:
     """Returns where the findings about this content are kept: measuring means seconds of loading."""
     facts = f"{digest} {image_size} {code_digest(__name__)}"

@@ -103,5 +103,5 @@ def _build(backbone: Backbone, folder: Path) -> None:
             f" {backbone.source_sha256}: reinstall {module.PACKAGE}"
         )
     folder.mkdir()
-    save_feature_vector(module.build(content), folder / _MODEL, backbone.image_size)
+    save_feature_vector(module.build(content), folder / _MODEL, (None, None))
     (folder / _DIGEST).write_text(content_digest(str(folder / _MODEL)))

@@ -28,13 +28,13 @@ class FeatureVector(Protocol):
         """Maps float32 [N, H, W, 3] in [0, 1] to float32 [N, D]."""
 
 
-def save_feature_vector(module: FeatureVector, path: Path, image_size: tuple[int, int]) -> None:
+def save_feature_vector(module: FeatureVector, path: Path, image_size: tuple[int | None, int | None]) -> None:
     """Saves a module for `hub.KerasLayer`.
 
     Args:
         module: What to save.
         path: A folder to create.
-        image_size: Height and width of the images in pixels.
+        image_size: Height and width of the images in pixels; None for any.
     """
     images = tf.TensorSpec([None, *image_size, 3], tf.float32, name="images")
 

@@ -16,10 +16,10 @@ from tfx.types import standard_artifacts
 from components.common import contracts
 from components.common.contracts import BACKBONE_PASSES_PROPERTY
 from components.common.errors import UserError
+from components.common.photo_decoding import decode_image
 from components.feature_extractor import extractor
 from components.feature_extractor.component import FeatureExtractor
 from components.feature_extractor.executor import Executor
-from components.transform.preprocessing import decode_image
 
 SIZES = {"train": 11, "validation": 5, "test": 4}
 Extract = Callable[..., standard_artifacts.Examples]

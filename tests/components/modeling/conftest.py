@@ -81,6 +81,14 @@ def trainable_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def any_size_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same from images of any size."""
+    path = tmp_path_factory.mktemp("any_size_backbone") / "model"
+    save_feature_vector(_ConvNet(), path, (None, None))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def export_classifier(tmp_path_factory: pytest.TempPathFactory, transform_graph: str) -> Callable[[str], str]:
     """A function that exports a backbone with an untrained head, as the Trainer would."""
 

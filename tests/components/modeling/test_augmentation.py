@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from components.modeling.augmentation import augment
+from components.modeling.augmentation import flip_and_colour, random_crop
 
 
 def _photo() -> tf.Tensor:
@@ -13,7 +13,11 @@ def _photo() -> tf.Tensor:
 
 
 def _augmented(count: int) -> np.ndarray:
-    return np.stack([augment(_photo(), tf.constant([3, index], tf.int64)) for index in range(count)])
+    return np.stack([flip_and_colour(_photo(), tf.constant([3, index], tf.int64)) for index in range(count)])
+
+
+def _crops(count: int, min_area: float) -> list[np.ndarray]:
+    return [random_crop(_photo(), tf.constant([3, index], tf.int64), min_area).numpy() for index in range(count)]
 
 
 def test_keeps_shape_and_range() -> None:
@@ -38,13 +42,20 @@ def test_flips_about_half_and_varies_the_colour() -> None:
     assert images[..., 1].mean(axis=(1, 2)).std() > 0.02
 
 
-def test_crops_show_part_of_the_photo() -> None:
-    """Cropping narrows the gradient's range; brightness and contrast alone keep its ends apart."""
-    spans = np.ptp(_augmented(40)[..., 0].mean(axis=1), axis=1)
-    assert spans.min() < 0.62 < spans.max()
+def test_crops_are_parts_of_the_photo_of_at_least_the_smallest_area() -> None:
+    crops = _crops(60, 0.35)
+    shares = [crop.shape[0] * crop.shape[1] / (24 * 32) for crop in crops]
+    assert 0.3 < min(shares) < 0.5
+    assert 0.85 < max(shares) <= 1
+    ramp = _photo().numpy()[0, :, 0]
+    for crop in crops:
+        left = int(np.argmin(np.abs(ramp - crop[0, 0, 0])))
+        np.testing.assert_array_equal(crop[0, :, 0], ramp[left : left + crop.shape[1]])
+    assert min(crop.shape[1] / crop.shape[0] for crop in crops) > 0.7
+    assert max(crop.shape[1] / crop.shape[0] for crop in crops) < 1.45
 
 
 def test_the_same_inside_tf_data() -> None:
     seeds = tf.data.Dataset.from_tensor_slices(tf.constant([[3, 0], [3, 1]], tf.int64))
-    mapped = np.stack(list(seeds.map(lambda seed: augment(_photo(), seed)).as_numpy_iterator()))
+    mapped = np.stack(list(seeds.map(lambda seed: flip_and_colour(_photo(), seed)).as_numpy_iterator()))
     np.testing.assert_allclose(mapped, _augmented(2), atol=1e-5)

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps
 
-from components.transform.preprocessing import decode_image, preprocessing_fn
+from components.common.photo_decoding import decode_image
+from components.transform.preprocessing import preprocessing_fn
 
 
 def _preprocess(image_bytes: bytes, size: tuple[int, int] = (8, 10)) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How well LabelReviewer finds wrong labels: a share of real photos' labels is changed, and looked for."""
+"""`python -m benchmarks.accuracy.label_review`: a share of real photos' labels is changed, and looked for."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ CHANGED_SHARE: Final = 0.05
 FIRST_SHARE: Final = 0.03
 BAR: Final = 0.8
 _SEEDS: Final = (0, 1, 2)
-_RESULTS: Final = Path(__file__).parent / "results"
+_RESULTS: Final = Path(__file__).parents[1] / "results"
 
 
 @dataclasses.dataclass(frozen=True)

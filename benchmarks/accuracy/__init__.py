@@ -1,0 +1,1 @@
+"""Accuracy on photos of your own, mean and spread over seeds."""

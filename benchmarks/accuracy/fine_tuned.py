@@ -1,0 +1,89 @@
+"""One fine-tuning of the benchmark of accuracy: the pipeline's own, on splits of the benchmark's."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.utils import path_utils
+
+from benchmarks.accuracy.trainings import Outcome, judge, split_labels, write_records
+from components.common.contracts import ID_KEY, nodes
+from components.modeling.classifier import build_classifier
+from components.modeling.hyperparameters import FineTuning, Hyperparameters
+from components.modeling.image_pipeline import ImagePipeline
+from components.modeling.input_pipeline import FeaturePipeline, read_serialized
+from components.modeling.serving import ServingModel, export, image_size_of
+from components.trainer.fine_tuning import FineTuner
+from components.trainer.run_fn import train_head
+from pipeline.history.run import Run
+
+FINE_TUNED: Final = "fine-tuned"
+_SPLITS: Final = ("train", "validation", "test")
+
+
+def fine_tune(
+    run: Run, seed: int, features: Sequence[bytes], labels: np.ndarray, fine_tuning: FineTuning
+) -> tuple[Outcome, np.ndarray]:
+    """Trains a reference head and fine-tunes it, as the two Trainers do, and tests the result.
+
+    Args:
+        run: Where photos, backbone and Transform's graph are.
+        seed: Of the splits and of the training.
+        features: N feature examples.
+        labels: Their labels, int64 [N].
+        fine_tuning: How.
+
+    Returns:
+        The outcome, and which of the test photos were right.
+    """
+    hyperparameters = Hyperparameters(seed=seed)
+    paths = {output: str(run.folder(output)) for output in (nodes.VALID_EXAMPLES, nodes.BACKBONE)}
+    photos = _photos_by_id(f"{paths[nodes.VALID_EXAMPLES]}/Split-*/*")
+    splits = dict(zip(_SPLITS, split_labels(labels, seed), strict=True))
+    transform = str(run.folder(nodes.Output(nodes.TRANSFORM, "transform_graph")))
+    output = tft.TFTransformOutput(transform)
+    with tempfile.TemporaryDirectory(prefix="flowers-fine-tuning-") as folder:
+        raw, vectors = (
+            {
+                split: write_records([records[i] for i in splits[split]], f"{folder}/{name}-{split}.gz")
+                for split in _SPLITS
+            }
+            for name, records in (("raw", [photos[_id(record)] for record in features]), ("features", features))
+        )
+        pipeline = FeaturePipeline([vectors["train"]], [vectors["validation"]], 10**9)
+        head = train_head(pipeline, hyperparameters, int(labels.max()) + 1, f"{folder}/head")
+        backbone = path_utils.serving_model_path(paths[nodes.BACKBONE])
+        classifier = build_classifier(backbone, image_size_of(output), head)
+        names = [str(label) for label in np.unique(labels)]
+        export(ServingModel(classifier, output, names, pipeline.backbone_digest), f"{folder}/base_model")
+        config = {"hyperparameters": hyperparameters.to_dict(), "fine_tuning": fine_tuning.to_dict()}
+        started = time.monotonic()
+        fine_tuner = FineTuner(
+            FnArgs(
+                train_files=[raw["train"]],
+                eval_files=[raw["validation"]],
+                transform_graph_path=transform,
+                base_model=f"{folder}/base_model",
+                custom_config={**config, "work_root": f"{folder}/work"},
+            )
+        )
+        fine_tuner.run()
+        seconds = time.monotonic() - started
+        test = ImagePipeline(output, hyperparameters.batch_size).validation_batches([raw["test"]])
+        classify = tf.function(lambda images: fine_tuner.classifier(images, training=False))
+        logits = np.concatenate([classify(images).numpy() for images, _ in test])
+    return judge(FINE_TUNED, seed, logits, labels[splits["test"]], seconds)
+
+
+def _photos_by_id(pattern: str) -> dict[bytes, bytes]:
+    return {_id(record): record for record in read_serialized([pattern]).as_numpy_iterator()}
+
+
+def _id(record: bytes) -> bytes:
+    found = tf.train.Example.FromString(record).features.feature[ID_KEY].bytes_list.value[0]
+    return bytes(found)

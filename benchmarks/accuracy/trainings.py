@@ -1,0 +1,85 @@
+"""What one training of the benchmark of accuracy is: its splits, and what came of it."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import tensorflow as tf
+
+from components.common.contracts.evaluation import ExamplePrediction
+from components.trainer.calibration import cross_entropy
+from pipeline.report.scores import calibration_bins, expected_calibration_error
+
+# Of train and of validation; the rest is for testing.
+_SHARES: Final = (0.5, 0.25)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """One training.
+
+    Attributes:
+        recipe: The recipe.
+        seed: Of the splits and of the training.
+        test_accuracy: In [0, 1].
+        calibration_error: Expected calibration error on the test split, in ten bins.
+        cross_entropy: Negative log likelihood per test photo.
+        seconds: What training took, features given.
+    """
+
+    recipe: str
+    seed: int
+    test_accuracy: float
+    calibration_error: float
+    cross_entropy: float
+    seconds: float
+
+
+def split_labels(labels: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Deals examples to train, validation and test, class by class; returns their indices."""
+    rng = np.random.default_rng(seed)
+    parts: list[list[np.ndarray]] = [[], [], []]
+    for label in np.unique(labels):
+        indices = rng.permutation(np.flatnonzero(labels == label))
+        bounds = np.round(np.cumsum(_SHARES) * len(indices)).astype(int)
+        for part, found in zip(parts, np.split(indices, bounds), strict=True):
+            part.append(found)
+    return [rng.permutation(np.concatenate(part)) for part in parts]
+
+
+def judge(recipe: str, seed: int, logits: np.ndarray, labels: np.ndarray, seconds: float) -> tuple[Outcome, np.ndarray]:
+    """Tests a classifier.
+
+    Args:
+        recipe: How it was trained.
+        seed: Of the splits and of the training.
+        logits: Of the test photos, float32 [N, C].
+        labels: Theirs, int64 [N].
+        seconds: What training took.
+
+    Returns:
+        The outcome, and which of the test photos were right.
+    """
+    predictions = [
+        ExamplePrediction(id="", label=int(label), probabilities=row.tolist(), digest="")
+        for label, row in zip(labels, tf.nn.softmax(logits).numpy(), strict=True)
+    ]
+    right = np.array([prediction.correct for prediction in predictions])
+    outcome = Outcome(
+        recipe=recipe,
+        seed=seed,
+        test_accuracy=round(float(right.mean()), 4),
+        calibration_error=round(expected_calibration_error(calibration_bins(predictions)), 4),
+        cross_entropy=round(cross_entropy(logits, labels), 4),
+        seconds=round(seconds, 2),
+    )
+    return outcome, right
+
+
+def write_records(records: Sequence[bytes], path: str) -> str:
+    """Writes a gzip-compressed TFRecord file; returns its path."""
+    with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+        for record in records:
+            writer.write(record)
+    return path
