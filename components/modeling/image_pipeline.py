@@ -68,6 +68,11 @@ class ImagePipeline:
         loaded = shuffled.enumerate().map(load, num_parallel_calls=tf.data.AUTOTUNE)
         return loaded.batch(self.batch_size).prefetch(tf.data.AUTOTUNE)
 
+    def count_batches(self, file_patterns: Sequence[str]) -> int:
+        """Counts the batches of a split by reading its files."""
+        batches = read_serialized(file_patterns).batch(self.batch_size)
+        return int(batches.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+
     def validation_batches(self, file_patterns: Sequence[str]) -> tf.data.Dataset:
         """Decodes a split in the order of its files, as it is served: without augmentation.
 

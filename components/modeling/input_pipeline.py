@@ -163,13 +163,8 @@ class FeaturePipeline:
 
 def _size_within(file_patterns: Sequence[str], limit: int) -> int | None:
     """Counts examples; None for more of them than the limit."""
-    found = count_records(read_serialized(file_patterns).take(limit + 1))
-    return found if found <= limit else None
-
-
-def count_records(records: tf.data.Dataset) -> int:
-    """Counts what a dataset holds by reading it."""
-    return int(records.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+    found = read_serialized(file_patterns).take(limit + 1).reduce(tf.constant(0, tf.int64), lambda total, _: total + 1)
+    return int(found) if found <= limit else None
 
 
 def shuffle_chunks(

@@ -1,6 +1,23 @@
-"""Loss and accuracy of a split, added up batch by batch."""
+"""The loss that is trained by, and loss and accuracy of a split, added up batch by batch."""
 
 import tensorflow as tf
+
+
+def smoothed(losses: tf.Tensor, logits: tf.Tensor, share: float) -> tf.Tensor:
+    """Label smoothing (Szegedy et al., https://arxiv.org/abs/1512.00567).
+
+    Args:
+        losses: Cross-entropies float32 [N].
+        logits: float32 [N, C].
+        share: In [0, 1), of a label's weight: it is spread evenly over all classes.
+
+    Returns:
+        Cross-entropies with the smoothed labels, float32 [N].
+    """
+    if not share:
+        return losses
+    uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+    return (1 - share) * losses + share * uniform
 
 
 class StreamingMetrics:

@@ -1,7 +1,6 @@
 """The custom training loop: tf.function steps around a GradientTape, validation after every epoch.
 
-The same loop trains the head on feature vectors and fine-tunes the whole classifier on images: all it needs is a model
-from inputs to logits, and the batches of an epoch.
+The same loop trains the head on feature vectors and fine-tunes the whole classifier on images.
 """
 
 import dataclasses
@@ -17,10 +16,9 @@ import tensorflow as tf
 
 from components.common.contracts.training import HISTORY_FILE, EpochResult, best_epoch, parse_history
 from components.modeling.hyperparameters import Hyperparameters
-from components.modeling.streaming_metrics import StreamingMetrics
+from components.modeling.streaming_metrics import StreamingMetrics, smoothed
 
 logger = logging.getLogger(__name__)
-
 OptimizedVariables = tuple[tf.keras.optimizers.Optimizer, Sequence[tf.Variable]]
 
 
@@ -49,40 +47,32 @@ class TrainingLoop:
             hyperparameters: Learning rate, epochs, early stopping and reporting interval.
             work_dir: Local folder for checkpoints and logs.
             strategy: Distributes each batch over replicas; None runs on the default device.
-            optimizers: Optimizers, created under `strategy`'s scope, and the variables that each of them trains; None
-                trains all that the model has with Adam.
-            label_smoothing: In [0, 1): how much of a label's weight the training loss spreads over all classes
-                (Szegedy et al., https://arxiv.org/abs/1512.00567). What is reported is the loss without it.
+            optimizers: Created under `strategy`'s scope, with what each of them trains; None: Adam, all of the model.
+            label_smoothing: Of the training loss, see `smoothed`; what is reported is the loss without it.
             scale_loss: Whether gradients may be float16, where small ones vanish unless the loss is scaled up.
-            log_level: Level of the reports of steps and epochs.
+            log_level: Of the reports.
         """
         self._model = model
         self._hyperparameters = hyperparameters
         self._strategy = strategy or tf.distribute.get_strategy()
-        self._scale_loss = scale_loss
+        self._scale_loss, self._label_smoothing = scale_loss, label_smoothing
         self._log = functools.partial(logger.log, log_level)
         with self._strategy.scope():
             if optimizers is None:
                 # The same updates as `tf.keras.optimizers.Adam`, as one fused operation per variable, not as a dozen.
-                adam = tf.keras.optimizers.legacy.Adam(hyperparameters.learning_rate)
-                optimizers = [(adam, model.trainable_variables)]
+                adam = tf.keras.optimizers.legacy.Adam
+                optimizers = [(adam(hyperparameters.learning_rate), model.trainable_variables)]
             scaled = tf.keras.mixed_precision.LossScaleOptimizer if scale_loss else lambda optimizer: optimizer
             self._optimizers = [(scaled(optimizer), list(variables)) for optimizer, variables in optimizers]
-            no_reduction = tf.keras.losses.Reduction.NONE
-            self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=no_reduction)
-            self._smoothed_loss_fn = tf.keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=label_smoothing, reduction=no_reduction
-            )
-            self._label_smoothing = label_smoothing
+            unreduced = {"from_logits": True, "reduction": tf.keras.losses.Reduction.NONE}
+            self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(**unreduced)
             self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
-        self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
-        self._logs = Path(work_dir) / "logs"
-        self._history_file = Path(work_dir) / HISTORY_FILE
+        self._step, self._epoch = (tf.Variable(0, False, dtype=tf.int64, name=name) for name in ("step", "epoch"))
+        self._logs, self._history_file = (Path(work_dir) / name for name in ("logs", HISTORY_FILE))
         self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
-        trained_by = [optimizer for optimizer, _ in self._optimizers]
-        state = {"model": model, "optimizers": trained_by, "step": self._step, "epoch": self._epoch}
-        self._latest = tf.train.CheckpointManager(tf.train.Checkpoint(**state), f"{work_dir}/latest", max_to_keep=1)
+        optimized = [optimizer for optimizer, _ in self._optimizers]
+        state = tf.train.Checkpoint(model=model, optimizers=optimized, step=self._step, epoch=self._epoch)
+        self._latest = tf.train.CheckpointManager(state, f"{work_dir}/latest", max_to_keep=1)
         self._best = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), f"{work_dir}/best", max_to_keep=1)
         self._compiled: dict[Callable[[tf.Tensor, tf.Tensor], None], Callable[[Any], None]] = {}
 
@@ -124,7 +114,7 @@ class TrainingLoop:
             return []
         history = parse_history(json.loads(self._history_file.read_text()))
         logger.info("Training resumes after epoch %d of %d", int(self._epoch), self._hyperparameters.epochs)
-        # The history is written before the checkpoint: a kill in between leaves an epoch that will be run again.
+        # Written before the checkpoint: a kill in between leaves an epoch that will be run again.
         return history[: int(self._epoch)]
 
     def _save(self, history: list[EpochResult]) -> None:
@@ -183,7 +173,7 @@ class TrainingLoop:
             losses = self._loss_fn(labels, logits)
             # Gradients are summed over replicas, so each divides by the whole batch: its mean, however it is split.
             batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(labels))
-            loss = tf.reduce_sum(self._smoothed(losses, labels, logits)) / tf.cast(batch, losses.dtype)
+            loss = tf.reduce_sum(smoothed(losses, logits, self._label_smoothing)) / tf.cast(batch, losses.dtype)
             if self._model.losses:
                 loss += tf.nn.scale_regularization_loss(tf.add_n(self._model.losses))
             target = first.get_scaled_loss(loss) if self._scale_loss else loss
@@ -194,12 +184,6 @@ class TrainingLoop:
         for optimizer, variables in self._optimizers:
             optimizer.apply_gradients([(next(remaining), variable) for variable in variables])
         self._metrics["train"].update(losses, labels, logits)
-
-    def _smoothed(self, losses: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Returns the losses [N] to minimise."""
-        if not self._label_smoothing:
-            return losses
-        return self._smoothed_loss_fn(tf.one_hot(labels, logits.shape[-1]), logits)
 
     def _validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
         logits = self._model(inputs, training=False)

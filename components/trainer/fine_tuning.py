@@ -7,7 +7,6 @@ not yet, with the same training loop, over photos instead of features.
 import dataclasses
 import json
 import logging
-import math
 import time
 
 import numpy as np
@@ -25,7 +24,6 @@ from components.modeling.classifier import build_classifier, last_layers
 from components.modeling.head import rebuild_head
 from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperparameters, Size
 from components.modeling.image_pipeline import ImagePipeline
-from components.modeling.input_pipeline import count_records, read_serialized
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
@@ -114,7 +112,7 @@ class FineTuner:
         """Fine-tunes, and takes it back if no epoch is as good on the validation split as the start was."""
         with devices.mixed_precision(self._mixed_precision):
             start = self.classifier.get_weights()
-            steps = math.ceil(count_records(read_serialized(self._fn_args.train_files)) / self._images.batch_size)
+            steps = self._images.count_batches(self._fn_args.train_files)
             loop = self._loop(1, steps, "start")
             began = time.monotonic()
             loss, accuracy = loop.validate(self._validation)

@@ -1,7 +1,6 @@
 """Checks that a SavedModel is a usable backbone, and measures it.
 
-The contract is TF Hub's for image feature vectors
-(https://www.tensorflow.org/hub/common_signatures/images#feature-vector).
+The contract is TF Hub's: https://www.tensorflow.org/hub/common_signatures/images#feature-vector.
 """
 
 import hashlib
@@ -21,8 +20,7 @@ logger = logging.getLogger(__name__)
 
 _CONTRACT: Final = "a backbone is a reusable TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D]"
 _CHANNELS: Final = 3
-_IMAGE_RANK: Final = 4
-_FEATURE_RANK: Final = 2
+_IMAGE_RANK, _FEATURE_RANK = 4, 2
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def inspect_backbone(
 
 
 def takes_any_size(module: Any) -> bool:
-    """Tells whether a loaded backbone takes images of any height and width."""
+    """Tells whether a loaded backbone takes images of any size."""
     return any(_image_size(spec) == (None, None) for spec in _input_specs(module))
 
 
@@ -98,8 +96,7 @@ def _write_record(record: Path, info: BackboneInfo) -> None:
         partial.write_text(json.dumps(asdict(info)))
         partial.replace(record)
     except OSError as error:
-        # A cache that cannot be written costs time, nothing else.
-        logger.debug("did not keep the inspection of a backbone: %s", error)
+        logger.debug("did not keep the inspection of a backbone, which costs time, nothing else: %s", error)
 
 
 def _measure(path: str, digest: str, image_size: tuple[int, int] | None, name: str) -> BackboneInfo:
