@@ -20,7 +20,7 @@ from components.common.storage.shards import read_shard
 import tensorflow as tf  # isort: skip
 
 BAR: Final = 1.5
-_RESULTS: Final = Path(__file__).parent / "results"
+_RESULTS: Final = Path(__file__).parent / "results" / "scale"
 
 
 def count_stored(output: Path) -> dict[str, int]:

@@ -17,7 +17,7 @@ import click
 from benchmarks.measuring.measure import run_measured
 from benchmarks.run import describe_machine
 
-_RESULT: Final = Path(__file__).parents[1] / "results" / "memory.json"
+_RESULT: Final = Path(__file__).parents[1] / "results" / "scale" / "memory.json"
 _FEATURE_SIZE: Final = 1280
 _NEXT_TO_NOTHING_GB: Final = 0.01
 _EPOCHS: Final = 2

@@ -24,8 +24,12 @@ _BANDS: Final = 5
 @click.option(
     "--costs", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "scaling_efficientnet_lite0.json"
 )
-@click.option("--stored", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "stored_bytes.json")
-@click.option("--single", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "single_process.json")
+@click.option(
+    "--stored", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "scale" / "stored_bytes.json"
+)
+@click.option(
+    "--single", type=click.Path(exists=True, path_type=Path), default=_RESULTS / "scale" / "single_process.json"
+)
 @click.option("--photos", type=int, multiple=True, default=[10_000_000, 100_000_000], show_default=True)
 @click.option("--workers", type=int, default=100, show_default=True)
 @click.option("--cores", type=int, default=4, show_default=True, help="Of each worker.")

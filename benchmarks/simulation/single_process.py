@@ -25,7 +25,7 @@ from components.image_validator.content_pairs import find_links
 from components.image_validator.duplicates import Photo
 from components.image_validator.image_check import Fingerprint, ImageCheck
 
-_RESULT: Final = Path(__file__).parents[1] / "results" / "single_process.json"
+_RESULT: Final = Path(__file__).parents[1] / "results" / "scale" / "single_process.json"
 _CLASSES: Final = 5
 _DISTANCE: Final = 4
 _IN_A_BAND: Final = 4096

@@ -2,16 +2,53 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.common.contracts import IMAGE_KEY, transformed_name
+from components.common.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.common.stack import IMAGE_FORMATS, any_image_format
-from components.modeling.head import exported_weights
+from components.modeling.head import exported_weights, signed_root
 
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
+_LOGITS = "logits"
 _PADDING = b"\0" * max(at + len(magic) for at, magic in IMAGE_FORMATS.values())
+
+
+class Familiarity(tf.Module):
+    """How much a photo is like those that the model was trained on, measured on its features.
+
+    Likeness is the cosine between the roots of a photo's features and those of the training photo that is nearest (Sun
+    et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022).
+    """
+
+    def __init__(self, references: np.ndarray, validation_likeness: np.ndarray):
+        """Keeps what photos are compared with.
+
+        Args:
+            references: What `directions` returns for training photos, float32 [M, D].
+            validation_likeness: The likeness of the validation photos, float32 [V], in ascending order.
+        """
+        super().__init__(name="familiarity")
+        self._references = tf.Variable(references, trainable=False, name="references")
+        self._validation_likeness = tf.Variable(validation_likeness, trainable=False, name="validation_likeness")
+
+    @staticmethod
+    def directions(features: tf.Tensor) -> tf.Tensor:
+        """Returns the roots of features [N, D] as vectors of length 1."""
+        return tf.math.l2_normalize(signed_root(features), axis=1)
+
+    def likeness(self, features: tf.Tensor) -> tf.Tensor:
+        """Maps features float32 [N, D] to the largest cosine, float32 [N]."""
+        cosines = tf.matmul(self.directions(features), self._references, transpose_b=True)
+        return tf.reduce_max(cosines, axis=1)
+
+    def __call__(self, features: tf.Tensor) -> tf.Tensor:
+        """Maps features float32 [N, D] to the share of validation photos that are less familiar, float32 [N]."""
+        below = tf.searchsorted(self._validation_likeness, self.likeness(features))
+        return tf.cast(below / tf.size(self._validation_likeness), tf.float32)
 
 
 class ServingModel(tf.Module):
@@ -23,6 +60,7 @@ class ServingModel(tf.Module):
         transform_output: tft.TFTransformOutput,
         class_names: Sequence[str],
         backbone_digest: str,
+        familiarity: Familiarity | None = None,
     ):
         """Assembles the parts.
 
@@ -32,6 +70,7 @@ class ServingModel(tf.Module):
             class_names: The C classes in label order.
             backbone_digest: Content digest of the frozen backbone; empty for a fine-tuned one. Evaluator takes the
                 features that this very backbone made, and classifies photos otherwise.
+            familiarity: Of the same backbone's features; None leaves out that output.
         """
         super().__init__(name="flowers")
         head = classifier.get_layer("classification_layers")
@@ -39,12 +78,15 @@ class ServingModel(tf.Module):
         # Functions, not attributes: a SavedModel would trace every Keras layer that it can reach once more, which takes
         # four times as long as the rest of the export, and then makes every loading slower. Their weights are below;
         # a Transform graph with vocabularies would have to be an attribute again (the export says so).
-        self._classify = lambda images: classifier(images, training=False)
+        extractor = classifier.get_layer("feature_extractor")
+        self._extract = lambda images: extractor(images, training=False)
+        self._classify = lambda features: head(features, training=False)
         self._preprocess = transform.__call__
         self._class_names = tf.constant(list(class_names), name="class_names")
         # What fine-tuning starts from, readable in the exported model without knowing how Keras saves its layers.
         self.backbone = classifier.get_layer("feature_extractor").resolved_object
         self.head_weights = exported_weights(head)
+        self._familiarity = familiarity
         # Variables, because Evaluator reads them, with the weights, from the variables' file alone.
         self.backbone_digest = tf.Variable(backbone_digest, trainable=False, name="backbone_digest")
         self.class_names = tf.Variable(list(class_names), trainable=False, name="class_names")
@@ -58,32 +100,49 @@ class ServingModel(tf.Module):
                 makes the whole batch fail; the error says where in the batch it is.
 
         Returns:
-            `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability.
+            `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability, and
+            `familiarity` float32 [N], where the model has it.
         """
-        return self._describe(self._image_logits(image_bytes))
+        return self._describe(self._image_answers(image_bytes))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def classify_raw_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies serialized raw tf.Examples, string [N]; returns what `classify_images` returns."""
         parsed = tf.io.parse_example(examples, {IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)})
-        return self._describe(self._image_logits(parsed[IMAGE_KEY]))
+        return self._describe(self._image_answers(parsed[IMAGE_KEY]))
 
     # A function of its own, so that the backbone is traced, saved and loaded once and not once per signature.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def _image_logits(self, image_bytes: tf.Tensor) -> tf.Tensor:
+    def _image_answers(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.control_dependencies([_assert_image_files(image_bytes)]):
             transformed = self._preprocess({IMAGE_KEY: tf.expand_dims(image_bytes, -1)})
         images = transformed[transformed_name(IMAGE_KEY)]
-        num_classes = self._class_names.shape[0]
         # oneDNN's convolutions, as TensorFlow 2.16 calls them, give an empty batch the wrong shape.
-        is_empty = tf.equal(tf.shape(images)[0], 0)
-        return tf.cond(is_empty, lambda: tf.zeros([0, num_classes]), lambda: self._classify(images))
+        return tf.cond(tf.equal(tf.shape(images)[0], 0), self._nothing, lambda: self._answers(self._extract(images)))
 
-    def _describe(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
+    def _answers(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        answers = {_LOGITS: self._classify(features)}
+        if self._familiarity:
+            answers[FAMILIARITY_OUTPUT] = self._familiarity(features)
+        return answers
+
+    def _nothing(self) -> dict[str, tf.Tensor]:
+        answers = {_LOGITS: tf.zeros([0, self._class_names.shape[0]])}
+        if self._familiarity:
+            answers[FAMILIARITY_OUTPUT] = tf.zeros([0])
+        return answers
+
+    def _describe(self, answers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        others = dict(answers)
+        probabilities = tf.nn.softmax(tf.cast(others.pop(_LOGITS), tf.float32))
         probabilities = tf.ensure_shape(probabilities, [None, self._class_names.shape[0]])
         label = tf.gather(self._class_names, tf.argmax(probabilities, axis=-1))
-        return {"probabilities": probabilities, "label": label, "score": tf.reduce_max(probabilities, axis=-1)}
+        return {
+            "probabilities": probabilities,
+            "label": label,
+            "score": tf.reduce_max(probabilities, axis=-1),
+            **others,
+        }
 
 
 def _assert_image_files(image_bytes: tf.Tensor) -> tf.Operation:

@@ -18,7 +18,8 @@ from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import remove_work_dir, resumable_work_dir
 from components.trainer.executor import VALIDATION_PHOTOS
-from components.trainer.strong_head import strengthen
+from components.trainer.familiarity_fit import MAX_REFERENCES, fit_familiarity
+from components.trainer.strong_head import strengthen, training_sample
 from components.trainer.visualization import write_visualizations
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,12 @@ def run_fn(fn_args: FnArgs) -> None:
 
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
-    export(ServingModel(classifier, transform_output, class_names, features.backbone_digest), fn_args.serving_model_dir)
+    familiarity = fit_familiarity(
+        training_sample(features, MAX_REFERENCES, hyperparameters.seed),
+        (batch.numpy() for batch, _ in features.validation_batches()),
+    )
+    model = ServingModel(classifier, transform_output, class_names, features.backbone_digest, familiarity)
+    export(model, fn_args.serving_model_dir)
     photos = fn_args.custom_config[VALIDATION_PHOTOS]
     write_visualizations(classifier, fn_args.eval_files, photos, class_names, work_dir / "logs")
     keep_logs(work_dir, fn_args.model_run_dir)

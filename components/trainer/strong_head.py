@@ -66,7 +66,7 @@ def fit_kernel_machines(features: FeaturePipeline, seed: int, num_classes: int) 
     Returns:
         Per width, the last weights of `KernelLogits`: centers [M, D], inverse width, coefficients [M, C].
     """
-    centers = _centers(features, seed)
+    centers = signed_root(tf.constant(training_sample(features, MAX_CENTERS, seed), tf.float64))
     between = squared_distances(centers, centers)
     median = float(np.median(between.numpy()[~np.eye(len(centers), dtype=bool)])) if len(centers) > 1 else 1.0
     inverse_widths = [1 / (width * max(median, _JITTER)) for width in _WIDTHS]
@@ -95,11 +95,10 @@ def _solve(matrix: tf.Tensor, target: tf.Tensor) -> np.ndarray:
     return np.asarray(solution, np.float32)
 
 
-def _centers(features: FeaturePipeline, seed: int) -> tf.Tensor:
-    """Returns the roots of the features of training photos, float64 [M, D]: the first ones of a shuffled epoch."""
-    batches = features.training_batches(_BATCH_SIZE, seed, 0).take(-(-MAX_CENTERS // _BATCH_SIZE))
-    vectors = tf.concat([batch for batch, _ in batches], axis=0)[:MAX_CENTERS]
-    return signed_root(tf.cast(vectors, tf.float64))
+def training_sample(features: FeaturePipeline, size: int, seed: int) -> np.ndarray:
+    """Returns the features of the first training photos of a shuffled epoch, float32 [N, D]; N is `size` at most."""
+    batches = features.training_batches(_BATCH_SIZE, seed, 0).take(-(-size // _BATCH_SIZE))
+    return np.concatenate([batch.numpy() for batch, _ in batches])[:size]
 
 
 def _validation_logits(head: tf.keras.Model, features: FeaturePipeline) -> Sequence[np.ndarray]:

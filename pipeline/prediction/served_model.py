@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.contracts.familiarity import FAMILIARITY_OUTPUT, UNFAMILIAR_BELOW
 from components.common.contracts.output_folder import SERVING_MODEL_FOLDER
 from components.common.errors import UserError
 from pipeline.prediction.photo_inputs import MAX_BYTES, MAX_PIXELS, PhotoInput
@@ -22,11 +23,24 @@ _BATCH_SIZE = 16
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-    """A photo's classes with their probabilities, most probable first; or why there are none."""
+    """What a model makes of a photo.
+
+    Attributes:
+        photo: Its name.
+        classes: The classes with their probabilities, most probable first.
+        error: Why there are none.
+        familiarity: The share of validation photos that are less familiar; None if the model does not tell.
+    """
 
     photo: str
     classes: list[tuple[str, float]]
     error: str | None = None
+    familiarity: float | None = None
+
+    @property
+    def unfamiliar(self) -> bool | None:
+        """Whether the photo is hardly like any that the model was trained on; None if the model does not tell."""
+        return None if self.familiarity is None else self.familiarity < UNFAMILIAR_BELOW
 
 
 def find_model(output: Path, model: str | None) -> Path:
@@ -104,18 +118,21 @@ class ServedModel:
         while batch := list(itertools.islice(photos, _BATCH_SIZE)):
             checked = [_check(photo) for photo in batch]
             contents = [photo.content for photo in checked if photo.error is None]
-            rows = iter(self._probabilities(contents) if contents else ())
+            answers = iter(self._answers(contents) if contents else ())
             for photo in checked:
                 if photo.error is None:
-                    yield Classification(photo.name, self._ranked(next(rows)))
+                    row, familiarity = next(answers)
+                    yield Classification(photo.name, self._ranked(row), familiarity=familiarity)
                 else:
                     yield Classification(photo.name, [], photo.error)
 
-    def _probabilities(self, contents: list[bytes]) -> "np.ndarray":
+    def _answers(self, contents: list[bytes]) -> "Iterator[tuple[np.ndarray, float | None]]":
         import tensorflow as tf
 
-        probabilities: np.ndarray = self._signature(image_bytes=tf.constant(contents))["probabilities"].numpy()
-        return probabilities
+        outputs = self._signature(image_bytes=tf.constant(contents))
+        # Models pushed by earlier versions of this project have no such output.
+        familiarity = outputs[FAMILIARITY_OUTPUT].numpy().tolist() if FAMILIARITY_OUTPUT in outputs else None
+        return zip(outputs["probabilities"].numpy(), familiarity or [None] * len(contents), strict=True)
 
     def _ranked(self, probabilities: "np.ndarray") -> list[tuple[str, float]]:
         names = self.class_names or [str(index) for index in range(len(probabilities))]

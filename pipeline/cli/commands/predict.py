@@ -1,6 +1,7 @@
 """`local_runner.py predict`: what a pushed model makes of photos."""
 
 import csv
+import dataclasses
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from components.common.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.cli.batch_prediction import batch_options, predict_batch
 from pipeline.cli.run_options import SectionedCommand, beam_options
 from pipeline.cli.store_options import console, print_json
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.prediction.served_model import Classification
 
 _BAR_WIDTH = 20
+_COLUMNS = ("photo", "rank", "class", "probability", "error", FAMILIARITY_OUTPUT, "unfamiliar")
 _TOP = 3
 
 
@@ -27,13 +30,14 @@ _TOP = 3
 @click.option("--model", metavar="DIR", help="A SavedModel or a folder of versions.  [default: the latest pushed one]")
 @click.option("--top", type=click.IntRange(min=1), help="Classes to show per photo.  [default: 3]")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV: photo, rank, class, probability, error.")
+@click.option("--csv", "form", flag_value="csv", help=f"Print CSV: {', '.join(_COLUMNS)}.")
 @batch_options
 def predict(
     photos: tuple[str, ...], output: str, model: str | None, top: int | None, form: str | None, **batch: Any
 ) -> None:
     """Classify photos with the latest pushed model.
 
+    A photo that is less like those of the training than nearly all of the validation split is marked as unfamiliar.
     A photo that cannot be read is reported and the others are still answered; the exit status is 1 then.
 
     Any number of photos: --input a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix, and
@@ -66,7 +70,7 @@ def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top:
     divert_native_output(None)
     served = ServedModel(path)
     predictions = [
-        type(prediction)(prediction.photo, prediction.classes[:top], prediction.error)
+        dataclasses.replace(prediction, classes=prediction.classes[:top])
         for prediction in served.classify(read_photos(names))
     ]
     if form == "json":
@@ -83,17 +87,21 @@ def _content(prediction: "Classification") -> dict[str, object]:
     if prediction.error:
         return {"photo": prediction.photo, "error": prediction.error}
     classes = [{"class": name, "probability": probability} for name, probability in prediction.classes]
-    return {"photo": prediction.photo, "classes": classes}
+    told = {FAMILIARITY_OUTPUT: prediction.familiarity, "unfamiliar": prediction.unfamiliar}
+    return {"photo": prediction.photo, "classes": classes} | {k: v for k, v in told.items() if v is not None}
 
 
 def _print_csv(predictions: "Iterable[Classification]") -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["photo", "rank", "class", "probability", "error"])
+    writer.writerow(_COLUMNS)
     for prediction in predictions:
         if prediction.error:
-            writer.writerow([prediction.photo, "", "", "", prediction.error])
+            writer.writerow([prediction.photo, "", "", "", prediction.error, "", ""])
+        told = ["", ""]
+        if prediction.familiarity is not None:
+            told = [f"{prediction.familiarity:.6f}", "yes" if prediction.unfamiliar else "no"]
         for rank, (name, probability) in enumerate(prediction.classes, start=1):
-            writer.writerow([prediction.photo, rank, name, f"{probability:.6f}", ""])
+            writer.writerow([prediction.photo, rank, name, f"{probability:.6f}", "", *told])
 
 
 def _print_table(predictions: "Iterable[Classification]") -> None:
@@ -110,8 +118,12 @@ def _print_table(predictions: "Iterable[Classification]") -> None:
     for prediction in predictions:
         if prediction.error:
             table.add_row(escape(prediction.photo), f"[red]{escape(prediction.error)}[/]")
+        if prediction.unfamiliar:
+            table.add_row(escape(prediction.photo), "[yellow]unfamiliar; if anything:[/]")
         for rank, (name, probability) in enumerate(prediction.classes):
-            photo = escape(prediction.photo) if rank == 0 else ""
-            table.add_row(photo, escape(name), f"{probability:.1%}", Bar(1, 0, probability, color="cyan"))
+            photo = escape(prediction.photo) if rank == 0 and not prediction.unfamiliar else ""
+            bar = "" if prediction.unfamiliar else Bar(1, 0, probability, color="cyan")
+            style = "dim" if prediction.unfamiliar else None
+            table.add_row(photo, escape(name), f"{probability:.1%}", bar, style=style)
         table.add_section()
     console().print(table)

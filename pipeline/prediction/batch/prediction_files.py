@@ -6,11 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from components.common.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.prediction.served_model import Classification
 
 
 def to_parquet(predictions: Sequence[Classification]) -> bytes:
-    """Returns a Parquet file: `uri`, `label`, `probability` float32, `probabilities` map of string to float32."""
+    """Returns a Parquet file.
+
+    Its columns are `uri`, `label`, `probability` float32, `probabilities` map of string to float32, `familiarity`
+    float32 and `unfamiliar` boolean; the last two are null where the model does not tell.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -21,6 +26,8 @@ def to_parquet(predictions: Sequence[Classification]) -> bytes:
         "probabilities": pa.array(
             [prediction.classes for prediction in predictions], pa.map_(pa.string(), pa.float32())
         ),
+        FAMILIARITY_OUTPUT: pa.array([prediction.familiarity for prediction in predictions], pa.float32()),
+        "unfamiliar": pa.array([prediction.unfamiliar for prediction in predictions], pa.bool_()),
     }
     buffer = io.BytesIO()
     parquet.write_table(pa.table(columns), buffer)
@@ -28,13 +35,15 @@ def to_parquet(predictions: Sequence[Classification]) -> bytes:
 
 
 def to_json_lines(predictions: Sequence[Classification]) -> bytes:
-    """Returns lines of JSON with the keys `uri`, `label`, `probability` and `probabilities`, an object."""
+    """Returns lines of JSON with the columns of `to_parquet` as keys; `probabilities` is an object."""
     return _lines(
         {
             "uri": text(prediction.photo),
             "label": prediction.classes[0][0],
             "probability": prediction.classes[0][1],
             "probabilities": dict(prediction.classes),
+            FAMILIARITY_OUTPUT: prediction.familiarity,
+            "unfamiliar": prediction.unfamiliar,
         }
         for prediction in predictions
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from components.common import contracts
 from components.common.contracts import nodes
+from components.common.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.common.stack import any_image_format
 from components.modeling.hyperparameters import REFERENCE, STRONG
 from pipeline.history.parameters import step_parameters
@@ -51,7 +52,8 @@ def load(run: Run) -> dict[str, Any]:
             "input_format": f"image_bytes, string [N]: encoded photos ({any_image_format()}); the model decodes, "
             "scales and resizes them itself",
             "output_format": "probabilities, float32 [N, C]; label, string [N]; score, float32 [N]: the most probable "
-            f"class and its probability. Classes: {', '.join(run.class_names)}",
+            f"class and its probability; {FAMILIARITY_OUTPUT}, float32 [N], if the model has it: the share "
+            f"of validation photos that are less familiar. Classes: {', '.join(run.class_names)}",
         },
         "quantitative_analysis": {
             "performance_metrics": [m for evaluation in load_evaluations(run).values() for m in _metrics(evaluation)]

@@ -108,8 +108,22 @@ def test_readers_of_folders_see_the_predictions_alone(pushed_output: Path, mixed
     assert table.num_rows == 60
     types = {field.name: str(field.type) for field in table.schema}
     expected = {"uri": "string", "label": "string", "probability": "float"}
+    expected |= {"familiarity": "float", "unfamiliar": "bool"}
     assert types == expected | {"probabilities": types["probabilities"]}
     assert types["probabilities"].startswith("map<string, float")
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_unfamiliar_photos_are_marked_in_files(
+    pushed_output: Path, familiar_model: Path, photo_folder: Path, tmp_path: Path, form: str
+) -> None:
+    for model, marks in (
+        (familiar_model, {(0.5, False), (0.0, True)}),
+        (pushed_output / "serving_model/flowers", {(None, None)}),
+    ):
+        target = tmp_path / model.name
+        _batch(photo_folder, target, "--format", form, "--model", model, output=pushed_output)
+        assert {(row["familiarity"], row["unfamiliar"]) for row in _rows(target).values()} == marks
 
 
 def test_finished_files_are_not_computed_again(pushed_output: Path, photo_folder: Path, tmp_path: Path) -> None:

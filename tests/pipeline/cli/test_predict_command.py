@@ -81,6 +81,33 @@ def test_the_table_shows_names_and_percentages(pushed_output: Path, photo: Path)
     assert str(pushed_output) not in result.stdout
 
 
+def test_unfamiliar_photos_are_marked(
+    pushed_output: Path, familiar_model: Path, tmp_path: Path, encode_image: Encode
+) -> None:
+    photos = [tmp_path / "red.jpg", tmp_path / "violet.jpg"]
+    for path, color in zip(photos, [(200, 30, 30), (120, 20, 230)], strict=True):
+        path.write_bytes(encode_image(color))
+    asked = [*photos, "--model", familiar_model]
+    told = json.loads(_predict(*asked, "--json", model=pushed_output).stdout)["predictions"]
+    assert [(answer["familiarity"], answer["unfamiliar"]) for answer in told] == [(0.5, False), (0.0, True)]
+    rows = list(csv.DictReader(io.StringIO(_predict(*asked, "--csv", "--top", "1", model=pushed_output).stdout)))
+    assert [(row["familiarity"], row["unfamiliar"]) for row in rows] == [("0.500000", "no"), ("0.000000", "yes")]
+    lines = _predict(*asked, model=pushed_output).stdout.splitlines()
+    assert [line for line in lines if "unfamiliar; if anything" in line] == [
+        line for line in lines if "violet.jpg" in line
+    ]
+    assert any("red.jpg" in line for line in lines)
+
+
+def test_a_model_that_does_not_tell_marks_nothing(pushed_output: Path, photo: Path) -> None:
+    """Pushed by an earlier version of this project."""
+    (answer,) = json.loads(_predict(photo, "--json", model=pushed_output).stdout)["predictions"]
+    assert set(answer) == {"photo", "classes"}
+    (row,) = csv.DictReader(io.StringIO(_predict(photo, "--csv", "--top", "1", model=pushed_output).stdout))
+    assert (row["familiarity"], row["unfamiliar"]) == ("", "")
+    assert "unfamiliar" not in _predict(photo, model=pushed_output).stdout
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     content = b""
 

@@ -1,4 +1,4 @@
-"""The README's charts, from the benchmark's own JSON: `python -m benchmarks.chart`."""
+"""The README's charts, from the benchmark's own JSON: `python -m benchmarks.measuring.chart`."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-_RESULTS: Final = Path(__file__).parent / "results"
+_RESULTS: Final = Path(__file__).parents[1] / "results"
 _COLORS: Final = {"recipe": "#8c8c8c", "pipeline": "#2a6f97", "head only": "#61a5c2", "identical": "#a9d6e5"}
 _LABELS: Final = {
     "recipe": "reference recipe",
