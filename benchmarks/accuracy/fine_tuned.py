@@ -72,7 +72,7 @@ def fine_tune(
                 custom_config={**config, "work_root": f"{folder}/work"},
             )
         )
-        fine_tuner.run()
+        fine_tuner.finish(fine_tuner.run().kept)
         seconds = time.monotonic() - started
         test = ImagePipeline(output, hyperparameters.batch_size).validation_batches([raw["test"]])
         classify = tf.function(lambda images: fine_tuner.classifier(images, training=False))

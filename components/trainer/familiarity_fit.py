@@ -1,13 +1,12 @@
 """What the served model needs to say how familiar a photo is: fitted on features of train, calibrated on validation."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 import tensorflow as tf
 
-from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.serving import Familiarity
 
 logger = logging.getLogger(__name__)
@@ -39,28 +38,18 @@ def fit_familiarity(train_features: np.ndarray, validation_features: Iterable[np
     return Familiarity(references, likeness)
 
 
-def fit_familiarity_on_photos(
-    classifier: tf.keras.Sequential, images: ImagePipeline, train_files: Sequence[str], validation_files: Sequence[str]
-) -> Familiarity:
-    """Fits it for a backbone whose features nobody has extracted, such as a fine-tuned one: a pass over the photos.
+def photo_features(classifier: tf.keras.Sequential, photos: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Extracts features that nobody has extracted yet, such as a fine-tuned backbone's.
 
     Args:
         classifier: Input layer, feature extractor and classification layers.
-        images: How photos are read.
-        train_files: Glob patterns of raw examples; they are in the order of a hash, and so the first ones are a sample.
-        validation_files: The same of the validation split.
+        photos: Batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
 
     Returns:
-        What `ServingModel` takes.
+        Features float32 [N, D] and labels int64 [N] of all of them.
     """
-    extract = classifier.get_layer("feature_extractor")
-
-    def features_of(files: Sequence[str]) -> Iterator[np.ndarray]:
-        return (extract(photos, training=False).numpy() for photos, _ in images.validation_batches(files))
-
-    train: list[np.ndarray] = []
-    for batch in features_of(train_files):
-        train.append(batch)
-        if sum(map(len, train)) >= MAX_REFERENCES:
-            break
-    return fit_familiarity(np.concatenate(train), features_of(validation_files))
+    extractor = classifier.get_layer("feature_extractor")
+    extract = tf.function(lambda images: extractor(images, training=False), reduce_retracing=True)
+    found = [(extract(images).numpy(), labels.numpy()) for images, labels in photos]
+    features, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return features, labels

@@ -9,7 +9,6 @@ import json
 import logging
 import time
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -19,25 +18,22 @@ from components.common.contracts.training import FINE_TUNING_FILE, FineTuningOut
 from components.common.errors import UserError
 from components.common.schema import class_names_of
 from components.modeling import devices
-from components.modeling.backbones.contract import takes_any_size
 from components.modeling.classifier import build_classifier, last_layers
 from components.modeling.head import rebuild_head
-from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperparameters, Size
+from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline
-from components.modeling.serving import ServingModel, export, image_size_of
+from components.modeling.serving import Familiarity, ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
 from components.trainer.calibration import calibrate
+from components.trainer.crop_size import crop_size
+from components.trainer.familiarity_fit import MAX_REFERENCES, fit_familiarity, photo_features
 from components.trainer.optimizers import fine_tuning_optimizers
 from components.trainer.run_fn import keep_logs
 from components.trainer.time_budget import epochs_within, remembered_epochs
 
 logger = logging.getLogger(__name__)
 
-# Objects in a random crop look larger than in the whole photo: trained on smaller images, the classifier sees them in
-# the size that it will be served (Touvron et al., "Fixing the train-test resolution discrepancy",
-# https://arxiv.org/abs/1906.06423), and in less time.
-_TRAINING_SCALE = 6 / 7
 _TIMED_STEPS = 6
 
 
@@ -60,6 +56,7 @@ def run_fn(fn_args: FnArgs) -> None:
         fine_tuner.transform_output,
         class_names_of(io_utils.SchemaReader().read(fn_args.schema_path)),
         backbone_digest="",
+        familiarity=fine_tuner.finish(outcome.kept),
     )
     export(serving, fn_args.serving_model_dir)
     keep_logs(fine_tuner.work_dir, fn_args.model_run_dir)
@@ -97,7 +94,7 @@ class FineTuner:
         served_size = image_size_of(self.transform_output)
         with self._strategy.scope():
             base = tf.saved_model.load(fn_args.base_model)
-            self._image_size = _training_size(self._fine_tuning, base.backbone, served_size)
+            self._image_size = crop_size(base.backbone, served_size, self._fine_tuning.image_size)
             any_size = (None, None) if self._image_size != served_size else served_size
             self.classifier = build_classifier(base.backbone, any_size, rebuild_head(base.head_weights), True)
             self._backbone_variables = _variables_to_train(base.backbone, self._fine_tuning.layers)
@@ -122,9 +119,7 @@ class FineTuner:
             history = self._loop(epochs, steps).fit(self._training_batches, self._validation)
             best = history[best_epoch(history)]
             kept = (best.validation_accuracy, -best.validation_loss) >= (accuracy, -loss)
-            if kept:
-                self._calibrate()
-            else:
+            if not kept:
                 logger.warning(
                     "No epoch of fine-tuning was as good on validation as the start: the model stays as it was before "
                     "it; try a lower --fine-tune-learning-rate, or fewer --fine-tune-layers"
@@ -159,8 +154,8 @@ class FineTuner:
 
         def choose() -> int:
             per_epoch = steps * loop.seconds_per_step(self._training_batches(0), _TIMED_STEPS) + validation_seconds
-            # Calibration takes one more look at the validation split.
-            left = self._fine_tuning.budget - (time.monotonic() - self._started) - validation_seconds
+            # One more look at the validation split, and one at training photos, is still to come.
+            left = self._fine_tuning.budget - (time.monotonic() - self._started) - 3 * validation_seconds
             epochs = epochs_within(left, per_epoch)
             logger.info(
                 "%d epochs of about %.0f s each: what %.0f s have room for",
@@ -170,24 +165,23 @@ class FineTuner:
 
         return remembered_epochs(self.work_dir, choose)
 
-    def _calibrate(self) -> None:
-        classify = tf.function(lambda images: self.classifier(images, training=False))
-        found = [(classify(images).numpy(), labels.numpy()) for images, labels in self._validation]
-        logits, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        head = self.classifier.get_layer("classification_layers")
-        logger.info("Calibrated: logits times %.3f", calibrate(head.layers[-1], logits, labels))
+    def finish(self, calibrated: bool) -> Familiarity:
+        """Looks at the photos once more: how sure the answers should be, and what is familiar.
 
+        Args:
+            calibrated: Whether the head's last layer is scaled in place.
 
-def _training_size(fine_tuning: FineTuning, backbone: tf.Module, served: Size) -> Size:
-    if not takes_any_size(backbone):
-        if fine_tuning.image_size not in (None, served):
-            raise UserError(
-                f"--fine-tune-image-size is {fine_tuning.image_size[0]}x{fine_tuning.image_size[1]}, but this backbone "
-                f"takes images of {served[0]}x{served[1]} pixels alone; leave the option out"
-            )
-        return served
-    height, width = (round(_TRAINING_SCALE * pixels) for pixels in served)
-    return fine_tuning.image_size or (height, width)
+        Returns:
+            Of the features as they are now.
+        """
+        features, labels = photo_features(self.classifier, self._validation)
+        if calibrated:
+            head = self.classifier.get_layer("classification_layers")
+            factor = calibrate(head.layers[-1], head(features).numpy(), labels)
+            logger.info("Calibrated: logits times %.3f", factor)
+        # Examples are in the order of a hash: the first ones are a sample.
+        sample = self._images.validation_batches(self._fn_args.train_files).unbatch().take(MAX_REFERENCES)
+        return fit_familiarity(photo_features(self.classifier, sample.batch(self._images.batch_size))[0], [features])
 
 
 def _variables_to_train(backbone: tf.Module, layers: int | None) -> list[tf.Variable]:

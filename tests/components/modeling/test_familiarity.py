@@ -18,7 +18,7 @@ from components.modeling.hyperparameters import REFERENCE, STRONG
 from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.serving import Familiarity, ServingModel, export
 from components.trainer import run_fn as trainer
-from components.trainer.familiarity_fit import fit_familiarity, fit_familiarity_on_photos
+from components.trainer.familiarity_fit import fit_familiarity, photo_features
 
 _CLASSES = ["blue", "green", "red"]
 _COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
@@ -126,6 +126,7 @@ def test_photos_alone_do(
         for name, photos in splits.items()
     }
     images = ImagePipeline(tft.TFTransformOutput(transform_graph), 16)
-    found = fit_familiarity_on_photos(classifier, images, files["train"], files["validation"])
+    train, validation = (photo_features(classifier, images.validation_batches(files[s]))[0] for s in splits)
+    found = fit_familiarity(train, [validation])
     asked = tf.constant(np.random.default_rng(0).uniform(0.2, 0.7, (20, 12)), tf.float32)
     np.testing.assert_allclose(found(asked), fitted(asked), atol=1 / 200 + 1e-6)

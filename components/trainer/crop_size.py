@@ -1,0 +1,37 @@
+"""The size of what fine-tuning trains on."""
+
+import tensorflow as tf
+
+from components.common.errors import UserError
+from components.modeling.backbones.contract import takes_any_size
+from components.modeling.hyperparameters import Size
+
+# Objects in a random crop look larger than in the whole photo: trained on smaller images, the classifier sees them in
+# the size that it will be served (Touvron et al., "Fixing the train-test resolution discrepancy",
+# https://arxiv.org/abs/1906.06423), and in less time.
+_TRAINING_SCALE = 6 / 7
+
+
+def crop_size(backbone: tf.Module, served: Size, asked: Size | None) -> Size:
+    """Returns the size that crops of photos are resized to.
+
+    Args:
+        backbone: Loaded.
+        served: (height, width) in pixels of what the classifier reads when it is served.
+        asked: What the user asks for; None for what suits the backbone.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        UserError: The backbone does not take the size asked for.
+    """
+    if takes_any_size(backbone):
+        height, width = (round(_TRAINING_SCALE * pixels) for pixels in served)
+        return asked or (height, width)
+    if asked not in (None, served):
+        raise UserError(
+            f"--fine-tune-image-size is {asked[0]}x{asked[1]}, but this backbone takes images of "
+            f"{served[0]}x{served[1]} pixels alone; leave the option out"
+        )
+    return served
