@@ -36,7 +36,8 @@ def _read_weights(lite):
     file = weights_file(known)
     if file is None:
         pytest.skip(f"needs the weights of EfficientNet-Lite{lite}: make backbones")
-    return read_torch_weights(file.open("rb"))
+    with file.open("rb") as stream:
+        return read_torch_weights(stream)
 
 
 @pytest.fixture(scope="module")
