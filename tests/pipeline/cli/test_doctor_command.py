@@ -56,3 +56,12 @@ def test_a_cached_backbone_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     _, findings = _doctor(tmp_path, "--quick")
     assert "0123456789abcdef" in findings["backbone efficientnet_lite0"]["found"]
     assert "not cached" in findings["backbone inception_v3"]["found"]
+
+
+def test_weights_that_are_not_installed_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(environment, "weights_file", lambda _: None)
+    status, findings = _doctor(tmp_path, "--quick")
+    finding = findings["backbone efficientnet_lite1"]
+    assert (status, finding["status"]) == (0, "warning")
+    assert finding["fix"].startswith("make backbones")

