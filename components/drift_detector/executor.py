@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.common.contracts.drift import DRIFT_FILE, SAMPLE_FILE, DriftReport
+from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.drift_detector.comparison import compare_samples
 from components.drift_detector.photo_sample import PhotoSample, take_sample
 
@@ -53,7 +54,7 @@ class Executor(base_executor.BaseExecutor):
 def _read_baseline(input_dict: dict[str, list[types.Artifact]]) -> PhotoSample | str:
     """Returns the sample that a baseline left, or why there is none: drift is no reason to stop a run."""
     baselines = input_dict.get(BASELINE_DRIFT_KEY) or input_dict.get(BASELINE_MODEL_KEY)
-    if not baselines:
+    if not baselines or baselines[0].get_string_custom_property(BASELINE_VERSION_PROPERTY) == NO_VERSION:
         return "there is no other blessed model whose photos are known"
     path = f"{artifact_utils.get_single_uri(baselines)}/{SAMPLE_FILE}"
     try:

@@ -4,7 +4,6 @@ import zlib
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 
 _PERMUTATIONS: Final = 199
@@ -62,7 +61,9 @@ def compare_features(before: Sample, now: Sample) -> FeatureShift | None:
     features = np.concatenate([before.features, now.features]).astype(np.float32)
     labels = np.concatenate([before.labels, now.labels])
     is_new = np.repeat([0.0, 1.0], [len(before.labels), len(now.labels)])
-    chosen = np.isin(labels, shared)
+    # In random order: photos that both samples have get equal scores, and the order decides which one is higher.
+    order = np.random.default_rng(_SEED).permutation(len(labels))
+    chosen = order[np.isin(labels[order], shared)]
     features, labels, is_new = features[chosen], labels[chosen], is_new[chosen]
     # A photo that both samples have must not be learnt from one and predicted in the other.
     folds = np.array([zlib.crc32(row.tobytes()) % _FOLDS for row in features])
@@ -141,6 +142,7 @@ def _auc(scores: np.ndarray, is_new: np.ndarray, folds: np.ndarray, chosen: np.n
     for fold in range(_FOLDS):
         rows = chosen & (folds == fold)
         new = is_new[rows].sum(axis=0)
-        wins += (rankdata(scores[rows], axis=0) * is_new[rows]).sum(axis=0) - new * (new + 1) / 2
+        ranked = np.take_along_axis(is_new[rows], np.argsort(scores[rows], axis=0), axis=0)
+        wins += np.arange(1, len(ranked) + 1) @ ranked - new * (new + 1) / 2
         pairs += new * (rows.sum() - new)
     return np.divide(wins, pairs, out=np.full_like(wins, 0.5), where=pairs > 0)

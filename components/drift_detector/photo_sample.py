@@ -111,6 +111,6 @@ def _first(examples: types.Artifact) -> Iterator[tf.train.Features]:
 
 
 def _size(image_bytes: bytes) -> tuple[int, int]:
-    """Returns the longer and the shorter side: which one is upright, EXIF may have to tell, which takes long to read."""
+    """Returns the longer and the shorter side: which one is upright, only EXIF may tell, which takes long to read."""
     with Image.open(io.BytesIO(image_bytes)) as image:
         return max(image.size), min(image.size)

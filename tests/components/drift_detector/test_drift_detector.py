@@ -15,6 +15,7 @@ from tfx.types import standard_artifacts
 from components.common import contracts
 from components.common.contracts.artifacts import Drift
 from components.common.contracts.drift import DRIFT_FILE, SAMPLE_FILE, SIGNIFICANCE, DriftReport
+from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.drift_detector import photo_sample
 from components.drift_detector.executor import Executor
 from components.drift_detector.feature_shift import Sample, compare_features
@@ -212,6 +213,14 @@ def test_a_model_of_a_serving_folder_brings_its_sample(tmp_path: Path, baseline:
     assert _moved(report) == ["labels"]
 
 
+def test_before_the_first_push_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "empty")
+    model.set_string_custom_property(BASELINE_VERSION_PROPERTY, NO_VERSION)
+    _, report = _detect(tmp_path / "now", _Photos(1), model, "baseline_model")
+    assert report.summary == "Drift: not looked for; there is no other blessed model whose photos are known"
+
+
 def test_a_large_set_is_sampled_from_every_split(
     tmp_path: Path, baseline: types.Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,8 +235,8 @@ def test_a_large_set_is_sampled_from_every_split(
 
 def test_like_and_like_are_told_apart_as_seldom_as_chance_has_it() -> None:
     random = np.random.default_rng(0)
-    samples = [Sample(random.normal(size=(60, FEATURES)), np.arange(60) % 3) for _ in range(61)]
-    found = [compare_features(samples[0], sample) for sample in samples[1:]]
+    samples = [Sample(random.normal(size=(60, FEATURES)), np.arange(60) % 3) for _ in range(120)]
+    found = [compare_features(*pair) for pair in zip(samples[::2], samples[1::2], strict=True)]
     p_values = np.array([shift.p_value for shift in found if shift])
     assert len(p_values) == 60
     # Three standard deviations.
