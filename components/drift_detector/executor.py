@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.common.contracts.drift import DRIFT_FILE, SAMPLE_FILE, DriftReport
+from components.common.contracts.drift import DRIFT_FILE, DRIFT_KEY, SAMPLE_FILE, DriftReport
 from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.drift_detector.comparison import compare_samples
 from components.drift_detector.photo_sample import PhotoSample, take_sample
@@ -22,7 +22,6 @@ EXAMPLES_KEY: Final = "examples"
 FEATURES_KEY: Final = "features"
 BASELINE_DRIFT_KEY: Final = "baseline_drift"
 BASELINE_MODEL_KEY: Final = "baseline_model"
-DRIFT_KEY: Final = "drift"
 
 
 class Executor(base_executor.BaseExecutor):

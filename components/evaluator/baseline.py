@@ -8,7 +8,8 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 
-DRIFT_KEY = "drift"
+from components.common.contracts.drift import DRIFT_KEY
+
 MODEL_KEY = "model"
 BLESSING_KEY = "model_blessing"
 CANDIDATE_KEY = "candidate"

@@ -8,7 +8,8 @@ from tfx.types import component_spec, standard_artifacts, standard_component_spe
 from tfx.utils import json_utils
 
 from components.common.contracts.artifacts import Drift
-from components.pusher.executor import BASELINE_KEY, DRIFT_KEY, EVALUATION_KEY, Executor
+from components.common.contracts.drift import DRIFT_KEY
+from components.pusher.executor import BASELINE_KEY, EVALUATION_KEY, Executor
 
 
 class PusherSpec(standard_component_specs.PusherSpec):

@@ -12,7 +12,7 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
-from components.common.contracts.drift import SAMPLE_FILE
+from components.common.contracts.drift import DRIFT_KEY, SAMPLE_FILE
 from components.common.contracts.evaluation import METRICS_FILE, EvaluationMetrics
 from components.common.contracts.serving_folder import (
     BASELINE_VERSION_PROPERTY,
@@ -28,7 +28,6 @@ from components.pusher.push_turns import push_turn
 
 EVALUATION_KEY: Final = "evaluation"
 BASELINE_KEY: Final = "baseline_model"
-DRIFT_KEY: Final = "drift"
 
 
 class Executor(pusher_executor.Executor):

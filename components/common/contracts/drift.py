@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+DRIFT_KEY: Final = "drift"  # DriftDetector's output; also the input of Pusher, which tells whose it is
 DRIFT_FILE: Final = "drift.json"  # `DriftReport`
 # A sample of the photos, which the next runs compare theirs with; see `components.drift_detector.photo_sample`.
 SAMPLE_FILE: Final = "photos.npz"
