@@ -12,9 +12,11 @@ from tfx.types import standard_artifacts
 
 from components.baseline_reader.component import BaselineReader
 from components.common.contracts import LABEL_KEY
+from components.common.contracts.artifacts import Drift
 from components.common.contracts.evaluation import ACCURACY, LOSS
 from components.common.contracts.nodes import BASELINE_IMPORTER, BASELINE_RESOLVER
 from components.common.errors import UserError
+from components.drift_detector.component import DriftDetector
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.bounds import ONE_CLASS_METRICS, OWN_METRICS, Bound
 from components.evaluator.metrics import CONFUSION_MATRIX
@@ -128,5 +130,22 @@ def baseline_node(config: PipelineConfig, trainer: base_node.BaseNode) -> base_n
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         candidate=trainer.outputs["model"],
+        drift=types.Channel(type=Drift),
     )
     return latest.with_id(BASELINE_RESOLVER)
+
+
+def drift_detector(
+    baseline: base_node.BaseNode | None, examples: types.BaseChannel, features: types.BaseChannel
+) -> DriftDetector:
+    """Returns the node that compares photos with those of the baseline.
+
+    Args:
+        baseline: What `baseline_node` returned.
+        examples: Raw examples.
+        features: Feature examples of them.
+    """
+    known = baseline.outputs if baseline else {}
+    if "drift" in known:
+        return DriftDetector(examples=examples, features=features, baseline_drift=known["drift"])
+    return DriftDetector(examples=examples, features=features, baseline_model=known.get("model"))

@@ -24,7 +24,7 @@ from components.image_schema_gen.component import ImageSchemaGen
 from components.image_validator.component import ImageValidator
 from components.label_reviewer.component import LabelReviewer
 from components.pusher.component import Pusher
-from pipeline.blessing import baseline_node, build_eval_config
+from pipeline.blessing import baseline_node, build_eval_config, drift_detector
 from pipeline.config import PUSHED_BASELINE, PipelineConfig
 from pipeline.training_nodes import training_nodes
 
@@ -158,16 +158,18 @@ def _evaluate_and_push(
         example_splits=[TEST_SPLIT],
         eval_config=build_eval_config(config.blessing, config.data.class_names),
     ).with_id(EVALUATOR_TEST)
+    drift = drift_detector(baseline, photos, features)
     pusher = Pusher(
         model=model,
         model_blessing=test.outputs["blessing"],
         evaluation=test.outputs["evaluation"],
         serving_model_dir=config.serving_model_dir,
         baseline_model=baseline.outputs["model"] if baseline and config.baseline == PUSHED_BASELINE else None,
+        drift=drift.outputs["drift"],
     )
     # Runners may run both evaluations at once; neither's failure may come after the push.
     pusher.add_upstream_node(validation)
-    nodes: list[base_node.BaseNode] = [validation, test, pusher]
+    nodes: list[base_node.BaseNode] = [validation, test, drift, pusher]
     return [baseline, *nodes] if baseline else nodes
 
 

@@ -22,7 +22,7 @@ class BaselineReader(base_component.BaseComponent):
     """Copies the model that was pushed last under the pipeline's root.
 
     Its output `model` carries the version as a custom property. It is "none", and the artifact holds no model, as long
-    as nothing has been pushed.
+    as nothing has been pushed. The sample of its photos that DriftDetector reads lies beside it, if it was kept.
     """
 
     SPEC_CLASS = BaselineReaderSpec

@@ -9,9 +9,10 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils
 
+from components.common.contracts.drift import SAMPLE_FILE
 from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, LATEST_BLESSED_FILE, NO_VERSION
 from components.common.errors import UserError
-from components.common.storage.serving_folder import latest_version, path_in, read_latest
+from components.common.storage.serving_folder import latest_version, path_in, photos_path, read_latest
 from components.modeling.backbones.digest import content_digest
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ class Executor(base_executor.BaseExecutor):
             logger.info("No other model has been pushed to %s: there is no baseline", folder)
         else:
             io_utils.copy_dir(path_in(folder, version), path_utils.serving_model_dir(model.uri))
+            # Beside the SavedModel's folder, for DriftDetector.
+            if fileio.exists(photos := photos_path(folder, version)):
+                fileio.copy(photos, path_in(model.uri, SAMPLE_FILE), overwrite=True)
             logger.info("The baseline is version %s of %s", version, folder)
 
 

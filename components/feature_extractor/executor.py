@@ -33,6 +33,12 @@ from components.feature_extractor.extractor import ExtractionConfig, Extractor
 
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
 _BATCHES_PER_ELEMENT: Final = 8
+# What tells comparable features from others.
+_BACKBONE_PROPERTIES: Final = (
+    contracts.BACKBONE_HANDLE_PROPERTY,
+    contracts.BACKBONE_DIGEST_PROPERTY,
+    contracts.IMAGE_SIZE_PROPERTY,
+)
 
 Batch = tuple[str, list[bytes]]  # (split, serialized raw examples)
 
@@ -137,7 +143,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 write = WriteExamples(target, shards_for(counts[split]), FAST)
                 _ = extracted[split] | f"WriteFeatures[{split}]" >> write
         copy_dataset_properties(examples, features)
-        for name in (contracts.BACKBONE_HANDLE_PROPERTY, contracts.BACKBONE_DIGEST_PROPERTY):
+        for name in _BACKBONE_PROPERTIES:
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))
         features.set_int_custom_property(contracts.BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
 

@@ -7,6 +7,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
+from components.common.contracts.artifacts import Drift
+from components.common.contracts.drift import DRIFT_KEY
 from components.pusher.executor import BASELINE_KEY, EVALUATION_KEY, Executor
 
 
@@ -17,6 +19,7 @@ class PusherSpec(standard_component_specs.PusherSpec):
         **standard_component_specs.PusherSpec.INPUTS,
         EVALUATION_KEY: component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
         BASELINE_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+        DRIFT_KEY: component_spec.ChannelParameter(type=Drift, optional=True),
     }
 
 
@@ -28,11 +31,13 @@ class Pusher(component.Pusher):
 
     def __init__(
         self,
+        *,
         model: types.BaseChannel,
         model_blessing: types.BaseChannel,
         evaluation: types.BaseChannel,
         serving_model_dir: str,
         baseline_model: types.BaseChannel | None = None,
+        drift: types.BaseChannel | None = None,
     ):
         """Constructs a Pusher.
 
@@ -42,6 +47,7 @@ class Pusher(component.Pusher):
             evaluation: Its evaluation on the test split.
             serving_model_dir: The folder of versions to push to.
             baseline_model: From a BaselineReader of the same folder, if the model was compared with that one.
+            drift: From a DriftDetector, whose sample of photos is kept beside the versions.
         """
         filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=serving_model_dir)
         spec = PusherSpec(
@@ -49,6 +55,7 @@ class Pusher(component.Pusher):
             model_blessing=model_blessing,
             evaluation=evaluation,
             baseline_model=baseline_model,
+            drift=drift,
             push_destination=pusher_pb2.PushDestination(filesystem=filesystem),
             custom_config=json_utils.dumps(None),
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),

@@ -12,15 +12,17 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
+from components.common.contracts.drift import DRIFT_KEY, SAMPLE_FILE
 from components.common.contracts.evaluation import METRICS_FILE, EvaluationMetrics
 from components.common.contracts.serving_folder import (
     BASELINE_VERSION_PROPERTY,
     NO_VERSION,
+    PHOTOS_FOLDER,
     STAGING_PREFIX,
     LatestBlessed,
 )
 from components.common.errors import UserError
-from components.common.storage.serving_folder import latest_version, path_in, read_latest, write_latest
+from components.common.storage.serving_folder import latest_version, path_in, photos_path, read_latest, write_latest
 from components.modeling.backbones.digest import content_digest
 from components.pusher.push_turns import push_turn
 
@@ -62,11 +64,19 @@ class Executor(pusher_executor.Executor):
             )
             staged = model_push.get_string_custom_property("pushed_destination")
             version = _push(base, staged, model_push.uri, input_dict)
+            _keep_sample(base, version, input_dict.get(DRIFT_KEY, []))
         finally:
             # An object store has no empty folders: there the renames took the staging folder along.
             if fileio.exists(staging):
                 fileio.rmtree(staging)
         self._MarkPushed(model_push, pushed_destination=path_in(base, version), pushed_version=version)
+
+
+def _keep_sample(base: str, version: str, drifts: list[types.Artifact]) -> None:
+    """Copies the sample of photos that later ones are compared with where no Resolver finds it."""
+    for drift in drifts:
+        fileio.makedirs(path_in(base, PHOTOS_FOLDER))
+        fileio.copy(path_in(drift.uri, SAMPLE_FILE), photos_path(base, version), overwrite=True)
 
 
 def _push(base: str, staged: str, push: str, input_dict: dict[str, list[types.Artifact]]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.common import contracts
 from components.common.contracts import evaluation, label_review, nodes, training
+from components.common.contracts.drift import DRIFT_FILE, DriftReport
 from components.common.contracts.label_review import DoubtfulLabel, LabelReviewSummary
 from components.common.contracts.nodes import Output
 from components.common.contracts.tflite import TFLITE_METRICS_FILE, TFLiteMetrics
@@ -203,7 +204,12 @@ class Run:
             nodes.FINE_TUNING_RUN, training.FINE_TUNING_FILE, lambda found: training.FineTuningOutcome(**found)
         )
 
-    # Labels
+    # Labels and drift
+
+    @property
+    def drift(self) -> DriftReport | None:
+        """How the photos differ from the latest blessed model's."""
+        return self.json(nodes.DRIFT, DRIFT_FILE, DriftReport.from_json)
 
     @property
     def label_review(self) -> LabelReviewSummary | None:

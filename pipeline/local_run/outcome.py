@@ -40,6 +40,8 @@ def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds
         out.print(line, markup=False)
     if (review := run.label_review) and review.num_doubtful:
         out.print(f"Doubtful labels: {review.num_doubtful:,} of {sum(review.photos.values()):,}; `labels` lists them")
+    if run.drift:
+        out.print(run.drift.summary, style="yellow" if run.drift.moved else "", markup=False)
     out.print(f"Artifacts:       {config.pipeline_root}")
     out.print(f"ML Metadata:     {config.metadata_uri}")
     out.print(f"Time:            {seconds:.0f} s")

@@ -14,6 +14,7 @@ from pipeline.report.evaluations import load_evaluations
 from pipeline.report.headline import Headline
 from pipeline.report.sections import (
     data,
+    drift,
     evaluation,
     labels,
     lineage,
@@ -28,6 +29,7 @@ from pipeline.report.sections import (
 _SECTIONS: Final[Mapping[str, ModuleType]] = {
     "Data": data,
     "Data quality": quality,
+    "Drift": drift,
     "Training": training,
     "Evaluation": evaluation,
     "Mistakes": mistakes,

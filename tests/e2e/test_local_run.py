@@ -23,7 +23,7 @@ from pipeline.presets import build_config
 _NODES = {
     "BackboneImporter", "TfdsExampleGen", "latest_blessed_model_resolver", "ImageValidator", "ImageSchemaGen",
     "StatisticsGen", "ExampleValidator", "AnomalyGate", "Transform", "FeatureExtractor", "Trainer",
-    "Evaluator.validation", "Evaluator.test", "Pusher", "LabelReviewer",
+    "Evaluator.validation", "Evaluator.test", "DriftDetector", "Pusher", "LabelReviewer",
 }  # fmt: skip
 # It asks ML Metadata anew each time.
 _NEVER_CACHED = {"latest_blessed_model_resolver"}
@@ -85,6 +85,8 @@ def test_a_fresh_run_pushes_a_blessed_model(config: PipelineConfig, fresh_run: t
     assert finished.blessed
     assert (finished.accuracy("test") or 0) >= 0.9
     assert finished.pushed_path == f"{config.serving_model_dir}/{_versions(config)[0]}"
+    assert finished.drift
+    assert finished.drift.summary == "Drift: not looked for; there is no other blessed model whose photos are known"
     # Without a baseline there is no change to bound.
     assert [(check.metric, check.kind) for check in explain(finished).checks] == [
         (metric, "value")
@@ -137,6 +139,7 @@ def test_metadata_holds_every_execution_and_its_artifacts(
         ("Evaluator.test", "evaluation"): ["ModelEvaluation"],
         ("Evaluator.test", "blessing"): ["ModelBlessing"],
         ("Pusher", "pushed_model"): ["PushedModel"],
+        ("DriftDetector", "drift"): ["flowers.Drift"],
         ("LabelReviewer", "label_review"): ["flowers.LabelReview"],
     }
     examples = executions["TfdsExampleGen"].output("examples")
@@ -183,7 +186,11 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     observer = _Observer()
     finished = _run(config, local.run(config, observer))
     recomputed = {node for node, cached in observer.finished if not cached}
-    assert recomputed == _NEVER_CACHED | {"Trainer", "Evaluator.validation", "Evaluator.test", "Pusher"}
+    # Now there is a baseline for drift.
+    trained_anew = {"Trainer", "Evaluator.validation", "Evaluator.test", "DriftDetector", "Pusher"}
+    assert recomputed == _NEVER_CACHED | trained_anew
+    assert finished.drift
+    assert finished.drift.summary.startswith("Drift: none from the latest blessed model's 72 photos in labels, ")
     assert not finished.blessed
     assert finished.pushed_path is None
     assert _versions(config) == versions
@@ -212,6 +219,8 @@ def test_a_baseline_with_other_classes_is_none(
     explanation = explain(run)
     assert [check.kind for check in explanation.checks] == ["value"]
     assert explanation.baseline_run is None
+    assert run.drift
+    assert "labels (blue 33.3% before, 0.0% now)" in run.drift.summary
     assert explanation.ignored_baseline_classes == ["blue", "green", "red"]
 
 

@@ -21,8 +21,8 @@ from components.modeling.backbones.digest import content_digest
 
 COMPONENTS = (
     "BackboneImporter", "TfdsExampleGen", "ImageValidator", "ImageSchemaGen", "StatisticsGen", "ExampleValidator",
-    "AnomalyGate", "Transform", "FeatureExtractor", "Trainer", "Evaluator.validation", "Evaluator.test", "Pusher",
-    "LabelReviewer",
+    "AnomalyGate", "Transform", "FeatureExtractor", "Trainer", "Evaluator.validation", "Evaluator.test",
+    "DriftDetector", "Pusher", "LabelReviewer",
 )  # fmt: skip
 # Neither has an output that TFX could keep: they run every time.
 NEVER_CACHED = {"AnomalyGate", "latest_blessed_model_resolver"}

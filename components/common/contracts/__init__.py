@@ -1,8 +1,9 @@
 """Facts that writers and readers share: feature keys, split names and properties of artifacts.
 
-What only some components share is in modules of its own, so that an edit there makes only those run again: node ids
-and their outputs (`nodes`), results of evaluation (`evaluation`), training (`training`), ImageValidator (`quarantine`),
-LabelReviewer (`label_review`) and TFLiteExporter (`tflite`), and what lies beside pushed models (`serving_folder`).
+What only some components share is in modules of its own, so that an edit there makes only those run again: node ids and
+their outputs (`nodes`), results of evaluation (`evaluation`), training (`training`), ImageValidator (`quarantine`),
+LabelReviewer (`label_review`), DriftDetector (`drift`) and TFLiteExporter (`tflite`), and what lies beside pushed
+models (`serving_folder`).
 """
 
 from typing import Final

@@ -32,6 +32,7 @@ EVALUATOR_TEST: Final = "Evaluator.test"
 PUSHER: Final = "Pusher"
 TFLITE_EXPORTER: Final = "TFLiteExporter"
 LABEL_REVIEWER: Final = "LabelReviewer"
+DRIFT_DETECTOR: Final = "DriftDetector"
 
 EXAMPLES: Final = Output(EXAMPLE_GEN, "examples")
 VALID_EXAMPLES: Final = Output(IMAGE_VALIDATOR, "valid_examples")
@@ -51,6 +52,7 @@ BLESSING: Final = Output(EVALUATOR_TEST, "blessing")
 PUSHED_MODEL: Final = Output(PUSHER, "pushed_model")
 TFLITE_MODEL: Final = Output(TFLITE_EXPORTER, "tflite_model")
 LABEL_REVIEW: Final = Output(LABEL_REVIEWER, "label_review")
+DRIFT: Final = Output(DRIFT_DETECTOR, "drift")
 
 # Custom properties that TFX's Evaluator and Pusher set on their artifacts.
 BLESSED_PROPERTY: Final = "blessed"  # 1 or 0

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 LATEST_BLESSED_FILE: Final = "latest_blessed.json"  # `LatestBlessed`
 STAGING_PREFIX: Final = ".staging-"  # of copies that are no version yet
+PHOTOS_FOLDER: Final = "photos"  # of samples for DriftDetector: VERSION.npz
 PUSHING_PREFIX: Final = ".pushing-"  # of the mark of a push that is going on: .pushing-SECONDS-KEY
 
 # Custom property of a baseline that was read from a serving folder: its version, or NO_VERSION.

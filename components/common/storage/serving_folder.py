@@ -11,13 +11,18 @@ from typing import Any
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from components.common.contracts.serving_folder import LATEST_BLESSED_FILE, LatestBlessed
+from components.common.contracts.serving_folder import LATEST_BLESSED_FILE, PHOTOS_FOLDER, LatestBlessed
 from components.common.errors import UserError
 
 
 def path_in(folder: str, name: str) -> str:
     """Returns the path of what is called `name` in a folder."""
     return os.path.join(folder, name)  # noqa: PTH118  (the folder may be a remote URI)
+
+
+def photos_path(folder: str, version: str) -> str:
+    """Returns where the sample of a version's photos is, if there is one."""
+    return path_in(path_in(folder, PHOTOS_FOLDER), f"{version}.npz")
 
 
 def names_in(folder: str) -> list[str]:

@@ -83,11 +83,12 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
     from tfx.utils import name_utils
 
+    from components.common.contracts.artifacts import Drift
     from components.image_validator.artifacts import Quarantine
     from components.label_reviewer.artifacts import LabelReview
 
     # TFX imports a custom type by its name, which cannot be a dotted path (see `components.image_validator.artifacts`).
-    for own in (Quarantine, LabelReview):
+    for own in (Drift, LabelReview, Quarantine):
         compiler_utils.TITLE_TO_CLASS_PATH[own.TYPE_NAME] = name_utils.get_full_name(own)
     tfx_args = argparse.Namespace(
         executor_class_path=args.executor_class_path,

@@ -1,7 +1,10 @@
 """Tests of the choice of a baseline among real artifacts."""
 
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2 as pb
 from tfx.types import standard_artifacts
 
+from components.common.contracts.artifacts import Drift
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 
 
@@ -25,6 +28,7 @@ def _baseline(blessings: list[standard_artifacts.ModelBlessing], candidate: int)
             "model": [_model(number) for number in (1, 2, 3)],
             "model_blessing": blessings,
             "candidate": [_model(candidate)],
+            "drift": [],
         },
     )
     assert resolved is not None
@@ -49,3 +53,49 @@ def test_an_older_candidate_is_compared_with_what_came_after_it() -> None:
 
 def test_without_a_blessing_there_is_no_baseline() -> None:
     assert _baseline([], candidate=3) == []
+
+
+def test_what_was_found_of_a_models_photos_comes_with_it() -> None:
+    """Pusher reads both; a model is read by others as well, and Drift artifacts by other runs."""
+    store = mlmd.MetadataStore(pb.ConnectionConfig(fake_database=pb.FakeDatabaseConfig()))
+    model_type, drift_type = (store.put_artifact_type(pb.ArtifactType(name=name)) for name in ("Model", "Drift"))
+    ids = store.put_artifacts([pb.Artifact(type_id=kind) for kind in [model_type] * 2 + [drift_type] * 3])
+    models, drifts = ids[:2], ids[2:]
+    pusher, evaluator = (store.put_execution_type(pb.ExecutionType(name=name)) for name in ("Pusher", "Evaluator"))
+    for model, drift in ((models[0], drifts[0]), (models[1], drifts[2])):
+        _record(store, pusher, {"model": model, "drift": drift})
+        _record(store, evaluator, {"model": model})
+    _record(store, pusher, {"drift": drifts[1]})
+
+    def resolved(blessed: list[int]) -> list[int]:
+        found = LatestOtherBlessedModelStrategy().resolve_artifacts(
+            store,
+            {
+                "model": [_model(number) for number in models],
+                "model_blessing": [_blessing(number) for number in blessed],
+                "candidate": [_model(99)],
+                "drift": [_drift(number) for number in drifts],
+            },
+        )
+        assert found is not None
+        return [artifact.id for artifact in found["drift"]]
+
+    assert resolved([models[0]]) == [drifts[0]]
+    assert resolved(models) == [drifts[2]]
+    assert resolved([]) == []
+
+
+def _record(store: mlmd.MetadataStore, execution_type: int, read: dict[str, int]) -> None:
+    [execution] = store.put_executions([pb.Execution(type_id=execution_type)])
+    events = []
+    for key, artifact in read.items():
+        event = pb.Event(type=pb.Event.INPUT, artifact_id=artifact, execution_id=execution)
+        event.path.steps.add().key = key
+        events.append(event)
+    store.put_events(events)
+
+
+def _drift(number: int) -> Drift:
+    drift = Drift()
+    drift.id = number
+    return drift

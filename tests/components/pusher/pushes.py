@@ -9,6 +9,8 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components.baseline_reader.executor import Executor as BaselineReader
+from components.common.contracts.artifacts import Drift
+from components.common.contracts.drift import SAMPLE_FILE
 from components.common.contracts.evaluation import ClassMetrics, EvaluationMetrics
 from components.pusher.executor import Executor as Pusher
 
@@ -24,6 +26,7 @@ def push(
     weights: bytes = b"weights",
     accuracy: float = 0.9,
     baseline: standard_artifacts.Model | None = None,
+    sample: bytes = b"",
 ) -> standard_artifacts.PushedModel:
     """Pushes a model.
 
@@ -35,6 +38,7 @@ def push(
         weights: What tells it from other models.
         accuracy: Its test accuracy.
         baseline: What it was compared with, from `read_baseline`.
+        sample: DriftDetector's of its photos.
     """
     blessing = standard_artifacts.ModelBlessing()
     blessing.set_int_custom_property("blessed", int(blessed))
@@ -49,6 +53,7 @@ def push(
             "model_blessing": [blessing],
             "evaluation": [_evaluation(root / "evaluation", accuracy)],
             "baseline_model": [baseline] if baseline else [],
+            "drift": [_drift(root / "drift", sample)] if sample else [],
         },
         {"pushed_model": [pushed]},
         {"push_destination": proto_utils.proto_to_json(destination)},
@@ -63,6 +68,14 @@ def _model(folder: Path, weights: bytes) -> standard_artifacts.Model:
     model = standard_artifacts.Model()
     model.uri = str(folder)
     return model
+
+
+def _drift(folder: Path, sample: bytes) -> Drift:
+    folder.mkdir(exist_ok=True)
+    (folder / SAMPLE_FILE).write_bytes(sample)
+    drift = Drift()
+    drift.uri = str(folder)
+    return drift
 
 
 def _evaluation(folder: Path, accuracy: float) -> standard_artifacts.ModelEvaluation:

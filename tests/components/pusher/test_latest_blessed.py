@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from pushes import CLASSES, files_below, push, read_baseline
+from tfx.types import standard_artifacts
 
+from components.common.contracts.drift import SAMPLE_FILE
 from components.common.contracts.serving_folder import LATEST_BLESSED_FILE
 from components.common.errors import UserError
 
@@ -61,6 +63,22 @@ def test_the_baseline_is_the_model_that_was_pushed_last(tmp_path: Path, serving:
         "Format-Serving/variables/variables.index": b"better",
     }
     assert baseline.get_string_custom_property("baseline_version") == version
+
+
+def test_the_baseline_brings_the_sample_of_its_photos(tmp_path: Path, serving: Path) -> None:
+    push(tmp_path, str(serving), weights=b"1", sample=b"photos of 1")
+    push(tmp_path, str(serving), weights=b"2", sample=b"photos of 2")
+
+    found = {}
+    for candidate in (b"2", b"3"):
+        baseline = read_baseline(tmp_path / candidate.decode(), str(serving), candidate=candidate)
+        found[candidate] = (Path(baseline.uri) / SAMPLE_FILE).read_bytes() if _has_sample(baseline) else b""
+    # No other model was the latest one when 2 was pushed.
+    assert found == {b"2": b"", b"3": b"photos of 2"}
+
+
+def _has_sample(baseline: standard_artifacts.Model) -> bool:
+    return (Path(baseline.uri) / SAMPLE_FILE).is_file()
 
 
 def test_before_the_first_push_there_is_no_baseline(

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from fake_api_server import FakeApiServer, running_server
 from kfp_launcher import RUN_ID, FakeKfp
 
+from components.common.contracts.drift import SAMPLE_FILE
 from components.common.contracts.evaluation import ClassMetrics, EvaluationMetrics
 from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.modeling.hyperparameters import Hyperparameters
@@ -136,6 +137,7 @@ def task_run(container_config: PipelineConfig, settings: ClusterSettings, tmp_pa
         kfp.put("trainer", "model", model, {})
         kfp.put("evaluator-test", "blessing", {"BLESSED": ""}, {"blessed": 1.0})
         kfp.put("evaluator-test", "evaluation", metrics, {})
+        kfp.put("drift-detector", "drift", {SAMPLE_FILE: f"photos of {weights}"}, {})
         if task != "baseline-reader":
             kfp.put("baseline-reader", "model", {}, {BASELINE_VERSION_PROPERTY: baseline_version})
         return kfp

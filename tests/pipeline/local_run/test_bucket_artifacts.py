@@ -74,7 +74,8 @@ def test_artifacts_and_pushed_models_are_in_the_bucket(config: PipelineConfig, t
     hyperparameters = dataclasses.replace(config.hyperparameters, epochs=4)
     _, computed = _run(dataclasses.replace(config, hyperparameters=hyperparameters))
     assert set(computed) == {
-        "latest_blessed_model_resolver", "Trainer", "Evaluator.validation", "Evaluator.test", "Pusher",
+        "latest_blessed_model_resolver", "Trainer", "Evaluator.validation", "Evaluator.test", "DriftDetector",
+        "Pusher",
     }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ GRAPH: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         {"evaluation": "ModelEvaluation", "blessing": "ModelBlessing"},
         ("ImageValidator.valid_examples", "Trainer.model"),
     ),
+    "DriftDetector": ({"drift": "Drift"}, ("ImageValidator.valid_examples",)),
     "LabelReviewer": ({"label_review": "LabelReview"}, ("ImageValidator.valid_examples",)),
     "Pusher": ({"pushed_model": "PushedModel"}, ("Trainer.model", "Evaluator.test.blessing")),
 }
@@ -225,6 +226,12 @@ class MadeRun:
                 "label_review.json": json.dumps(summary).encode(),
                 "label_review.jsonl": json.dumps(first).encode() + b"\n",
             }
+        if key == "drift":
+            shift = {"what": "labels", "measure": "largest change", "value": 0.125, "limit": 0.05, "p_value": 0.001}
+            shift |= {"moved": True, "detail": f"{self.class_names[0]} 20.0% before, 32.5% now"}
+            entry = {"name": self.class_names[0], "share_before": 0.2, "share_now": 0.325, "auc": None}
+            report = {"photos": 12, "baseline_photos": 1234, "shifts": [shift], "classes": [entry], "remark": "why not"}
+            return {"drift.json": json.dumps(report).encode()}
         if key == "quarantine":
             return {
                 "quarantine.json": json.dumps(self._quarantine_summary()).encode(),

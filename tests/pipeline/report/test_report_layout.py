@@ -62,7 +62,7 @@ def test_lineage_joins_components_by_their_artifacts(blessed_run: MadeRun) -> No
     links = {(link.source, link.target, link.artifact.type) for link in lineage.load(run).links}
     assert ("ImageValidator", "Trainer", "Examples") in links
     assert ("Evaluator.test", "Pusher", "ModelBlessing") in links
-    assert len(links) == 12
+    assert len(links) == 13
 
     # What an earlier run made, such as the blessed model to compare with, gets a box of its own.
     rest = {node: execution for node, execution in run.executions.items() if node != "TfdsExampleGen"}

@@ -97,6 +97,14 @@ def test_a_doubtful_label_is_shown_with_its_photo_and_what_it_may_be(blessed_run
     assert "98.7% of all labels agree" in section
 
 
+def test_what_has_moved_is_said_in_a_line_and_a_table(blessed_run: MadeRun, blessed_page: str) -> None:
+    section = blessed_page[blessed_page.index('<section id="drift"') :]
+    section = section[: section.index("</section>")]
+    line = f"labels ({blessed_run.class_names[0]} 20.0% before, 32.5% now); why not."
+    assert f"Drift: the data has moved from the latest blessed model&#39;s 1,234 photos in {line}" in section
+    assert [cell in section for cell in ("0.125", "0.050", "0.001", "<td>yes</td>", "32.5%")] == [True] * 5
+
+
 def test_both_photos_of_a_near_duplicate_are_shown(blessed_page: str) -> None:
     page = blessed_page
     pairs = page[page.index('<ul class="pairs">') : page.index("Anomalies")]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from kfp_launcher import FakeKfp, TaskFailedError
 
+from components.common.contracts.drift import SAMPLE_FILE
 from components.example_gen.sources import FINGERPRINT_DIGITS
 from pipeline.config import DataConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings
@@ -89,11 +90,13 @@ def test_a_model_is_pushed_to_s3_and_is_the_baseline_of_the_next_run(
     assert content == {
         f"{PREFIX}/{version}/saved_model.pb": b"content",
         f"{PREFIX}/{version}/variables/variables.index": b"good",
+        f"{PREFIX}/photos/{version}.npz": b"photos of good",
     }
     kfp, baseline = run_task("baseline-reader", "3")
     assert baseline["baseline_version"] == version
     model = kfp.blob(kfp.outputs["baseline-reader"]["model"]["uri"])
     assert (model / "Format-Serving" / "variables" / "variables.index").read_text() == "good"
+    assert (model / SAMPLE_FILE).read_text() == "photos of good"
 
 
 def test_of_two_runs_at_once_the_later_push_to_s3_fails(s3: Any, run_task: Callable[..., tuple[FakeKfp, Any]]) -> None:

@@ -116,7 +116,7 @@ def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(
 
 @pytest.mark.slow
 def test_the_next_run_is_compared_with_what_was_pushed(folder: Path, first: FakeKfp) -> None:
-    trained_anew = ("trainer", "baseline-reader", "evaluator-validation", "evaluator-test", "pusher")
+    trained_anew = ("trainer", "baseline-reader", "evaluator-validation", "evaluator-test", "drift-detector", "pusher")
     cached = {task: outputs for task, outputs in first.outputs.items() if task not in trained_anew}
     parameters = {**first.parameters, "batch_size": 4}
     second = dataclasses.replace(first, parameters=parameters, outputs=cached, run_id=SECOND_RUN_ID)
@@ -135,6 +135,9 @@ def test_the_next_run_is_compared_with_what_was_pushed(folder: Path, first: Fake
     assert after.baseline.loss == pytest.approx(before.loss, rel=1e-4)
     assert "change" in {result.kind for result in after.thresholds}
     assert [explain(run).baseline_run for run in runs] == [None, RUN_ID]
+    drifts = [run.drift.summary if run.drift else "" for run in runs]
+    assert drifts[0] == "Drift: not looked for; there is no other blessed model whose photos are known"
+    assert drifts[1].startswith("Drift: none from the latest blessed model's 72 photos in labels, longer sides")
 
 
 def _collected(kfp: FakeKfp, folder: Path) -> RunStore:

@@ -1,0 +1,1 @@
+"""DriftDetector: whether the photos have moved since the latest blessed model."""
