@@ -1,6 +1,7 @@
 """What one training of the benchmark of accuracy is: its splits, and what came of it."""
 
 import dataclasses
+import statistics
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ from pipeline.report.scores import calibration_bins, expected_calibration_error
 
 # Of train and of validation; the rest is for testing.
 _SHARES: Final = (0.5, 0.25)
+METRICS: Final = ("test_accuracy", "calibration_error", "cross_entropy", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,3 +85,15 @@ def write_records(records: Sequence[bytes], path: str) -> str:
         for record in records:
             writer.write(record)
     return path
+
+
+def summarize(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+    """Returns mean and standard deviation over the seeds, by recipe."""
+    summary: dict[str, dict[str, float]] = {}
+    for recipe in dict.fromkeys(outcome.recipe for outcome in outcomes):
+        summary[recipe] = {}
+        for name in METRICS:
+            values = [getattr(outcome, name) for outcome in outcomes if outcome.recipe == recipe]
+            summary[recipe][f"{name}_mean"] = round(statistics.fmean(values), 4)
+            summary[recipe][f"{name}_spread"] = round(statistics.stdev(values), 4) if len(values) > 1 else 0.0
+    return summary

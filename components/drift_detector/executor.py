@@ -13,8 +13,8 @@ from tfx.types import artifact_utils
 
 from components.common.contracts.drift import DRIFT_FILE, DRIFT_KEY, SAMPLE_FILE, DriftReport
 from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
-from components.drift_detector.comparison import compare_samples
 from components.drift_detector.photo_sample import PhotoSample, take_sample
+from components.drift_detector.sample_comparison import compare_samples
 
 logger = logging.getLogger(__name__)
 

@@ -30,10 +30,7 @@ GRAPH: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         {"model": "Model", "model_run": "ModelRun"},
         ("ImageValidator.valid_examples", "BackboneImporter.model"),
     ),
-    "Evaluator.validation": (
-        {"evaluation": "ModelEvaluation"},
-        ("ImageValidator.valid_examples", "Trainer.model"),
-    ),
+    "Evaluator.validation": ({"evaluation": "ModelEvaluation"}, ("ImageValidator.valid_examples", "Trainer.model")),
     "Evaluator.test": (
         {"evaluation": "ModelEvaluation", "blessing": "ModelBlessing"},
         ("ImageValidator.valid_examples", "Trainer.model"),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.backbones --photos PATH`: backbones side by side, frozen: accuracy, speed and size.
+"""`python -m benchmarks.accuracy.backbones --photos PATH`: backbones side by side, frozen: accuracy, speed and size.
 
 The pipeline extracts every backbone's features once; heads are then trained as `benchmarks.accuracy` does it. Speed is
 that of the forward pass alone, and worth something on a quiet machine only: `--speed-only` measures it again, in a
@@ -20,7 +20,8 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.accuracy.__main__ import extract_features, measure, read_features, summarize
+from benchmarks.accuracy.heads import extract_features, measure, read_features
+from benchmarks.accuracy.trainings import summarize
 from benchmarks.measuring.machine_limits import best_seconds
 from benchmarks.run import describe_machine
 from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass
@@ -30,7 +31,7 @@ from components.modeling.backbones.registry import BACKBONES, find_backbone
 from components.modeling.hyperparameters import STRONG
 from pipeline.history.store import open_store
 
-_RESULTS: Final = Path(__file__).parent / "results" / "backbones.json"
+_RESULTS: Final = Path(__file__).parents[1] / "results" / "backbones.json"
 _BATCH_SIZE: Final = 32
 # Only the features are used of a run; its own head may be any.
 _SHORT_RUN: Final = ("--no-label-review", "--recipe", "reference", "--epochs", "1")
