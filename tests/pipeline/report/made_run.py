@@ -10,6 +10,7 @@ from typing import Any
 
 import ml_metadata as mlmd
 import pyarrow as pa
+from drift_findings import grown_class
 from ml_metadata.proto import metadata_store_pb2 as pb
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
@@ -219,16 +220,10 @@ class MadeRun:
             first |= {"suggested_label": self.class_names[1], "label_probability": 0.02, "suggested_probability": 0.97}
             photos = {split: self.per_class * len(self.class_names) for split in SPLITS}
             summary = {"photos": photos, "doubtful": {"train": 1, "validation": 0, "test": 0}, "accuracy": 0.987}
-            return {
-                "label_review.json": json.dumps(summary).encode(),
-                "label_review.jsonl": json.dumps(first).encode() + b"\n",
-            }
+            listing = json.dumps(first).encode() + b"\n"
+            return {"label_review.json": json.dumps(summary).encode(), "label_review.jsonl": listing}
         if key == "drift":
-            shift = {"what": "labels", "measure": "largest change", "value": 0.125, "limit": 0.05, "p_value": 0.001}
-            shift |= {"moved": True, "detail": f"{self.class_names[0]} 20.0% before, 32.5% now"}
-            entry = {"name": self.class_names[0], "share_before": 0.2, "share_now": 0.325, "auc": None}
-            report = {"photos": 12, "baseline_photos": 1234, "shifts": [shift], "classes": [entry], "remark": "why not"}
-            return {"drift.json": json.dumps(report).encode()}
+            return {"drift.json": json.dumps(grown_class(self.class_names[0])).encode()}
         if key == "quarantine":
             return {
                 "quarantine.json": json.dumps(self._quarantine_summary()).encode(),
