@@ -76,9 +76,9 @@ def main(results_dir: Path) -> None:
     """Draws comparison.svg and scaling.svg beside the results."""
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "flowers"
-    results = [json.loads(file.read_text()) for file in sorted(results_dir.glob("*.json"))]
-    for name, key in (("comparison", "runs"), ("scaling", "scaling")):
-        path = save(name, [result for result in results if key in result], results_dir)
+    for name in ("comparison", "scaling"):
+        results = [json.loads(file.read_text()) for file in sorted(results_dir.glob(f"{name}_*.json"))]
+        path = save(name, results, results_dir)
         print(f"Written: {path}" if path else f"No results for {name}")
 
 

@@ -48,7 +48,8 @@ def strengthen(head: tf.keras.Sequential, features: FeaturePipeline, seed: int) 
         "%.4f, validation accuracy %.4f",
         len(centers), *scales, loss, accuracy,
     )  # fmt: skip
-    weight, factor = np.array([scales[0] / alone, scales[1]], np.float32)
+    # Dense layers of no use get no weight, alone or beside the kernel machine.
+    weight, factor = np.array([scales[0] / alone if alone else 0, scales[1]], np.float32)
     return with_kernel_machine(head, [weight, centers, inverse_width, coefficients * factor])
 
 

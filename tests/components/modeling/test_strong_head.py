@@ -49,6 +49,17 @@ def test_it_learns_what_dense_layers_have_not(features: FeaturePipeline) -> None
     assert _accuracy(strong, features) > 0.9
 
 
+def test_dense_layers_that_mislead_get_no_weight(features: FeaturePipeline) -> None:
+    head = _untrained()
+    batches = [(head(x).numpy(), y.numpy()) for x, y in features.validation_batches()]
+    (scale,) = fit_scales([np.concatenate([x for x, _ in batches])], np.concatenate([y for _, y in batches]))
+    if scale > 0:
+        head.layers[-1].set_weights([-weight for weight in head.layers[-1].get_weights()])
+    strong = strengthen(head, features, seed=0)
+    assert all(np.isfinite(weight).all() for weight in exported_weights(strong))
+    assert _accuracy(strong, features) > 0.9
+
+
 def test_it_repeats_and_is_rebuilt_from_what_is_exported(features: FeaturePipeline) -> None:
     strong, again = (strengthen(_untrained(), features, seed=3) for _ in range(2))
     for first, second in zip(exported_weights(strong), exported_weights(again), strict=True):
