@@ -1,5 +1,7 @@
 """The size of what fine-tuning trains on."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from components.common.errors import UserError
@@ -12,13 +14,13 @@ from components.modeling.hyperparameters import Size
 _TRAINING_SCALE = 6 / 7
 
 
-def crop_size(backbone: tf.Module, served: Size, asked: Size | None) -> Size:
+def crop_size(backbone: tf.Module, served: Size, asked: Sequence[int] | None) -> Size:
     """Returns the size that crops of photos are resized to.
 
     Args:
         backbone: Loaded.
         served: (height, width) in pixels of what the classifier reads when it is served.
-        asked: What the user asks for; None for what suits the backbone.
+        asked: What the user asks for, a list once it has been JSON; None for what suits the backbone.
 
     Returns:
         (height, width) in pixels.
@@ -28,8 +30,8 @@ def crop_size(backbone: tf.Module, served: Size, asked: Size | None) -> Size:
     """
     if takes_any_size(backbone):
         height, width = (round(_TRAINING_SCALE * pixels) for pixels in served)
-        return asked or (height, width)
-    if asked not in (None, served):
+        return (asked[0], asked[1]) if asked else (height, width)
+    if asked and tuple(asked) != served:
         raise UserError(
             f"--fine-tune-image-size is {asked[0]}x{asked[1]}, but this backbone takes images of "
             f"{served[0]}x{served[1]} pixels alone; leave the option out"

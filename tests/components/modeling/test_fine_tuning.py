@@ -139,7 +139,7 @@ def test_a_backbone_for_any_size_trains_on_smaller_crops(
 ) -> None:
     with caplog.at_level(logging.INFO, "components.trainer.fine_tuning"):
         _fine_tune(image_files, tmp_path / "default", any_size_model, epochs=1)
-        model = _fine_tune(image_files, tmp_path / "given", any_size_model, epochs=1, image_size=(12, 10))
+        model = _fine_tune(image_files, tmp_path / "given", any_size_model, epochs=1, image_size=[12, 10])
     assert "crops of 14x14 pixels" in caplog.text
     assert "crops of 12x10 pixels" in caplog.text
     ((record, _), *_) = _raw_photos(image_files.values["eval_files"])
@@ -150,7 +150,8 @@ def test_a_size_that_the_backbone_does_not_take_is_a_user_error(
     image_files: Any, tmp_path: Path, base_model: str
 ) -> None:
     with pytest.raises(UserError, match="--fine-tune-image-size is 12x12, but this backbone takes images of 16x16"):
-        _fine_tune(image_files, tmp_path, base_model, image_size=(12, 12))
+        _fine_tune(image_files, tmp_path / "other", base_model, image_size=[12, 12])
+    _fine_tune(image_files, tmp_path / "its own", base_model, epochs=1, image_size=[16, 16])
 
 
 def test_the_fine_tuned_model_is_calibrated(image_files: Any, tmp_path: Path, base_model: str) -> None:
