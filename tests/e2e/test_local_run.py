@@ -70,7 +70,7 @@ def _run(config: PipelineConfig, run_id: str) -> Run:
 
 
 def _versions(config: PipelineConfig) -> list[str]:
-    return sorted(path.name for path in Path(config.serving_model_dir).iterdir() if path.is_dir())
+    return sorted(path.name for path in Path(config.serving_model_dir).iterdir() if path.name.isdigit())
 
 
 def test_a_fresh_run_pushes_a_blessed_model(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:

@@ -105,7 +105,7 @@ def test_the_spec_runs_to_the_same_pushed_model_as_a_local_run(
     assert locally.blessed
     assert on_kubeflow.class_counts == locally.class_counts
     assert metrics_of(on_kubeflow) == pytest.approx(metrics_of(locally), abs=1e-5)
-    [version] = (path for path in (folder / "serving_model").iterdir() if path.is_dir())
+    [version] = (path for path in (folder / "serving_model").iterdir() if path.name.isdigit())
     assert on_kubeflow.pushed_path == str(version)
     assert probabilities_of(version) == pytest.approx(probabilities_of(Path(str(locally.pushed_path))), abs=1e-5)
     _check_records(first)
