@@ -152,14 +152,16 @@ def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, 
         totals: Both models' metrics of the test split.
 
     Returns:
-        A paired interval if both runs' predictions are there for the same photos; otherwise one for independent photos.
+        A paired interval if both runs' predictions are there for the same photos, by the labels that they have in the
+        first one; otherwise one for independent photos.
     """
-    correct, others = (
-        {prediction.photo: prediction.correct for prediction in run.predictions(TEST_SPLIT)} if run else {}
-        for run in (first, second)
-    )
-    if correct and correct.keys() == others.keys():
-        pairs = [(right, others[photo]) for photo, right in correct.items()]
+    own = {prediction.photo: prediction for prediction in first.predictions(TEST_SPLIT)}
+    others = {prediction.photo: prediction for prediction in second.predictions(TEST_SPLIT)} if second else {}
+    if second and own and own.keys() == others.keys():
+        names, other_names = first.class_names, second.class_names
+        pairs = [
+            (mine.correct, names[mine.label] == other_names[others[photo].predicted]) for photo, mine in own.items()
+        ]
         return paired_difference(pairs.count((True, False)), pairs.count((False, True)), len(pairs))
     return independent_difference((totals[0].correct, totals[1].correct), (totals[0].examples, totals[1].examples))
 
