@@ -5,6 +5,7 @@ The moment is read off the run's log file, so that no production code knows of t
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -121,6 +122,8 @@ class KillableRun:
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "COLUMNS": "200"} | ({"TMPDIR": str(self.temporary)} if self.temporary else {}),
+            # In the background of a shell script these tests are started with interrupts ignored, which is inherited.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         try:
             yield StartedRun(process, lambda: "".join(path.read_text() for path in self._logs() - earlier_logs))
