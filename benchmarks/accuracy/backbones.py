@@ -28,7 +28,7 @@ from components.feature_extractor.inference_graph import load_forward_pass, opti
 from components.modeling.backbones.embedded import weights_file
 from components.modeling.backbones.loading import prepare_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone
-from components.modeling.hyperparameters import STRONG
+from components.modeling.hyperparameters import STRONG, parse_size
 from pipeline.history.store import open_store
 
 _RESULTS: Final = Path(__file__).parents[1] / "results" / "backbones.json"
@@ -51,8 +51,7 @@ class Subject:
         known = find_backbone(name)
         if known is None:
             raise click.UsageError(f"{name} is no backbone of the registry: {', '.join(BACKBONES)}")
-        height, _, width = size.partition("x")
-        return cls(name, known.input_size((int(height), int(width)) if size else None))
+        return cls(name, known.input_size(parse_size(size) if size else None))
 
     @property
     def size(self) -> str:

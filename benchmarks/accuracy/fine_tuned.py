@@ -12,7 +12,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import path_utils
 
 from benchmarks.accuracy.trainings import Outcome, judge, split_labels, write_records
-from components.common.contracts import ID_KEY, nodes
+from components.common.contracts import ID_KEY, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT, nodes
 from components.modeling.classifier import build_classifier
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline
@@ -23,7 +23,6 @@ from components.trainer.run_fn import train_head
 from pipeline.history.run import Run
 
 FINE_TUNED: Final = "fine-tuned"
-_SPLITS: Final = ("train", "validation", "test")
 
 
 def fine_tune(
@@ -44,18 +43,18 @@ def fine_tune(
     hyperparameters = Hyperparameters(seed=seed)
     paths = {output: str(run.folder(output)) for output in (nodes.VALID_EXAMPLES, nodes.BACKBONE)}
     photos = _photos_by_id(f"{paths[nodes.VALID_EXAMPLES]}/Split-*/*")
-    splits = dict(zip(_SPLITS, split_labels(labels, seed), strict=True))
+    splits = dict(zip(SPLITS, split_labels(labels, seed), strict=True))
     transform = str(run.folder(nodes.Output(nodes.TRANSFORM, "transform_graph")))
     output = tft.TFTransformOutput(transform)
     with tempfile.TemporaryDirectory(prefix="flowers-fine-tuning-") as folder:
         raw, vectors = (
             {
                 split: write_records([records[i] for i in splits[split]], f"{folder}/{name}-{split}.gz")
-                for split in _SPLITS
+                for split in SPLITS
             }
             for name, records in (("raw", [photos[_id(record)] for record in features]), ("features", features))
         )
-        pipeline = FeaturePipeline([vectors["train"]], [vectors["validation"]], 10**9)
+        pipeline = FeaturePipeline([vectors[TRAIN_SPLIT]], [vectors[VALIDATION_SPLIT]], 10**9)
         head = train_head(pipeline, hyperparameters, int(labels.max()) + 1, f"{folder}/head")
         backbone = path_utils.serving_model_path(paths[nodes.BACKBONE])
         classifier = build_classifier(backbone, image_size_of(output), head)
@@ -65,8 +64,8 @@ def fine_tune(
         started = time.monotonic()
         fine_tuner = FineTuner(
             FnArgs(
-                train_files=[raw["train"]],
-                eval_files=[raw["validation"]],
+                train_files=[raw[TRAIN_SPLIT]],
+                eval_files=[raw[VALIDATION_SPLIT]],
                 transform_graph_path=transform,
                 base_model=f"{folder}/base_model",
                 custom_config={**config, "work_root": f"{folder}/work"},
@@ -74,10 +73,10 @@ def fine_tune(
         )
         fine_tuner.finish(fine_tuner.run().kept)
         seconds = time.monotonic() - started
-        test = ImagePipeline(output, hyperparameters.batch_size).validation_batches([raw["test"]])
+        test = ImagePipeline(output, hyperparameters.batch_size).validation_batches([raw[TEST_SPLIT]])
         classify = tf.function(lambda images: fine_tuner.classifier(images, training=False))
         logits = np.concatenate([classify(images).numpy() for images, _ in test])
-    return judge(FINE_TUNED, seed, logits, labels[splits["test"]], seconds)
+    return judge(FINE_TUNED, seed, logits, labels[splits[TEST_SPLIT]], seconds)
 
 
 def _photos_by_id(pattern: str) -> dict[bytes, bytes]:
