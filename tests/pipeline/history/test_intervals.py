@@ -1,7 +1,11 @@
 """Tests of the confidence intervals against published values and by their coverage."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from recorded_runs import RecordedRuns, predictions
 
 from pipeline.history.intervals import independent_difference, paired_difference, wilson
 
@@ -41,3 +45,16 @@ def test_pairing_narrows_the_interval_of_models_that_fail_on_the_same_photos() -
     independent = independent_difference((735, 740), (800, 800))
     assert paired.high - paired.low < (independent.high - independent.low) / 2
     assert -1 <= paired.low < -5 / 800 < paired.high <= 1
+
+
+def test_photos_whose_label_was_corrected_count_by_it_for_both_models(
+    runs: RecordedRuns, ask: Callable[..., Any]
+) -> None:
+    """Both models answer the same: there is no difference, whatever the labels were when the baseline was evaluated."""
+    before = predictions(range(4))
+    corrected = list(before)[10:40]
+    runs.add("run-a", before)
+    now = {photo: ((label + (photo in corrected)) % 3, found) for photo, (label, found) in before.items()}
+    runs.add("run-b", now, baseline="run-a")
+    _, change = ask("why")["checks"]
+    assert change["interval"]["low"] == pytest.approx(-change["interval"]["high"])
