@@ -1,8 +1,9 @@
-"""Random changes of training photos: crop, flip and colour.
+"""Random changes of training photos: crop, flip, colour and mixtures.
 
 Mild in colour, for a backbone that is already trained: flowers stay recognisable.
 """
 
+import numpy as np
 import tensorflow as tf
 
 _CROP_ASPECT_RATIO = (3 / 4, 4 / 3)
@@ -51,3 +52,38 @@ def flip_and_colour(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     image = tf.image.stateless_random_saturation(image, *_SATURATION, seeds[3])
     image = tf.image.stateless_random_hue(image, _MAX_HUE_CHANGE, seeds[4])
     return tf.clip_by_value(image, 0.0, 1.0)
+
+
+def mix_up(batches: tf.data.Dataset, alpha: float, num_classes: int, seed: int) -> tf.data.Dataset:
+    """Mixes every photo, and its label, with another one of its batch (mixup, https://arxiv.org/abs/1710.09412).
+
+    A photo keeps the larger share of its mixture. The shares depend on the seed and the position alone.
+
+    Args:
+        batches: Of (float32 [N, H, W, 3], int64 [N] below `num_classes`), in random order.
+        alpha: Of the Beta distribution that shares are drawn from, greater than 0; the larger, the more even.
+        num_classes: C.
+        seed: Of the shares.
+
+    Returns:
+        Batches of (float32 [N, H, W, 3], float32 [N, C]: the classes' shares).
+    """
+
+    def mix(position: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = batch
+        seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]))
+        shape = [2, tf.shape(labels)[0]]
+        # Two Gamma variates make a Beta variate. Their logarithms, for with a small alpha they are next to 0
+        # (Marsaglia and Tsang 2000, section 6).
+        larger = tf.random.stateless_gamma(shape, seeds[0], alpha + 1)
+        uniform = tf.random.stateless_uniform(shape, seeds[1], minval=np.finfo(np.float32).tiny)
+        first, second = tf.unstack(tf.math.log(larger) + tf.math.log(uniform) / alpha)
+        own = tf.sigmoid(tf.abs(first - second))
+
+        def mixture(values: tf.Tensor) -> tf.Tensor:
+            share = tf.reshape(own, [-1] + [1] * (values.shape.rank - 1))
+            return share * values + (1 - share) * tf.reverse(values, [0])
+
+        return mixture(images), mixture(tf.one_hot(labels, num_classes))
+
+    return batches.enumerate().map(mix, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

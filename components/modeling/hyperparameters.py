@@ -110,6 +110,12 @@ class FineTuning:
     min_crop: float = setting(
         0.35, "The smallest share of a photo's area that training sees at once.", minimum=0.05, maximum=1
     )
+    mixup: float = setting(
+        0.0, "How evenly training photos are mixed with one another: mixup's alpha, such as 0.2; 0: not.", minimum=0
+    )
+    ema_momentum: float = setting(
+        0.0, "After each epoch weights become their moving average of this momentum; 0: not.", minimum=0, maximum=0.9999
+    )
     image_size: Size | None = setting(
         None,
         "What training crops are resized to; validation and serving keep --image-size.",

@@ -3,6 +3,18 @@
 import tensorflow as tf
 
 
+def cross_entropies(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns categorical cross-entropies from logits, float32 [N].
+
+    Args:
+        labels: int64 [N], or float32 [N, C], the classes' shares.
+        logits: float32 [N, C].
+    """
+    if labels.dtype.is_integer:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+
+
 def smoothed(losses: tf.Tensor, logits: tf.Tensor, share: float) -> tf.Tensor:
     """Label smoothing (Szegedy et al., https://arxiv.org/abs/1512.00567).
 
@@ -38,11 +50,11 @@ class StreamingMetrics:
 
         Args:
             losses: float32 [N], one per example.
-            labels: int64 [N].
+            labels: int64 [N], or float32 [N, C], the classes' shares, of which the largest counts.
             logits: float32 [N, C].
         """
         self._loss.update_state(losses)
-        self._accuracy.update_state(labels, logits)
+        self._accuracy.update_state(labels if labels.dtype.is_integer else tf.argmax(labels, -1), logits)
 
     def results(self) -> tuple[float, float]:
         """Returns mean loss and accuracy; 0 when nothing was seen."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from components.common.contracts.training import HISTORY_FILE, EpochResult, best_epoch, parse_history
 from components.modeling.hyperparameters import Hyperparameters
-from components.modeling.streaming_metrics import StreamingMetrics, smoothed
+from components.modeling.streaming_metrics import StreamingMetrics, cross_entropies, smoothed
 
 logger = logging.getLogger(__name__)
 OptimizedVariables = tuple[tf.keras.optimizers.Optimizer, Sequence[tf.Variable]]
@@ -64,8 +64,6 @@ class TrainingLoop:
                 optimizers = [(adam(hyperparameters.learning_rate), model.trainable_variables)]
             scaled = tf.keras.mixed_precision.LossScaleOptimizer if scale_loss else lambda optimizer: optimizer
             self._optimizers = [(scaled(optimizer), list(variables)) for optimizer, variables in optimizers]
-            unreduced = {"from_logits": True, "reduction": tf.keras.losses.Reduction.NONE}
-            self._loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(**unreduced)
             self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
         self._step, self._epoch = (tf.Variable(0, False, dtype=tf.int64, name=name) for name in ("step", "epoch"))
         self._logs, self._history_file = (Path(work_dir) / name for name in ("logs", HISTORY_FILE))
@@ -82,7 +80,8 @@ class TrainingLoop:
         """Trains until the last epoch or until validation accuracy stops rising, then restores the best epoch.
 
         Args:
-            train_batches: From an epoch's number, counted from 0, to its batches of (inputs, int64 labels [N]).
+            train_batches: From an epoch's number, counted from 0, to its batches of (inputs, labels), int64 [N] or, the
+                classes' shares, float32 [N, C].
             validation_batches: The validation split's batches.
 
         Returns:
@@ -170,9 +169,9 @@ class TrainingLoop:
         (first, _), *_ = self._optimizers
         with tf.GradientTape() as tape:
             logits = self._model(inputs, training=True)
-            losses = self._loss_fn(labels, logits)
+            losses = cross_entropies(labels, logits)
             # Gradients are summed over replicas, so each divides by the whole batch: its mean, however it is split.
-            batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(labels))
+            batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(losses))
             loss = tf.reduce_sum(smoothed(losses, logits, self._label_smoothing)) / tf.cast(batch, losses.dtype)
             if self._model.losses:
                 loss += tf.nn.scale_regularization_loss(tf.add_n(self._model.losses))
@@ -187,7 +186,7 @@ class TrainingLoop:
 
     def _validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
         logits = self._model(inputs, training=False)
-        self._metrics["validation"].update(self._loss_fn(labels, logits), labels, logits)
+        self._metrics["validation"].update(cross_entropies(labels, logits), labels, logits)
 
     def _report_step(self, epoch: int) -> None:
         loss, accuracy = self._metrics["train"].results()

@@ -18,10 +18,12 @@ from components.common.contracts.training import FINE_TUNING_FILE, FineTuningOut
 from components.common.errors import UserError
 from components.common.schema import class_names_of
 from components.modeling import devices
+from components.modeling.augmentation import mix_up
 from components.modeling.classifier import build_classifier, last_layers
 from components.modeling.head import rebuild_head
 from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline
+from components.modeling.input_pipeline import epoch_seed
 from components.modeling.serving import Familiarity, ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
@@ -128,10 +130,11 @@ class FineTuner:
             return FineTuningOutcome(accuracy, best.validation_accuracy, kept, len(history))
 
     def _loop(self, epochs: int, steps_per_epoch: int, folder: str = "") -> TrainingLoop:
-        steps = epochs * steps_per_epoch
         head = self.classifier.get_layer("classification_layers").trainable_variables
         with self._strategy.scope():
-            optimizers = fine_tuning_optimizers(self._fine_tuning, self._backbone_variables, head, steps)
+            optimizers = fine_tuning_optimizers(
+                self._fine_tuning, self._backbone_variables, head, epochs, steps_per_epoch
+            )
         patience = self._fine_tuning.early_stopping_patience
         return TrainingLoop(
             self.classifier,
@@ -144,9 +147,12 @@ class FineTuner:
         )
 
     def _training_batches(self, epoch: int) -> tf.data.Dataset:
-        return self._images.training_batches(
-            self._fn_args.train_files, self._image_size, self._fine_tuning.min_crop, self._hyperparameters.seed, epoch
+        seed, mixup = self._hyperparameters.seed, self._fine_tuning.mixup
+        batches = self._images.training_batches(
+            self._fn_args.train_files, self._image_size, self._fine_tuning.min_crop, seed, epoch
         )
+        num_classes = self.classifier.output_shape[-1]
+        return mix_up(batches, mixup, num_classes, epoch_seed(seed, epoch)) if mixup else batches
 
     def _epochs(self, loop: TrainingLoop, steps: int, validation_seconds: float) -> int:
         if self._fine_tuning.epochs != AUTO_EPOCHS:

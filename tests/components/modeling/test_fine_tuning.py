@@ -20,9 +20,10 @@ from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperpa
 from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.training_loop import TrainingLoop
-from components.trainer import fine_tuning
+from components.trainer import fine_tuning, time_budget
 from components.trainer.calibration import fit_scales
-from components.trainer.time_budget import MAX_EPOCHS, remembered_epochs
+from components.trainer.optimizers import fine_tuning_optimizers
+from components.trainer.time_budget import remembered_epochs
 
 _HYPERPARAMETERS = Hyperparameters(hidden_units=8, batch_size=8, seed=3).to_dict()
 
@@ -94,10 +95,11 @@ def test_head_and_backbone_have_rates_of_their_own(image_files: Any, tmp_path: P
     assert np.abs(after.head_weights[0] - before.head_weights[0]).max() > 1e-3
 
 
+@pytest.mark.parametrize("values", [{}, {"mixup": 0.5, "ema_momentum": 0.9}])
 def test_resumed_it_ends_with_the_weights_of_an_undisturbed_one(
-    image_files: Any, tmp_path: Path, base_model: str, monkeypatch: pytest.MonkeyPatch
+    image_files: Any, tmp_path: Path, base_model: str, monkeypatch: pytest.MonkeyPatch, values: dict[str, float]
 ) -> None:
-    undisturbed = _fine_tune(image_files, tmp_path / "undisturbed", base_model, epochs=3)
+    undisturbed = _fine_tune(image_files, tmp_path / "undisturbed", base_model, epochs=3, **values)
     save = TrainingLoop._save
 
     def save_and_stop(loop: TrainingLoop, history: list[EpochResult]) -> None:
@@ -107,18 +109,46 @@ def test_resumed_it_ends_with_the_weights_of_an_undisturbed_one(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(TrainingLoop, "_save", save_and_stop)
-        _fine_tune(image_files, tmp_path / "resumed", base_model, epochs=3)
-    resumed = _fine_tune(image_files, tmp_path / "resumed", base_model, epochs=3)
+        _fine_tune(image_files, tmp_path / "resumed", base_model, epochs=3, **values)
+    resumed = _fine_tune(image_files, tmp_path / "resumed", base_model, epochs=3, **values)
     for name, value in _weights(undisturbed).items():
         np.testing.assert_array_equal(_weights(resumed)[name], value)
     for ours, theirs in zip(resumed.head_weights, undisturbed.head_weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(("budget", "epochs"), [(1e-3, 1), (1e6, MAX_EPOCHS)])
+def test_training_photos_are_mixed_on_request(image_files: Any, tmp_path: Path, base_model: str) -> None:
+    plain = _fine_tune(image_files, tmp_path / "plain", base_model, epochs=1)
+    mixed = _fine_tune(image_files, tmp_path / "mixed", base_model, epochs=1, mixup=1.0)
+    assert np.abs(mixed.head_weights[0] - plain.head_weights[0]).max() > 1e-4
+
+
+def _descended(ema_momentum: float) -> np.ndarray:
+    """A weight after each of 2 epochs of 2 steps with the same gradient, from 0."""
+    settings = FineTuning(ema_momentum=ema_momentum, weight_decay=0.0)
+    weight, head = tf.Variable([0.0]), tf.Variable([0.0])
+    ((optimizer, _), _) = fine_tuning_optimizers(settings, [weight], [head], epochs=2, steps_per_epoch=2)
+    values = []
+    for _ in range(4):
+        optimizer.apply_gradients([(tf.constant([1.0]), weight)])
+        values.append(weight.numpy()[0])
+    return np.array(values)
+
+
+def test_weights_become_their_moving_average_after_each_epoch() -> None:
+    plain = _descended(0.0)
+    steps = np.diff(plain, prepend=0.0)
+    # Of 0 and the two weights of the epoch, then of what that gave and the next two.
+    first = 0.5 * plain[1] + 0.25 * plain[0]
+    second = 0.25 * first + 0.25 * (first + steps[2]) + 0.5 * (first + steps[2] + steps[3])
+    np.testing.assert_allclose(_descended(0.5), [plain[0], first, first + steps[2], second], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("budget", "epochs"), [(1e-3, 1), (1e6, 4)])
 def test_auto_takes_the_epochs_that_the_budget_has_room_for(
-    image_files: Any, tmp_path: Path, base_model: str, budget: float, epochs: int
+    image_files: Any, tmp_path: Path, base_model: str, monkeypatch: pytest.MonkeyPatch, budget: float, epochs: int
 ) -> None:
+    monkeypatch.setattr(time_budget, "MAX_EPOCHS", 4)
     _fine_tune(image_files, tmp_path, base_model, epochs=AUTO_EPOCHS, budget=budget)
     outcome = json.loads((tmp_path / "model_run_dir" / "fine_tuning.json").read_text())
     assert outcome["epochs"] == len(json.loads((tmp_path / "model_run_dir" / "history.json").read_text())) == epochs
@@ -185,7 +215,15 @@ def test_a_backbone_without_trainable_variables_is_a_user_error(
 
 
 @pytest.mark.parametrize(
-    "values", [{"epochs": -1}, {"budget": 0.0}, {"min_crop": 0.0}, {"learning_rate": -1.0}, {"layers": -1}]
+    "values",
+    [
+        {"epochs": -1},
+        {"budget": 0.0},
+        {"min_crop": 0.0},
+        {"learning_rate": -1.0},
+        {"layers": -1},
+        {"ema_momentum": 1.0},
+    ],
 )
 def test_values_out_of_range_are_user_errors(values: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"fine_tune_{next(iter(values))}"):
