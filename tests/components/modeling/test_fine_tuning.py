@@ -20,10 +20,10 @@ from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperpa
 from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.training_loop import TrainingLoop
-from components.trainer import fine_tuning, time_budget
+from components.trainer import fine_tuning
 from components.trainer.calibration import fit_scales
 from components.trainer.optimizers import fine_tuning_optimizers
-from components.trainer.time_budget import remembered_epochs
+from components.trainer.time_budget import MAX_EPOCHS, epochs_within, remembered_epochs
 
 _HYPERPARAMETERS = Hyperparameters(hidden_units=8, batch_size=8, seed=3).to_dict()
 
@@ -144,14 +144,15 @@ def test_weights_become_their_moving_average_after_each_epoch() -> None:
     np.testing.assert_allclose(_descended(0.5), [plain[0], first, first + steps[2], second], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("budget", "epochs"), [(1e-3, 1), (1e6, 4)])
-def test_auto_takes_the_epochs_that_the_budget_has_room_for(
-    image_files: Any, tmp_path: Path, base_model: str, monkeypatch: pytest.MonkeyPatch, budget: float, epochs: int
-) -> None:
-    monkeypatch.setattr(time_budget, "MAX_EPOCHS", 4)
-    _fine_tune(image_files, tmp_path, base_model, epochs=AUTO_EPOCHS, budget=budget)
+def test_auto_takes_one_epoch_at_least(image_files: Any, tmp_path: Path, base_model: str) -> None:
+    _fine_tune(image_files, tmp_path, base_model, epochs=AUTO_EPOCHS, budget=1e-3)
     outcome = json.loads((tmp_path / "model_run_dir" / "fine_tuning.json").read_text())
-    assert outcome["epochs"] == len(json.loads((tmp_path / "model_run_dir" / "history.json").read_text())) == epochs
+    assert outcome["epochs"] == len(json.loads((tmp_path / "model_run_dir" / "history.json").read_text())) == 1
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(-3.0, 1), (1.9, 1), (10.5, 5), (1e6, MAX_EPOCHS)])
+def test_auto_takes_the_epochs_that_the_budget_has_room_for(seconds: float, epochs: int) -> None:
+    assert epochs_within(seconds, 2.0) == epochs
 
 
 def test_a_resumed_training_does_not_choose_its_epochs_again(tmp_path: Path) -> None:
