@@ -57,6 +57,7 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         transform_graph=transform.outputs["transform_graph"],
         backbone=backbone.outputs["model"],
         batch_size=config.backbone.batch_size,
+        precision=config.backbone.precision,
     )
     for component in (transform, extractor):
         component.add_upstream_node(gate)

@@ -107,4 +107,6 @@ def _look_at(options: RunOptions) -> BackboneConfig:
             f"backbone {name} cannot be fine-tuned: it has no trainable variables; leave out --fine-tune, or choose "
             "another --backbone"
         )
-    return BackboneConfig(name=name, image_size=info.image_size, digest=info.digest)
+    return BackboneConfig(
+        name=name, image_size=info.image_size, digest=info.digest, precision=options.backbone.precision
+    )

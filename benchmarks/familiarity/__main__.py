@@ -23,7 +23,7 @@ from benchmarks.familiarity.serving_time import measure_serving
 from benchmarks.familiarity.strange_photos import all_groups, areas
 from benchmarks.measuring.measure import run_measured
 from benchmarks.run import describe_machine
-from components.common.contracts import BACKBONE_DIGEST_PROPERTY, ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS
+from components.common.contracts import BACKBONE_DIGEST_PROPERTY, ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS, TEST_SPLIT
 from components.common.contracts.familiarity import UNFAMILIAR_BELOW
 from components.common.contracts.nodes import BACKBONE, FEATURES, TRANSFORM, Output
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
@@ -70,7 +70,7 @@ def extract(run: Run, pictures: Sequence[bytes]) -> np.ndarray:
     path = f"{_folder(run, BACKBONE)}/Format-Serving"
     extractor = Extractor(ExtractionConfig(path, digest, graph, len(pictures), "benchmark"))
     examples = [_raw_example(picture) for picture in pictures]
-    batches = [examples[start : start + _BATCH] for start in range(0, len(examples), _BATCH)]
+    batches = [(TEST_SPLIT, examples[start : start + _BATCH]) for start in range(0, len(examples), _BATCH)]
     return np.concatenate([features for _, features in extractor.extract(batches)])
 
 

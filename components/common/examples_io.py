@@ -125,6 +125,12 @@ def read_file(uris: Mapping[str, str], file: ExamplesFile) -> Iterator[bytes]:
     yield from read_shard(f"{uris[split]}/{name}")
 
 
+def read_split(uris: Mapping[str, str], split: str) -> Iterator[bytes]:
+    """Reads a split's serialized examples, in the order of its files; `uris` holds its folder."""
+    for file in list_files({split: uris[split]}):
+        yield from read_file(uris, file)
+
+
 class WriteExamples(beam.PTransform):
     """Writes (id, serialized tf.Example) pairs as gzip TFRecords whose bytes depend on the examples alone.
 

@@ -15,7 +15,7 @@ from tfx import types
 from tfx.dsl.io import fileio
 
 from components.common import contracts
-from components.common.examples_io import class_names_of, list_files, read_file, split_uris
+from components.common.examples_io import class_names_of, read_split, split_uris
 
 # More photos would find shifts that are too small to matter, at a price in time, memory and storage.
 MAX_PHOTOS: Final = 2000
@@ -28,7 +28,7 @@ class PhotoSample:
     Attributes:
         class_names: The classes in label order.
         class_counts: Photos of every class, in all splits.
-        backbone: What made the features, its digest and image size: those of others are not comparable.
+        backbone: What made the features, its digest, image size and precision: those of others are not comparable.
         features: float16 [N, D].
         labels: int64 [N], of the features.
         sizes: int64 [M, 2], longer and shorter sides in pixels.
@@ -86,7 +86,7 @@ def take_sample(examples: types.Artifact, features: types.Artifact) -> PhotoSamp
     for example in _first(features):
         vectors.append(np.array(example[contracts.FEATURE_VECTOR_KEY].float_list.value, np.float16))
         labels.append(example[contracts.LABEL_KEY].int64_list.value[0])
-    properties = (contracts.BACKBONE_DIGEST_PROPERTY, contracts.IMAGE_SIZE_PROPERTY)
+    properties = (contracts.BACKBONE_DIGEST_PROPERTY, contracts.IMAGE_SIZE_PROPERTY, contracts.PRECISION_PROPERTY)
     sizes = [_size(example[contracts.IMAGE_KEY].bytes_list.value[0]) for example in _first(examples)]
     return PhotoSample(
         class_names=class_names_of(features),
@@ -101,12 +101,10 @@ def take_sample(examples: types.Artifact, features: types.Artifact) -> PhotoSamp
 def _first(examples: types.Artifact) -> Iterator[tf.train.Features]:
     counts: dict[str, int] = json.loads(examples.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY))
     uris, total = split_uris(examples), sum(counts.values())
-    for split, uri in uris.items():
-        files = list_files({split: uri})
-        serialized = itertools.chain.from_iterable(read_file(uris, file) for file in files)
+    for split in uris:
         # Rounded up: a small split has something to say as well.
         wanted = -(-counts[split] * min(MAX_PHOTOS, total) // max(total, 1))
-        for content in itertools.islice(serialized, wanted):
+        for content in itertools.islice(read_split(uris, split), wanted):
             yield tf.train.Example.FromString(content).features.feature
 
 

@@ -8,6 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from components.common import contracts
 from components.common.errors import UserError
 from components.feature_extractor.executor import Executor
 
@@ -17,6 +18,7 @@ class FeatureExtractorSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         "batch_size": component_spec.ExecutionParameter(type=int),
+        "precision": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -38,6 +40,7 @@ class FeatureExtractor(base_beam_component.BaseBeamComponent):
         transform_graph: types.BaseChannel,
         backbone: types.BaseChannel,
         batch_size: int = 32,
+        precision: str = contracts.FLOAT32,
     ):
         """Constructs a FeatureExtractor.
 
@@ -46,6 +49,8 @@ class FeatureExtractor(base_beam_component.BaseBeamComponent):
             transform_graph: Transform's graph, which decodes and resizes photos.
             backbone: Model of a BackboneImporter.
             batch_size: Photos per forward pass of the backbone, at least 1.
+            precision: What the backbone computes training photos' features in: float32, bfloat16, or auto, whichever
+                of the two is faster by enough.
 
         Raises:
             UserError: `batch_size` is less than 1.
@@ -59,5 +64,6 @@ class FeatureExtractor(base_beam_component.BaseBeamComponent):
                 backbone=backbone,
                 features=types.Channel(type=standard_artifacts.Examples),
                 batch_size=batch_size,
+                precision=precision,
             )
         )

@@ -1,5 +1,6 @@
 """Executor of FeatureExtractor: a Beam pipeline from raw examples to feature examples."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +24,15 @@ from components.common.examples_io import (
     copy_dataset_properties,
     list_files,
     read_file,
+    read_split,
     shards_for,
     split_uris,
 )
 from components.common.photo_formats.photo_conversion import photo_digest
 from components.common.progress import process_name
 from components.common.storage.shards import FAST
-from components.feature_extractor.extractor import ExtractionConfig, Extractor
+from components.feature_extractor.extractor import Batch, ExtractionConfig, Extractor
+from components.feature_extractor.precision import choose_precision
 
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
 _BATCHES_PER_ELEMENT: Final = 8
@@ -39,8 +42,6 @@ _BACKBONE_PROPERTIES: Final = (
     contracts.BACKBONE_DIGEST_PROPERTY,
     contracts.IMAGE_SIZE_PROPERTY,
 )
-
-Batch = tuple[str, list[bytes]]  # (split, serialized raw examples)
 
 
 class ReadBatchesFn(beam.DoFn):
@@ -88,7 +89,7 @@ class ExtractFeaturesFn(beam.DoFn):
         self._extractor = self._shared.acquire(lambda: Extractor(self._config), tag=self._config.backbone_path)
 
     def process(self, element: Sequence[Batch]) -> Iterator[Any]:
-        extracted = self._extractor.extract([examples for _, examples in element])
+        extracted = self._extractor.extract(element)
         for (split, _), (raw, features) in zip(element, extracted, strict=True):
             self._passes.inc(len(features))
             ids, labels, images = (raw[key] for key in (contracts.ID_KEY, contracts.LABEL_KEY, contracts.IMAGE_KEY))
@@ -130,6 +131,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         features.split_names = examples.split_names
         sources, targets = split_uris(examples), split_uris(features)
+        precision = choose_precision(exec_properties["precision"], config, read_split(sources, contracts.TRAIN_SPLIT))
+        config = dataclasses.replace(config, precision=precision)
         with self._make_beam_pipeline() as pipeline:
             # All splits in one step: a runner waits for its last worker after each, and deals work out anew.
             extracted = (
@@ -145,6 +148,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         copy_dataset_properties(examples, features)
         for name in _BACKBONE_PROPERTIES:
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))
+        features.set_string_custom_property(contracts.PRECISION_PROPERTY, precision)
         features.set_int_custom_property(contracts.BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +11,15 @@ import tensorflow_transform as tft
 
 from components.common import contracts
 from components.common.progress import WorkerProgress
+from components.feature_extractor.bfloat16 import bfloat16_forward_pass
 from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass
 
 # Rewriting the graph takes about two seconds per process and saves nothing (Inception V3) to 30%
 # (EfficientNet-Lite0) of the forward passes: fewer photos than this take longer with it.
 OPTIMIZE_FROM: Final = 1024
+
+Batch = tuple[str, Sequence[bytes]]  # (split, serialized raw examples)
+Decoded = tuple[dict[str, tf.Tensor], tf.Tensor]  # (raw features, images)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +32,7 @@ class ExtractionConfig:
         transform_graph_path: Folder of Transform's output.
         total: Photos in all splits.
         launcher: `process_name()` of the process that started the extraction.
+        precision: What training photos' features are computed in, FLOAT32 or BFLOAT16.
     """
 
     backbone_path: str
@@ -35,6 +40,7 @@ class ExtractionConfig:
     transform_graph_path: str
     total: int
     launcher: str
+    precision: str = contracts.FLOAT32
 
 
 class Extractor:
@@ -45,6 +51,9 @@ class Extractor:
 
         Args:
             config: What to load, and how much there is to do.
+
+        Raises:
+            UserError: The precision is not to be had on this machine, or not with this backbone.
         """
         self._config = config
         output = tft.TFTransformOutput(config.transform_graph_path)
@@ -54,43 +63,67 @@ class Extractor:
         signature = [tf.TensorSpec([None], tf.string)]
         self._preprocess = tf.function(self._parse_and_transform, signature, autograph=False).get_concrete_function()
         height, width, _ = output.transformed_feature_spec()[contracts.transformed_name(contracts.IMAGE_KEY)].shape
-        self._forward = load_forward_pass(config.backbone_path, (height, width))
-        if config.total >= OPTIMIZE_FROM:
-            self._forward = optimize_forward_pass(self._forward, (height, width))
+        loaded = load_forward_pass(config.backbone_path, (height, width))
+        optimized = config.total >= OPTIMIZE_FROM
+        self._forward = optimize_forward_pass(loaded, (height, width)) if optimized else loaded
+        reduced = config.precision == contracts.BFLOAT16
+        self._training_forward = bfloat16_forward_pass(loaded, (height, width)) if reduced else self._forward
         self._progress = WorkerProgress("Extracting features", config.total, config.launcher)
 
-    def extract(self, batches: Iterable[Sequence[bytes]]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    def extract(self, batches: Iterable[Batch]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """Runs photos through the backbone; the next batch is decoded meanwhile.
 
         Args:
-            batches: Serialized raw tf.Examples, those that pass together.
+            batches: Split and serialized raw tf.Examples, those that pass together.
 
         Yields:
             Per batch, the raw features ({name: [N]}) and the feature vectors, float32 [N, D].
         """
-        for raw, images in self._decode_ahead(batches):
-            features = self._features(images)
+        for split, (raw, images) in self._decode_ahead(batches):
+            features = self.forward(images, split)
             self._progress.add(len(features))
             yield {key: value.numpy()[:, 0] for key, value in raw.items()}, features
 
-    def _decode_ahead(self, batches: Iterable[Sequence[bytes]]) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor]]:
+    def _decode_ahead(self, batches: Iterable[Batch]) -> Iterator[tuple[str, Decoded]]:
         """Yields batches while a thread decodes the next one; tf.data would take 0.2 s to set up and to tear down."""
         with ThreadPoolExecutor(max_workers=1) as decoder:
-            decoded: Future[Any] | None = None
-            for batch in batches:
-                previous, decoded = decoded, decoder.submit(self._preprocess, tf.constant(batch))
+            decoded: tuple[str, Future[Decoded]] | None = None
+            for split, examples in batches:
+                previous, decoded = decoded, (split, decoder.submit(self.decode, examples))
                 if previous:
-                    yield previous.result()
+                    yield previous[0], previous[1].result()
             if decoded:
-                yield decoded.result()
+                yield decoded[0], decoded[1].result()
 
-    def _parse_and_transform(self, serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def decode(self, examples: Sequence[bytes]) -> Decoded:
+        """Parses serialized raw tf.Examples and makes images of their photos.
+
+        Args:
+            examples: N of them.
+
+        Returns:
+            The raw features ({name: [N, 1]}), and float32 [N, H, W, 3] in [0, 1].
+        """
+        decoded: Decoded = self._preprocess(tf.constant(examples))
+        return decoded
+
+    def _parse_and_transform(self, serialized: tf.Tensor) -> Decoded:
         raw = tf.io.parse_example(serialized, self._raw_spec)
         return raw, self._transform(dict(raw))[contracts.transformed_name(contracts.IMAGE_KEY)]
 
-    def _features(self, images: tf.Tensor) -> np.ndarray:
+    def forward(self, images: tf.Tensor, split: str) -> np.ndarray:
+        """Runs images through the backbone.
+
+        Args:
+            images: float32 [N, H, W, 3] in [0, 1].
+            split: Training photos pass in the precision that is asked for, others in float32, as they are served.
+
+        Returns:
+            Features float32 [N, D].
+        """
+        forward = self._training_forward if split == contracts.TRAIN_SPLIT else self._forward
         if len(images) > 1:
-            return self._forward(images).numpy()
+            return forward(images).numpy()
         # oneDNN has kernels of its own for a single image, which round differently: a photo's features must not depend
         # on whether it happened to be the last one of a batch.
-        return self._forward(tf.repeat(images, 2, axis=0)).numpy()[:1]
+        return forward(tf.repeat(images, 2, axis=0)).numpy()[:1]

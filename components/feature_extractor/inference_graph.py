@@ -60,8 +60,8 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
         graph_def = frozen.graph.as_graph_def()
         folded = fold_batch_normalization(graph_def)
-        optimized = _as_function(graph_def, frozen)
-        difference = _largest_difference(forward, optimized, image_size)
+        optimized = as_function(graph_def, frozen)
+        difference = largest_difference(forward, optimized, image_size)
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         logger.debug("The backbone's graph is used as it is: %s", error)
         return forward_pass
@@ -72,8 +72,13 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
     return optimized
 
 
-def _as_function(graph_def: tf.compat.v1.GraphDef, frozen: Any) -> ForwardPass:
-    """Makes a function of a graph whose input and output are those of the frozen one."""
+def as_function(graph_def: tf.compat.v1.GraphDef, frozen: Any) -> ForwardPass:
+    """Makes a function of a rewritten graph.
+
+    Args:
+        graph_def: Whose input and output are those of the frozen one.
+        frozen: The concrete function that it was rewritten from, without variables.
+    """
     images, features = frozen.inputs[0], frozen.outputs[0].name
 
     def forward(values: tf.Tensor) -> tf.Tensor:
@@ -84,7 +89,14 @@ def _as_function(graph_def: tf.compat.v1.GraphDef, frozen: Any) -> ForwardPass:
     return function
 
 
-def _largest_difference(original: ForwardPass, other: ForwardPass, image_size: tuple[int, int]) -> float:
+def largest_difference(original: ForwardPass, other: ForwardPass, image_size: tuple[int, int]) -> float:
+    """Returns how much the features of random images differ, as a share of the largest.
+
+    Args:
+        original: The backbone's forward pass.
+        other: The rewritten one.
+        image_size: Height and width of the images in pixels.
+    """
     images = tf.random.stateless_uniform([_PROBE_IMAGES, *image_size, _CHANNELS], [0, 0])
     expected, found = original(images).numpy(), other(images).numpy()
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))

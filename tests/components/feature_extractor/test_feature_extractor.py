@@ -31,7 +31,13 @@ def extract(
 ) -> Extract:
     """A function that runs the executor into a folder of its own."""
 
-    def run(name: str, beam_args: list[str] | None = None, passes_file: str = "", batch_size: int = 4) -> Any:
+    def run(
+        name: str,
+        beam_args: list[str] | None = None,
+        passes_file: str = "",
+        batch_size: int = 4,
+        precision: str = "float32",
+    ) -> Any:
         backbone = standard_artifacts.Model()
         backbone.uri = str(tmp_path / name / "backbone")
         Path(backbone.uri).mkdir(parents=True)
@@ -44,7 +50,7 @@ def extract(
         Executor(context).Do(
             {"examples": [raw_examples], "transform_graph": [transform_graph], "backbone": [backbone]},
             {"features": [features]},
-            {"batch_size": batch_size},
+            {"batch_size": batch_size, "precision": precision},
         )
         return features
 

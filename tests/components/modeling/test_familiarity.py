@@ -37,7 +37,7 @@ def extract(transform_graph: str, tiny_backbone: Path) -> Callable[[list[bytes]]
     extractor = Extractor(ExtractionConfig(str(tiny_backbone), "d1", transform_graph, 1, "test"))
 
     def features(photos: list[bytes]) -> np.ndarray:
-        ((_, found),) = extractor.extract([[raw_example(photo, 0) for photo in photos]])
+        ((_, found),) = extractor.extract([("test", [raw_example(photo, 0) for photo in photos])])
         return found
 
     return features

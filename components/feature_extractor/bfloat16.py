@@ -1,0 +1,71 @@
+"""A backbone's forward pass in bfloat16, where TensorFlow's oneDNN kernels compute in it; called by `extractor`."""
+
+import logging
+from typing import Any, Final
+
+import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+from tensorflow.lite.python.util import get_grappler_config, run_graph_optimizations
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from components.common.errors import UserError
+from components.feature_extractor.inference_graph import (
+    ForwardPass,
+    as_function,
+    fold_batch_normalization,
+    largest_difference,
+)
+
+logger = logging.getLogger(__name__)
+
+# Features may differ from those in float32 by this share of the largest one: bfloat16 has 8 bits of precision, and
+# rounding errors add up over a backbone's layers (0.9% with Inception V3).
+TOLERANCE: Final = 0.05
+_REWRITE: Final = "auto_mixed_precision_onednn_bfloat16"
+
+
+def bfloat16_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardPass:
+    """Rewrites a forward pass so that convolutions and matrix products, and what lies between, compute in bfloat16.
+
+    The rewriting is TensorFlow's own (Grappler's `auto_mixed_precision_onednn_bfloat16`): it decides what is safe.
+
+    Args:
+        forward: What `load_forward_pass` returned.
+        image_size: Height and width of the images in pixels.
+
+    Returns:
+        A function from float32 images to float32 features, like `forward`'s within `TOLERANCE`.
+
+    Raises:
+        UserError: TensorFlow does not do it on this machine, or not with this backbone.
+    """
+    try:
+        frozen = convert_variables_to_constants_v2(forward.get_concrete_function(), lower_control_flow=False)
+        graph_def = frozen.graph.as_graph_def()
+        fold_batch_normalization(graph_def)
+        config = get_grappler_config([_REWRITE])
+        setattr(config.graph_options.rewrite_options, _REWRITE, rewriter_config_pb2.RewriterConfig.ON)
+        rewritten = run_graph_optimizations(graph_def, frozen.inputs, frozen.outputs, config, frozen.graph)
+        if not any(_casts_to_bfloat16(node) for node in rewritten.node):
+            raise UserError(
+                "--precision bfloat16, but TensorFlow has nothing to compute in it here: it needs a backbone with "
+                "convolutions and oneDNN, which is on where the CPU has AVX512-BF16 or AMX; leave the option out"
+            )
+        function = as_function(rewritten, frozen)
+        difference = largest_difference(forward, function, image_size)
+    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        raise UserError(
+            f"--precision bfloat16, but this backbone cannot be rewritten for it ({str(error).splitlines()[0]}); "
+            "leave the option out"
+        ) from error
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"--precision bfloat16, but with it this backbone's features differ by {difference:.1%} of the largest, "
+            f"more than {TOLERANCE:.0%}; leave the option out"
+        )
+    logger.debug("The backbone computes in bfloat16 (difference %.2g)", difference)
+    return function
+
+
+def _casts_to_bfloat16(node: tf.compat.v1.NodeDef) -> bool:
+    return node.op == "Cast" and node.attr["DstT"].type == tf.bfloat16.as_datatype_enum
