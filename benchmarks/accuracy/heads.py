@@ -37,7 +37,13 @@ def read_features(run: Run) -> tuple[list[bytes], np.ndarray, np.ndarray]:
 
 
 def measure(
-    recipe: str, seed: int, serialized: Sequence[bytes], features: np.ndarray, labels: np.ndarray
+    recipe: str,
+    seed: int,
+    serialized: Sequence[bytes],
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    training: Sequence[bytes] | None = None,
 ) -> tuple[Outcome, np.ndarray]:
     """Trains a head by a recipe, as the Trainer does, and tests it.
 
@@ -47,6 +53,7 @@ def measure(
         serialized: N feature examples.
         features: Their vectors, float32 [N, D].
         labels: Their labels, int64 [N].
+        training: N feature examples to train on, of the same photos; None for `serialized`.
 
     Returns:
         The outcome, and which of the test photos were right.
@@ -55,7 +62,8 @@ def measure(
     hyperparameters = Hyperparameters(recipe=recipe, seed=seed)
     with tempfile.TemporaryDirectory(prefix="flowers-accuracy-") as work_dir:
         files = [
-            write_records([serialized[i] for i in part], f"{work_dir}/{len(part)}.gz") for part in (train, validation)
+            write_records([records[i] for i in part], f"{work_dir}/{len(part)}.gz")
+            for records, part in ((training or serialized, train), (serialized, validation))
         ]
         pipeline = FeaturePipeline([files[0]], [files[1]], 10**9)
         started = time.monotonic()

@@ -109,8 +109,14 @@ def _architecture(run: Run) -> str:
         f"{backbone.get(contracts.BACKBONE_HANDLE_PROPERTY)} "
         f"({backbone.get(contracts.IMAGE_SIZE_PROPERTY)} pixels to {backbone.get(contracts.FEATURE_SIZE_PROPERTY)} "
         f"features; weights: {backbone.get(contracts.BACKBONE_SOURCE_PROPERTY)}; content digest "
-        f"{backbone.get(contracts.BACKBONE_DIGEST_PROPERTY)}), then {_head(run)} and a softmax over the classes"
+        f"{backbone.get(contracts.BACKBONE_DIGEST_PROPERTY)}), then {_head(run)} and a softmax over the classes. It "
+        f"computes in float32; features of training photos were computed in {_training_precision(run)}"
     )
+
+
+def _training_precision(run: Run) -> str:
+    features = run.artifact(nodes.FEATURES)
+    return str(features.properties.get(contracts.PRECISION_PROPERTY, contracts.FLOAT32)) if features else "nothing yet"
 
 
 def _head(run: Run) -> str:
@@ -162,7 +168,7 @@ def _considerations(run: Run) -> dict[str, Any]:
     classes = _some_classes(run)
     limitations = [
         f"It answers every photo with one of its classes ({classes}), also photos of anything else: a low score is a "
-        "hint, not a test for unknown subjects.",
+        f"hint, a low {FAMILIARITY_OUTPUT} a better one, and neither a test for unknown subjects.",
         "Photos unlike the training data (other cameras, drawings, close-ups, several subjects at once) may be "
         "classified worse than the figures here say.",
         "The intervals cover chance in the choice of the test photos, not a change of the kind of photos.",
