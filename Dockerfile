@@ -18,11 +18,13 @@ RUN uv pip install --no-deps --no-build-isolation /src \
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="flowers-pipeline"
-# TF_USE_LEGACY_KERAS: hub.KerasLayer needs Keras 2, and TFX imports TensorFlow before this project's code runs.
+# TF_USE_LEGACY_KERAS and TF_ENABLE_ONEDNN_OPTS as in components/__init__.py: TFX imports TensorFlow before this
+# project's code runs.
 ENV PATH=/opt/flowers/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TF_USE_LEGACY_KERAS=1 \
+    TF_ENABLE_ONEDNN_OPTS=1 \
     TF_CPP_MIN_LOG_LEVEL=2 \
     HOME=/home/flowers \
     TFDS_DATA_DIR=/home/flowers/datasets \

@@ -1,8 +1,7 @@
-"""`TF_ENABLE_ONEDNN_OPTS=1 python -m benchmarks.accuracy.precision --photos PATH`: what `--precision bfloat16` costs.
+"""`python -m benchmarks.accuracy.precision --photos PATH`: what `--precision bfloat16` costs.
 
 Training photos' features in bfloat16 against float32: heads are trained on both as `benchmarks.accuracy` does it, and
-validated and tested on features in float32, as the pipeline does it. Without the variable TensorFlow decides by the CPU
-whether its oneDNN kernels are on; without them there is no bfloat16.
+validated and tested on features in float32, as the pipeline does it.
 """
 
 import dataclasses

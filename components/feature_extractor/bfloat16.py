@@ -49,7 +49,7 @@ def bfloat16_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         if not any(_casts_to_bfloat16(node) for node in rewritten.node):
             raise UserError(
                 "--precision bfloat16, but TensorFlow has nothing to compute in it here: it needs a backbone with "
-                "convolutions and oneDNN, which is on where the CPU has AVX512-BF16 or AMX; leave the option out"
+                "convolutions, an x86 CPU, and TF_ENABLE_ONEDNN_OPTS other than 0; leave the option out"
             )
         function = as_function(rewritten, frozen)
         difference = largest_difference(forward, function, image_size)

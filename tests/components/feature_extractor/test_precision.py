@@ -1,8 +1,7 @@
 """bfloat16 for training photos: where oneDNN is on it is TensorFlow's own, elsewhere it is refused."""
 
 import os
-import subprocess
-import sys
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,50 +9,41 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-import with_onednn
 from tfx import types
 
 from components.common.errors import UserError
 from components.feature_extractor import bfloat16
 from components.feature_extractor.bfloat16 import bfloat16_forward_pass
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
+from components.feature_extractor.inference_graph import load_forward_pass
 from components.feature_extractor.precision import choose_precision, try_both
 
 
-def _training_examples(raw_examples: types.Artifact) -> str:
+def _onednn_is_on() -> bool:
+    return platform.machine() == "x86_64" and os.environ["TF_ENABLE_ONEDNN_OPTS"] != "0"
+
+
+def _training_examples(raw_examples: types.Artifact) -> list[bytes]:
     (file,) = Path(raw_examples.uri, "Split-train").glob("*.gz")
-    return str(file)
+    return list(tf.data.TFRecordDataset(str(file), "GZIP").as_numpy_iterator())
 
 
-@pytest.fixture(scope="module")
-def features(
-    tmp_path_factory: pytest.TempPathFactory,
-    raw_examples: types.Artifact,
-    transform_graph: types.Artifact,
-    save_convnet: Callable[..., Path],
-) -> dict[str, np.ndarray]:
-    """By precision and split, of the same photos."""
-    result = tmp_path_factory.mktemp("with_onednn") / "features.npz"
-    arguments = [str(save_convnet()), transform_graph.uri, _training_examples(raw_examples), str(result)]
-    process = subprocess.run(
-        [sys.executable, with_onednn.__file__, *arguments],
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    with np.load(result) as arrays:
-        return dict(arrays)
-
-
-def test_training_photos_alone_pass_in_bfloat16(features: dict[str, np.ndarray]) -> None:
-    expected = features["float32 train"]
-    np.testing.assert_array_equal(features["float32 test"], expected)
-    np.testing.assert_array_equal(features["bfloat16 test"], expected)
-    assert features["bfloat16 train"].dtype == np.float32
-    difference = np.abs(features["bfloat16 train"] - expected).max() / np.abs(expected).max()
+@pytest.mark.skipif(not _onednn_is_on(), reason="TensorFlow computes without oneDNN here")
+def test_training_photos_alone_pass_in_bfloat16(
+    raw_examples: types.Artifact, transform_graph: types.Artifact, save_convnet: Callable[..., Path]
+) -> None:
+    examples, found = _training_examples(raw_examples), {}
+    for precision in ("float32", "bfloat16"):
+        extractor = Extractor(
+            ExtractionConfig(str(save_convnet()), "d1", transform_graph.uri, 1, "test", precision=precision)
+        )
+        for split in ("train", "test"):
+            ((_, found[precision, split]),) = extractor.extract([(split, examples)])
+    expected = found["float32", "train"]
+    np.testing.assert_array_equal(found["float32", "test"], expected)
+    np.testing.assert_array_equal(found["bfloat16", "test"], expected)
+    assert found["bfloat16", "train"].dtype == np.float32
+    difference = np.abs(found["bfloat16", "train"] - expected).max() / np.abs(expected).max()
     assert 1e-4 < difference < bfloat16.TOLERANCE
 
 
@@ -85,8 +75,8 @@ def test_auto_takes_what_is_faster_if_the_answers_agree(
     chosen: str,
 ) -> None:
     config = ExtractionConfig(str(save_convnet()), "d1", transform_graph.uri, 1, "test")
-    examples = list(tf.data.TFRecordDataset(_training_examples(raw_examples), "GZIP").as_numpy_iterator())
-    assert try_both(_TimedExtractor(config, slow_split, turned), examples) == chosen
+    extractor = _TimedExtractor(config, slow_split, turned)
+    assert try_both(extractor, _training_examples(raw_examples)) == chosen
 
 
 def _mean_color(images: tf.Tensor) -> tf.Tensor:
@@ -108,3 +98,12 @@ def test_auto_then_stays_with_float32(
     assert "Features in float32" in caplog.text
     with pytest.raises(UserError, match="leave the option out"):
         choose_precision("bfloat16", config, iter(()))
+
+
+@pytest.mark.skipif(not _onednn_is_on(), reason="TensorFlow computes without oneDNN here")
+def test_features_that_differ_by_more_than_rounding_are_refused(
+    save_convnet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bfloat16, "TOLERANCE", 1e-6)
+    with pytest.raises(UserError, match=r"features differ by \d\.\d% of the largest"):
+        bfloat16_forward_pass(load_forward_pass(str(save_convnet()), (16, 16)), (16, 16))
