@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.fine_tuned import FINE_TUNED, fine_tune
-from benchmarks.accuracy.heads import extract_features, measure, read_features
+from benchmarks.accuracy.heads import measure
 from benchmarks.accuracy.trainings import METRICS, summarize
+from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
 from components.modeling.hyperparameters import REFERENCE, STRONG, FineTuning
 from pipeline.history.intervals import Interval, paired_difference
@@ -51,25 +52,23 @@ def _table(summary: dict[str, dict[str, float]]) -> Table:
 def main(*, photos: str | None, output: Path, seeds: str, fine_tuned: bool) -> None:
     """Trains by two recipes on the same splits, prints mean and spread over seeds, and writes JSON."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    if photos:
-        extract_features(photos, output, output.with_suffix(".log"))
-    run = open_store(str(output)).find_run("latest")
-    examples = read_features(run)
+    run = run_pipeline(photos, output) if photos else open_store(str(output)).find_run("latest")
+    features = read_features(run)
     candidate = FINE_TUNED if fine_tuned else STRONG
     outcomes, gains = [], {}
     for seed in map(int, seeds.split(",")):
         right = {}
         for recipe in (REFERENCE, candidate):
             if recipe == FINE_TUNED:
-                outcome, right[recipe] = fine_tune(run, seed, examples[0], examples[2], FineTuning())
+                outcome, right[recipe] = fine_tune(run, seed, features, FineTuning())
             else:
-                outcome, right[recipe] = measure(recipe, seed, *examples)
+                outcome, right[recipe] = measure(recipe, seed, features)
             outcomes.append(outcome)
             console.print(f"{recipe}, seed {seed}: {outcome.test_accuracy:.4f} in {outcome.seconds:.0f} s")
         gains[seed] = dataclasses.asdict(compare(right[candidate], right[REFERENCE]))
     summary = summarize(outcomes)
     content: dict[str, Any] = {
-        "photos": len(examples[0]),
+        "photos": len(features.labels),
         "machine": describe_machine(),
         "summary": summary,
         "gain_by_seed": gains,

@@ -20,16 +20,16 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.accuracy.heads import extract_features, measure, read_features
+from benchmarks.accuracy.heads import measure
 from benchmarks.accuracy.trainings import summarize
 from benchmarks.measuring.machine_limits import best_seconds
+from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
 from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass
 from components.modeling.backbones.embedded import weights_file
 from components.modeling.backbones.loading import prepare_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from components.modeling.hyperparameters import STRONG, parse_size
-from pipeline.history.store import open_store
 
 _RESULTS: Final = Path(__file__).parents[1] / "results" / "backbones.json"
 _BATCH_SIZE: Final = 32
@@ -86,11 +86,10 @@ def frozen_accuracy(subject: Subject, photos: str, output: Path, seeds: Sequence
     """Returns mean and spread over seeds of heads on features of the frozen backbone, and every training."""
     folder = output / str(subject)
     options = ("--backbone", subject.backbone, "--image-size", subject.size, *_SHORT_RUN)
-    extract_features(photos, folder, folder.with_suffix(".log"), *options)
-    examples = read_features(open_store(str(folder)).find_run("latest"))
-    outcomes = [measure(STRONG, seed, *examples)[0] for seed in seeds]
+    features = read_features(run_pipeline(photos, folder, *options))
+    outcomes = [measure(STRONG, seed, features)[0] for seed in seeds]
     return {
-        "photos": len(examples[0]),
+        "photos": len(features.labels),
         **summarize(outcomes)[STRONG],
         "runs": [dataclasses.asdict(outcome) for outcome in outcomes],
     }

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +11,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import path_utils
 
 from benchmarks.accuracy.trainings import Outcome, judge, split_labels, write_records
+from benchmarks.measuring.run_features import RunFeatures
 from components.common.contracts import ID_KEY, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT, nodes
 from components.modeling.classifier import build_classifier
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
@@ -25,16 +25,13 @@ from pipeline.history.run import Run
 FINE_TUNED: Final = "fine-tuned"
 
 
-def fine_tune(
-    run: Run, seed: int, features: Sequence[bytes], labels: np.ndarray, fine_tuning: FineTuning
-) -> tuple[Outcome, np.ndarray]:
+def fine_tune(run: Run, seed: int, features: RunFeatures, fine_tuning: FineTuning) -> tuple[Outcome, np.ndarray]:
     """Trains a reference head and fine-tunes it, as the two Trainers do, and tests the result.
 
     Args:
         run: Where photos, backbone and Transform's graph are.
         seed: Of the splits and of the training.
-        features: N feature examples.
-        labels: Their labels, int64 [N].
+        features: Of all its photos.
         fine_tuning: How.
 
     Returns:
@@ -43,7 +40,7 @@ def fine_tune(
     hyperparameters = Hyperparameters(seed=seed)
     paths = {output: str(run.folder(output)) for output in (nodes.VALID_EXAMPLES, nodes.BACKBONE)}
     photos = _photos_by_id(f"{paths[nodes.VALID_EXAMPLES]}/Split-*/*")
-    splits = dict(zip(SPLITS, split_labels(labels, seed), strict=True))
+    splits = dict(zip(SPLITS, split_labels(features.labels, seed), strict=True))
     transform = str(run.folder(nodes.Output(nodes.TRANSFORM, "transform_graph")))
     output = tft.TFTransformOutput(transform)
     with tempfile.TemporaryDirectory(prefix="flowers-fine-tuning-") as folder:
@@ -52,13 +49,16 @@ def fine_tune(
                 split: write_records([records[i] for i in splits[split]], f"{folder}/{name}-{split}.gz")
                 for split in SPLITS
             }
-            for name, records in (("raw", [photos[_id(record)] for record in features]), ("features", features))
+            for name, records in (
+                ("raw", [photos[_id(record)] for record in features.serialized]),
+                ("features", features.serialized),
+            )
         )
         pipeline = FeaturePipeline([vectors[TRAIN_SPLIT]], [vectors[VALIDATION_SPLIT]], 10**9)
-        head = train_head(pipeline, hyperparameters, int(labels.max()) + 1, f"{folder}/head")
+        head = train_head(pipeline, hyperparameters, features.num_classes, f"{folder}/head")
         backbone = path_utils.serving_model_path(paths[nodes.BACKBONE])
         classifier = build_classifier(backbone, image_size_of(output), head)
-        names = [str(label) for label in np.unique(labels)]
+        names = [str(label) for label in np.unique(features.labels)]
         export(ServingModel(classifier, output, names, pipeline.backbone_digest), f"{folder}/base_model")
         config = {"hyperparameters": hyperparameters.to_dict(), "fine_tuning": fine_tuning.to_dict()}
         started = time.monotonic()
@@ -76,7 +76,7 @@ def fine_tune(
         test = ImagePipeline(output, hyperparameters.batch_size).validation_batches([raw[TEST_SPLIT]])
         classify = tf.function(lambda images: fine_tuner.classifier(images, training=False))
         logits = np.concatenate([classify(images).numpy() for images, _ in test])
-    return judge(FINE_TUNED, seed, logits, labels[splits[TEST_SPLIT]], seconds)
+    return judge(FINE_TUNED, seed, logits, features.labels[splits[TEST_SPLIT]], seconds)
 
 
 def _photos_by_id(pattern: str) -> dict[bytes, bytes]:

@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.table import Table
 from tfx.utils import path_utils
 
-from benchmarks.accuracy.heads import extract_features, measure, read_features
+from benchmarks.accuracy.heads import measure
 from benchmarks.accuracy.trainings import summarize
+from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
 from components.common.contracts import (
     BFLOAT16,
@@ -39,15 +40,14 @@ from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.hyperparameters import REFERENCE, STRONG
 from components.modeling.input_pipeline import read_serialized
 from pipeline.history.run import Run
-from pipeline.history.store import open_store
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "precision.json"
 _BATCH: Final = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class Features:
-    """Those of all photos of a run.
+class BothPrecisions:
+    """Features of all photos of a run.
 
     Attributes:
         vectors: By precision, float32 [N, D].
@@ -64,7 +64,7 @@ class Features:
         return float(np.abs(second - first).max() / np.abs(first).max())
 
 
-def extract(run: Run, ids: Sequence[bytes]) -> Features:
+def extract(run: Run, ids: Sequence[bytes]) -> BothPrecisions:
     """Extracts the features of a run's photos in both precisions, in the order of their ids."""
     photos = _by_id(read_serialized([f"{run.folder(nodes.VALID_EXAMPLES)}/Split-{split}/*" for split in SPLITS]))
     records = [photos[example_id] for example_id in ids]
@@ -83,7 +83,7 @@ def extract(run: Run, ids: Sequence[bytes]) -> Features:
         started = time.perf_counter()
         vectors[precision] = np.concatenate([found for _, found in extractor.extract(batches)])
         rates[precision] = round(len(records) / (time.perf_counter() - started), 1)
-    return Features(vectors, rates)
+    return BothPrecisions(vectors, rates)
 
 
 def _by_id(records: tf.data.Dataset) -> dict[bytes, bytes]:
@@ -116,38 +116,36 @@ def _table(summary: dict[str, dict[str, float]]) -> Table:
 def main(*, photos: str, backbone: str, output: Path, seeds: str) -> None:
     """Trains on features in either precision, prints mean and spread over seeds, and writes JSON."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    extract_features(photos, output, output.with_suffix(".log"), "--backbone", backbone)
-    run = open_store(str(output)).find_run("latest")
-    serialized, _, labels = read_features(run)
-    features = extract(run, [_feature(record, ID_KEY).bytes_list.value[0] for record in serialized])
+    run = run_pipeline(photos, output, "--backbone", backbone)
+    found = read_features(run)
+    extracted = extract(run, [_feature(record, ID_KEY).bytes_list.value[0] for record in found.serialized])
     records = {
-        precision: [_with_vector(record, vector) for record, vector in zip(serialized, vectors, strict=True)]
-        for precision, vectors in features.vectors.items()
+        precision: [_with_vector(record, vector) for record, vector in zip(found.serialized, vectors, strict=True)]
+        for precision, vectors in extracted.vectors.items()
     }
+    features = dataclasses.replace(found, serialized=records[FLOAT32], vectors=extracted.vectors[FLOAT32])
     outcomes, changed = [], {}
     for seed in map(int, seeds.split(",")):
         for recipe in (REFERENCE, STRONG):
             right = {}
             for precision in (FLOAT32, BFLOAT16):
-                outcome, right[precision] = measure(
-                    recipe, seed, records[FLOAT32], features.vectors[FLOAT32], labels, training=records[precision]
-                )
+                outcome, right[precision] = measure(recipe, seed, features, training=records[precision])
                 outcomes.append(dataclasses.replace(outcome, recipe=f"{recipe}, {precision}"))
             changed[f"{recipe}, seed {seed}"] = int(np.sum(right[FLOAT32] != right[BFLOAT16]))
     summary = summarize(outcomes)
     content: dict[str, Any] = {
-        "photos": len(labels),
+        "photos": len(features.labels),
         "backbone": backbone,
         "machine": describe_machine(),
-        "photos_per_second": features.photos_per_second,
-        "largest_difference": round(features.difference, 5),
+        "photos_per_second": extracted.photos_per_second,
+        "largest_difference": round(extracted.difference, 5),
         "test_photos_that_are_right_in_one_alone": changed,
         "summary": summary,
     }
     _RESULT.write_text(json.dumps(content, indent=2) + "\n")
     console.print(_table(summary))
     console.print(
-        f"Photos/s: {features.photos_per_second}; features differ by {features.difference:.2%} of the largest"
+        f"Photos/s: {extracted.photos_per_second}; features differ by {extracted.difference:.2%} of the largest"
     )
 
 

@@ -2,10 +2,9 @@
 
 import importlib.metadata
 import json
-import os
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,41 +17,24 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.familiarity.candidates import CANDIDATES
+from benchmarks.familiarity.candidates import CANDIDATES, Score
 from benchmarks.familiarity.serving_time import measure_serving
 from benchmarks.familiarity.strange_photos import all_groups, areas
-from benchmarks.measuring.measure import run_measured
+from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
-from components.common.contracts import BACKBONE_DIGEST_PROPERTY, ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS, TEST_SPLIT
+from components.common.contracts import BACKBONE_DIGEST_PROPERTY, ID_KEY, IMAGE_KEY, LABEL_KEY, TEST_SPLIT
 from components.common.contracts.familiarity import UNFAMILIAR_BELOW
-from components.common.contracts.nodes import BACKBONE, FEATURES, TRANSFORM, Output
+from components.common.contracts.nodes import BACKBONE, TRANSFORM, Output
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
-from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import Familiarity
 from components.trainer.familiarity_fit import fit_familiarity
 from pipeline.history.run import Run
-from pipeline.history.store import open_store
 
 BAR: Final = 0.95
 SERVED: Final = "served"
 _SEEDS: Final = (0, 1, 2)
 _RESULT: Final = Path(__file__).parents[1] / "results" / "familiarity.json"
 _BATCH: Final = 32
-
-
-def run_pipeline(photos: Path, output: Path) -> Run:
-    """Runs the pipeline to a pushed model; one that has run there is answered from its cache."""
-    command = [sys.executable, "local_runner.py", "run", "--photos", os.fspath(photos), "--output", os.fspath(output)]
-    run_measured([*command, "--min-accuracy", "0", "--max-accuracy-drop", "1"], output.with_suffix(".log"))
-    return open_store(str(output)).find_run("latest")
-
-
-def read_features(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the features [N, D] and labels [N] of all photos of a run."""
-    files = [f"{_folder(run, FEATURES)}/Split-{split}/*" for split in SPLITS]
-    batches = list(FeaturePipeline(files, files, memory=10**10).validation_batches().as_numpy_iterator())
-    features, labels = (np.concatenate(values) for values in zip(*batches, strict=True))
-    return features, labels
 
 
 def _folder(run: Run, output: Output) -> str:
@@ -99,11 +81,10 @@ def measure(
     order = np.random.default_rng(seed).permutation(len(labels))
     train, validation, test = np.split(order, [len(order) // 2, 3 * len(order) // 4])
     familiarity = fit_familiarity(features[train], [features[validation]])
-    scores = {SERVED: lambda asked: familiarity(tf.constant(asked)).numpy()}
+    scores: dict[str, Score] = {SERVED: lambda asked: familiarity(tf.constant(asked)).numpy()}
     for prefix, represent in (("roots", _roots), ("features", _directions)):
         for name, fit in CANDIDATES.items():
-            score = fit(represent(features[train]), labels[train])
-            scores[f"{name} of {prefix}"] = lambda asked, score=score, represent=represent: score(represent(asked))
+            scores[f"{name} of {prefix}"] = _after(represent, fit(represent(features[train]), labels[train]))
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, score in scores.items():
         bound = UNFAMILIAR_BELOW if name == SERVED else np.quantile(score(features[validation]), UNFAMILIAR_BELOW)
@@ -112,6 +93,10 @@ def measure(
         for (group, values), area in zip(others.items(), areas(familiar, list(others.values())), strict=True):
             found[name][group] = {"auroc": area, "unfamiliar": float(np.mean(values < bound))}
     return found
+
+
+def _after(represent: Callable[[np.ndarray], np.ndarray], score: Score) -> Score:
+    return lambda asked: score(represent(asked))
 
 
 def _roots(features: np.ndarray) -> np.ndarray:
@@ -155,8 +140,9 @@ def main(photos: Path, output: Path, result: Path) -> None:
     """Tells photos from pictures that are none of them, prints AUROC over seeds and serving times, and writes JSON."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     groups = all_groups(seed=0)
-    run = run_pipeline(photos, output)
-    features, labels = read_features(run)
+    run = run_pipeline(str(photos), output)
+    found = read_features(run)
+    features, labels = found.vectors, found.labels
     strange = {group: extract(run, pictures) for group, pictures in groups.items()}
     runs = [measure(seed, features, labels, strange) for seed in _SEEDS]
     summary = summarize(runs)

@@ -62,7 +62,8 @@ def main(
 
     Prices are dollars per core hour, per GB hour of memory, and per GB shuffled.
     """
-    steps = load_costs(*(json.loads(file.read_text()) for file in (costs, stored, single)), epochs, _BANDS)
+    runs, stored_bytes, single_process = (json.loads(file.read_text()) for file in (costs, stored, single))
+    steps = load_costs(runs, stored_bytes, single_process, epochs, _BANDS)
     machines = workers, cores, memory_gb, start_s, mb_per_s * 1e6
     engines = [Engine("Dataflow", *machines, *dataflow_prices), Engine("Flink", *machines, *flink_prices)]
     limits = _limits_table(find_limits(steps, engines[0], patience_hours, job_mb * 1e6))

@@ -39,9 +39,9 @@ def main(photos: int, result: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="flowers-single-") as temporary:
         found = {**_measure_listing(Path(temporary), photos), **_measure_predictions(photos), **_measure_duplicates()}
     command = " ".join(["python -m benchmarks.simulation.single_process", *sys.argv[1:]])
-    found = {"command": command, "machine": describe_machine(), "photos": photos, **found}
-    result.write_text(json.dumps(found, indent=2) + "\n")
-    click.echo(json.dumps(found, indent=2))
+    content = json.dumps({"command": command, "machine": describe_machine(), "photos": photos, **found}, indent=2)
+    result.write_text(content + "\n")
+    click.echo(content)
 
 
 def _measure_listing(folder: Path, photos: int) -> dict[str, float]:
