@@ -18,8 +18,8 @@ from components.feature_extractor.inference_graph import (
 
 logger = logging.getLogger(__name__)
 
-# More than this share of the largest feature is not rounding: bfloat16 has 8 bits of precision, whose errors add up over
-# the layers (12% on random pixels with EfficientNet-Lite0). Whether answers change is another question.
+# More than this share of the largest feature is not rounding: bfloat16 has 8 bits of precision, whose errors add up
+# over the layers (12% on random pixels with EfficientNet-Lite0). Whether answers change is another question.
 TOLERANCE: Final = 0.25
 _REWRITE: Final = "auto_mixed_precision_onednn_bfloat16"
 
