@@ -29,7 +29,7 @@ def compare_samples(before: PhotoSample, now: PhotoSample) -> DriftReport:
     aucs: dict[str, float] = {}
     remark = ""
     if before.backbone != now.backbone or before.features.shape[1] != now.features.shape[1]:
-        remark = "features are not compared: they come from another backbone or image size"
+        remark = "features are not compared: they come from another backbone, image size or precision"
     elif (found := compare_features(*_same_labels(before, now))) is None:
         remark = "features are not compared: no class has ten photos in both"
     else:
