@@ -58,7 +58,8 @@ def read_features(run: Run) -> RunFeatures:
     """Reads what FeatureExtractor wrote."""
     by_split = {
         split: list(read_serialized([f"{run.folder(FEATURES)}/Split-{split}/*"]).as_numpy_iterator())
-        for split in SPLITS
+        # The order of their folders: which photos a seed deals to which split follows from it.
+        for split in sorted(SPLITS)
     }
     serialized = [record for records in by_split.values() for record in records]
     found = [tf.train.Example.FromString(record).features.feature for record in serialized]
@@ -66,5 +67,5 @@ def read_features(run: Run) -> RunFeatures:
         serialized,
         np.array([feature[FEATURE_VECTOR_KEY].float_list.value for feature in found], np.float32),
         np.array([feature[LABEL_KEY].int64_list.value[0] for feature in found]),
-        np.repeat(SPLITS, [len(records) for records in by_split.values()]),
+        np.repeat(list(by_split), [len(records) for records in by_split.values()]),
     )
