@@ -28,7 +28,7 @@ from components.modeling.hyperparameters import REFERENCE, STRONG, FineTuning
 from pipeline.history.intervals import Interval, paired_difference
 from pipeline.history.store import open_store
 
-_RESULTS: Final = Path(__file__).parents[1] / "results"
+_RESULTS: Final = Path(__file__).parents[1] / "results" / "accuracy"
 
 
 def compare(candidate: np.ndarray, reference: np.ndarray) -> Interval:
@@ -74,7 +74,7 @@ def main(*, photos: str | None, output: Path, seeds: str, fine_tuned: bool) -> N
         "gain_by_seed": gains,
         "runs": [dataclasses.asdict(outcome) for outcome in outcomes],
     }
-    result = _RESULTS / ("accuracy_fine_tuned.json" if fine_tuned else "accuracy.json")
+    result = _RESULTS / ("fine_tuned.json" if fine_tuned else "recipes.json")
     result.write_text(json.dumps(content, indent=2) + "\n")
     console.print(_table(summary))
 

@@ -31,7 +31,7 @@ from components.modeling.backbones.loading import prepare_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from components.modeling.hyperparameters import STRONG, parse_size
 
-_RESULTS: Final = Path(__file__).parents[1] / "results" / "backbones.json"
+_RESULTS: Final = Path(__file__).parents[1] / "results" / "accuracy" / "backbones.json"
 _BATCH_SIZE: Final = 32
 # Only the features are used of a run; its own head may be any.
 _SHORT_RUN: Final = ("--no-label-review", "--recipe", "reference", "--epochs", "1")

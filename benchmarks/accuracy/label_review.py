@@ -29,7 +29,7 @@ CHANGED_SHARE: Final = 0.05
 FIRST_SHARE: Final = 0.03
 BAR: Final = 0.8
 _SEEDS: Final = (0, 1, 2)
-_RESULTS: Final = Path(__file__).parents[1] / "results"
+_RESULTS: Final = Path(__file__).parents[1] / "results" / "accuracy"
 
 
 def measure(features: RunFeatures, seed: int) -> dict[str, float]:

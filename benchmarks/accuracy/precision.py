@@ -41,7 +41,7 @@ from components.modeling.hyperparameters import REFERENCE, STRONG
 from components.modeling.input_pipeline import read_serialized
 from pipeline.history.run import Run
 
-_RESULT: Final = Path(__file__).parents[1] / "results" / "precision.json"
+_RESULT: Final = Path(__file__).parents[1] / "results" / "accuracy" / "precision.json"
 _BATCH: Final = 32
 
 

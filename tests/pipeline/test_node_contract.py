@@ -11,7 +11,7 @@ def test_every_name_is_in_the_graph() -> None:
         name="flowers",
         output="/tmp/flowers",
         data=DataConfig(class_names=("daisy", "roses"), fingerprint="1", dataset="synthetic_flowers"),
-        backbone=BackboneConfig("efficientnet_lite0", (224, 224), "d1"),
+        backbone=BackboneConfig("efficientnet_lite0", (224, 224), digest="d1"),
         tuning_trials=1,
         fine_tuning=FineTuning(),
         export_tflite=True,

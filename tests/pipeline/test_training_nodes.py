@@ -19,7 +19,7 @@ _CONFIG = PipelineConfig(
     name="flowers",
     output="/tmp/flowers",
     data=DataConfig(class_names=("daisy", "roses"), fingerprint="1", dataset="synthetic_flowers"),
-    backbone=BackboneConfig("efficientnet_lite0", (224, 224), "d1"),
+    backbone=BackboneConfig("efficientnet_lite0", (224, 224), digest="d1"),
 )
 
 
