@@ -6,13 +6,12 @@ from typing import Any, Final
 import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.lite.python.util import get_grappler_config, run_graph_optimizations
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from components.common.errors import UserError
 from components.feature_extractor.inference_graph import (
     ForwardPass,
     as_function,
-    fold_batch_normalization,
+    freeze_and_fold,
     largest_difference,
 )
 
@@ -40,9 +39,7 @@ def bfloat16_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         UserError: TensorFlow does not do it on this machine, or not with this backbone.
     """
     try:
-        frozen = convert_variables_to_constants_v2(forward.get_concrete_function(), lower_control_flow=False)
-        graph_def = frozen.graph.as_graph_def()
-        fold_batch_normalization(graph_def)
+        frozen, graph_def, _ = freeze_and_fold(forward)
         config = get_grappler_config([_REWRITE])
         setattr(config.graph_options.rewrite_options, _REWRITE, rewriter_config_pb2.RewriterConfig.ON)
         rewritten = run_graph_optimizations(graph_def, frozen.inputs, frozen.outputs, config, frozen.graph)

@@ -55,11 +55,8 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         A function that gives the same features within `TOLERANCE`.
     """
     forward_pass: ForwardPass = forward
-    concrete = forward.get_concrete_function()
     try:
-        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-        graph_def = frozen.graph.as_graph_def()
-        folded = fold_batch_normalization(graph_def)
+        frozen, graph_def, folded = freeze_and_fold(forward)
         optimized = as_function(graph_def, frozen)
         difference = largest_difference(forward, optimized, image_size)
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
@@ -70,6 +67,20 @@ def optimize_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         return forward_pass
     logger.debug("Folded %d batch normalisations of the backbone (difference %.2g)", folded, difference)
     return optimized
+
+
+def freeze_and_fold(forward: Any) -> tuple[Any, tf.compat.v1.GraphDef, int]:
+    """Freezes a forward pass.
+
+    Args:
+        forward: What `load_forward_pass` returned.
+
+    Returns:
+        The concrete function without variables, its graph with batch normalisations folded, and how many were.
+    """
+    frozen = convert_variables_to_constants_v2(forward.get_concrete_function(), lower_control_flow=False)
+    graph_def = frozen.graph.as_graph_def()
+    return frozen, graph_def, fold_batch_normalization(graph_def)
 
 
 def as_function(graph_def: tf.compat.v1.GraphDef, frozen: Any) -> ForwardPass:
