@@ -11,12 +11,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import path_utils
 
 from benchmarks.accuracy.trainings import Outcome, judge, split_labels, write_records
-from benchmarks.measuring.run_features import RunFeatures
-from components.common.contracts import ID_KEY, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT, nodes
+from benchmarks.measuring.run_features import RunFeatures, example_id, read_photos
+from components.common.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT, nodes
 from components.modeling.classifier import build_classifier
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline
-from components.modeling.input_pipeline import FeaturePipeline, read_serialized
+from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.trainer.fine_tuning import FineTuner
 from components.trainer.run_fn import train_head
@@ -38,8 +38,7 @@ def fine_tune(run: Run, seed: int, features: RunFeatures, fine_tuning: FineTunin
         The outcome, and which of the test photos were right.
     """
     hyperparameters = Hyperparameters(seed=seed)
-    paths = {output: str(run.folder(output)) for output in (nodes.VALID_EXAMPLES, nodes.BACKBONE)}
-    photos = _photos_by_id(f"{paths[nodes.VALID_EXAMPLES]}/Split-*/*")
+    photos = read_photos(run)
     splits = dict(zip(SPLITS, split_labels(features.labels, seed), strict=True))
     transform = str(run.folder(nodes.Output(nodes.TRANSFORM, "transform_graph")))
     output = tft.TFTransformOutput(transform)
@@ -50,13 +49,13 @@ def fine_tune(run: Run, seed: int, features: RunFeatures, fine_tuning: FineTunin
                 for split in SPLITS
             }
             for name, records in (
-                ("raw", [photos[_id(record)] for record in features.serialized]),
+                ("raw", [photos[example_id(record)] for record in features.serialized]),
                 ("features", features.serialized),
             )
         )
         pipeline = FeaturePipeline([vectors[TRAIN_SPLIT]], [vectors[VALIDATION_SPLIT]], 10**9)
         head = train_head(pipeline, hyperparameters, features.num_classes, f"{folder}/head")
-        backbone = path_utils.serving_model_path(paths[nodes.BACKBONE])
+        backbone = path_utils.serving_model_path(str(run.folder(nodes.BACKBONE)))
         classifier = build_classifier(backbone, image_size_of(output), head)
         names = [str(label) for label in np.unique(features.labels)]
         export(ServingModel(classifier, output, names, pipeline.backbone_digest), f"{folder}/base_model")
@@ -77,12 +76,3 @@ def fine_tune(run: Run, seed: int, features: RunFeatures, fine_tuning: FineTunin
         classify = tf.function(lambda images: fine_tuner.classifier(images, training=False))
         logits = np.concatenate([classify(images).numpy() for images, _ in test])
     return judge(FINE_TUNED, seed, logits, features.labels[splits[TEST_SPLIT]], seconds)
-
-
-def _photos_by_id(pattern: str) -> dict[bytes, bytes]:
-    return {_id(record): record for record in read_serialized([pattern]).as_numpy_iterator()}
-
-
-def _id(record: bytes) -> bytes:
-    found = tf.train.Example.FromString(record).features.feature[ID_KEY].bytes_list.value[0]
-    return bytes(found)

@@ -24,21 +24,18 @@ from tfx.utils import path_utils
 
 from benchmarks.accuracy.heads import measure
 from benchmarks.accuracy.trainings import summarize
-from benchmarks.measuring.run_features import read_features, run_pipeline
+from benchmarks.measuring.run_features import example_id, read_features, read_photos, run_pipeline
 from benchmarks.run import describe_machine
 from components.common.contracts import (
     BFLOAT16,
     FEATURE_VECTOR_KEY,
     FLOAT32,
-    ID_KEY,
-    SPLITS,
     TEST_SPLIT,
     TRAIN_SPLIT,
     nodes,
 )
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.hyperparameters import REFERENCE, STRONG
-from components.modeling.input_pipeline import read_serialized
 from pipeline.history.run import Run
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "accuracy" / "precision.json"
@@ -66,7 +63,7 @@ class BothPrecisions:
 
 def extract(run: Run, ids: Sequence[bytes]) -> BothPrecisions:
     """Extracts the features of a run's photos in both precisions, in the order of their ids."""
-    photos = _by_id(read_serialized([f"{run.folder(nodes.VALID_EXAMPLES)}/Split-{split}/*" for split in SPLITS]))
+    photos = read_photos(run)
     records = [photos[example_id] for example_id in ids]
     config = ExtractionConfig(
         backbone_path=path_utils.serving_model_path(str(run.folder(nodes.BACKBONE))),
@@ -84,14 +81,6 @@ def extract(run: Run, ids: Sequence[bytes]) -> BothPrecisions:
         vectors[precision] = np.concatenate([found for _, found in extractor.extract(batches)])
         rates[precision] = round(len(records) / (time.perf_counter() - started), 1)
     return BothPrecisions(vectors, rates)
-
-
-def _by_id(records: tf.data.Dataset) -> dict[bytes, bytes]:
-    return {_feature(record, ID_KEY).bytes_list.value[0]: record for record in records.as_numpy_iterator()}
-
-
-def _feature(record: bytes, key: str) -> tf.train.Feature:
-    return tf.train.Example.FromString(record).features.feature[key]
 
 
 def _with_vector(record: bytes, vector: np.ndarray) -> bytes:
@@ -118,7 +107,7 @@ def main(*, photos: str, backbone: str, output: Path, seeds: str) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     run = run_pipeline(photos, output, "--backbone", backbone)
     found = read_features(run)
-    extracted = extract(run, [_feature(record, ID_KEY).bytes_list.value[0] for record in found.serialized])
+    extracted = extract(run, [example_id(record) for record in found.serialized])
     records = {
         precision: [_with_vector(record, vector) for record, vector in zip(found.serialized, vectors, strict=True)]
         for precision, vectors in extracted.vectors.items()

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measuring.measure import run_measured
-from components.common.contracts import FEATURE_VECTOR_KEY, LABEL_KEY, SPLITS
-from components.common.contracts.nodes import FEATURES
+from components.common.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, SPLITS
+from components.common.contracts.nodes import FEATURES, VALID_EXAMPLES
 from components.modeling.input_pipeline import read_serialized
 from pipeline.history.run import Run
 from pipeline.history.store import open_store
@@ -55,9 +55,12 @@ def run_pipeline(photos: str, output: Path, *options: str) -> Run:
 
 
 def read_features(run: Run) -> RunFeatures:
-    """Reads what FeatureExtractor wrote."""
+    """Reads what FeatureExtractor wrote; raises LookupError where it wrote nothing."""
+    folder = run.folder(FEATURES)
+    if folder is None:
+        raise LookupError(f"{run.run_id} has extracted no features")
     by_split = {
-        split: list(read_serialized([f"{run.folder(FEATURES)}/Split-{split}/*"]).as_numpy_iterator())
+        split: list(read_serialized([f"{folder}/Split-{split}/*"]).as_numpy_iterator())
         # The order of their folders: which photos a seed deals to which split follows from it.
         for split in sorted(SPLITS)
     }
@@ -69,3 +72,14 @@ def read_features(run: Run) -> RunFeatures:
         np.array([feature[LABEL_KEY].int64_list.value[0] for feature in found]),
         np.repeat(list(by_split), [len(records) for records in by_split.values()]),
     )
+
+
+def read_photos(run: Run) -> dict[bytes, bytes]:
+    """Reads the raw examples of a run's photos, by their id."""
+    records = read_serialized([f"{run.folder(VALID_EXAMPLES)}/Split-*/*"])
+    return {example_id(record): record for record in records.as_numpy_iterator()}
+
+
+def example_id(record: bytes) -> bytes:
+    """Returns the id of a serialized example."""
+    return bytes(tf.train.Example.FromString(record).features.feature[ID_KEY].bytes_list.value[0])
