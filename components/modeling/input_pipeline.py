@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, LABEL_KEY
+from components.common.storage.shards import read_records, without_autotuning
 
 _VALIDATION_BATCH_SIZE: Final = 256
 # Parsing 256 at a time costs a tenth of parsing one by one.
@@ -30,15 +31,11 @@ def read_serialized(file_patterns: Sequence[str]) -> tf.data.Dataset:
     Returns:
         A dataset of serialized tf.Examples, string scalars.
     """
-    return _read_files(_sorted_files(file_patterns))
+    return read_records(_sorted_files(file_patterns))
 
 
 def _sorted_files(file_patterns: Sequence[str]) -> list[str]:
     return sorted(file for pattern in file_patterns for file in tf.io.gfile.glob(pattern))
-
-
-def _read_files(files: list[str] | tf.Tensor) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
 def feature_metadata(file_patterns: Sequence[str]) -> tuple[int, str]:
@@ -137,15 +134,15 @@ class FeaturePipeline:
             return epoch_batches(self._train, self._shuffled, batch_size, seed, epoch)
         spec = (tf.TensorSpec([None, self.feature_size], tf.float32), tf.TensorSpec([None], tf.int64))
         chunks = tf.data.Dataset.from_generator(lambda: self._stream(epoch_seed(seed, epoch)), output_signature=spec)
-        return chunks.unbatch().batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        return without_autotuning(chunks).unbatch().batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     def validation_batches(self) -> tf.data.Dataset:
         """Returns the validation split in the order of its files, as batches of (float32 [N, D], int64 [N])."""
         return self._validation.batch(_VALIDATION_BATCH_SIZE)
 
     def _stream(self, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        files = tf.data.Dataset.from_tensor_slices(self._files).shuffle(len(self._files), seed)
-        serialized = files.interleave(_read_files, cycle_length=_OPEN_SHARDS).batch(_PARSED_AT_ONCE)
+        files = without_autotuning(tf.data.Dataset.from_tensor_slices(self._files)).shuffle(len(self._files), seed)
+        serialized = files.interleave(read_records, cycle_length=_OPEN_SHARDS).batch(_PARSED_AT_ONCE)
         return shuffle_chunks(serialized.map(self._parse).as_numpy_iterator(), self._shuffled, seed)
 
     def _parse_all(self, file_patterns: Sequence[str]) -> tf.data.Dataset:

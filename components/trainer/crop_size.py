@@ -10,8 +10,9 @@ from components.modeling.hyperparameters import Size
 
 # Objects in a random crop look larger than in the whole photo: trained on smaller images, the classifier sees them in
 # the size that it will be served (Touvron et al., "Fixing the train-test resolution discrepancy",
-# https://arxiv.org/abs/1906.06423), and in less time.
-_TRAINING_SCALE = 6 / 7
+# https://arxiv.org/abs/1906.06423), and in less time. 176 pixels for 224, as torchvision's recipes have it
+# (https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives/).
+_TRAINING_SCALE = 176 / 224
 
 
 def crop_size(backbone: tf.Module, served: Size, asked: Sequence[int] | None) -> Size:

@@ -16,13 +16,39 @@ STORED: Final = 0
 FAST: Final = 1
 
 
+def read_records(files: str | list[str] | tf.Tensor) -> tf.data.Dataset:
+    """Reads gzip TFRecords, one file after the other.
+
+    Args:
+        files: Their paths.
+
+    Returns:
+        A dataset of serialized examples, string scalars, without autotuning.
+    """
+    return without_autotuning(tf.data.TFRecordDataset(files, compression_type="GZIP"))
+
+
+def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Leaves parallelism and buffers at tf.data's own start values, in what is made of the dataset as well.
+
+    An iterator that is done waits for the thread that tunes it, which may sleep for a minute: it checks whether it is
+    cancelled before that is noted (tensorflow/core/framework/model.cc, `OptimizeLoop`).
+
+    Args:
+        dataset: What to read.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 def read_shard(path: str) -> Iterator[bytes]:
     """Reads the serialized examples of a gzip TFRecord, in their order.
 
     Args:
         path: The file.
     """
-    yield from tf.data.TFRecordDataset(path, compression_type="GZIP").as_numpy_iterator()
+    yield from read_records(path).as_numpy_iterator()
 
 
 def write_shard(path: str, examples: Iterable[bytes], compression_level: int = STORED) -> None:

@@ -60,25 +60,19 @@ class BatchNorm(tf.Module):
             aggregation=tf.VariableAggregation.MEAN,
         )
 
-    def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        """Normalises by the batch's own statistics if `training`, else by the moving averages."""
-        if not training:
-            outputs, _, _ = tf.compat.v1.nn.fused_batch_norm(
-                inputs,
-                self.gamma,
-                self.beta,
-                self.moving_mean,
-                self.moving_variance,
-                epsilon=_BATCH_NORM_EPSILON,
-                is_training=False,
-            )
-            return outputs
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalises by the batch's own statistics, and updates the moving averages."""
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, self.gamma, self.beta, epsilon=_BATCH_NORM_EPSILON, is_training=True
         )
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign_sub((moving - batch) * (1.0 - _BATCH_NORM_MOMENTUM))
         return outputs
+
+    def scale_and_bias(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what normalising by the moving averages comes to: a factor and a summand per channel, [C] each."""
+        scale = self.gamma * tf.math.rsqrt(self.moving_variance + _BATCH_NORM_EPSILON)
+        return scale, self.beta - scale * self.moving_mean
 
 
 class ConvBatchNorm(tf.Module):
@@ -98,10 +92,20 @@ class ConvBatchNorm(tf.Module):
 
     def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
         """Maps [N, H, W, C] to [N, H / stride, W / stride, C']."""
+        outputs = self.batch_norm(self._convolve(inputs, self.kernel)) if training else self._folded(inputs)
+        return tf.nn.relu6(outputs) if self._activation else outputs
+
+    def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         # The weights were trained with TensorFlow's "SAME", which pads a stride of 2 below and to the right only.
         conv2d = tf.nn.depthwise_conv2d if self._depthwise else tf.nn.conv2d
-        outputs = self.batch_norm(conv2d(inputs, self.kernel, self._strides, "SAME"), training)
-        return tf.nn.relu6(outputs) if self._activation else outputs
+        return conv2d(inputs, kernel, self._strides, "SAME")
+
+    def _folded(self, inputs: tf.Tensor) -> tf.Tensor:
+        # Scaling the few weights instead of all pixels is the same function of the same variables, and so are its
+        # gradients; a step of fine-tuning takes a quarter less time.
+        scale, bias = self.batch_norm.scale_and_bias()
+        # Not `tf.nn.bias_add`: oneDNN's gradient of filters and bias in one is slower than both apart.
+        return self._convolve(inputs, self.kernel * (scale[:, tf.newaxis] if self._depthwise else scale)) + bias
 
 
 class InvertedResidual(tf.Module):

@@ -72,6 +72,13 @@ def _fit(splits: _Splits, memory: int, folder: Path, epochs: int = 4) -> tuple[l
     return history, head.get_weights()
 
 
+@pytest.mark.parametrize("memory", [_ALL, _ALL // 4])
+def test_no_thread_tunes_an_iterator_that_would_wait_for_it_in_the_end(splits: _Splits, memory: int) -> None:
+    features = splits.pipeline(memory)
+    for batches in (features.training_batches(32, seed=7, epoch=0), features.validation_batches()):
+        assert batches.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("memory", [_ALL, 10**9])
 def test_what_fits_is_shuffled_as_a_whole(splits: _Splits, memory: int) -> None:
     """The order is a contract: another one means other weights for everybody."""

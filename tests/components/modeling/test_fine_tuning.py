@@ -239,6 +239,8 @@ def test_epochs_are_repeatable_and_differ(image_files: Any, transform_graph: str
         batches = list(images.training_batches(files, (10, 12), 0.5, seed=1, epoch=number).as_numpy_iterator())
         return np.concatenate([image for image, _ in batches]), np.concatenate([label for _, label in batches])
 
+    # No thread tunes an iterator that would wait for it in the end.
+    assert images.training_batches(files, (10, 12), 0.5, seed=1, epoch=0).options().autotune.enabled is False
     (first, labels), (again, _), (second, other_labels) = epoch(0), epoch(0), epoch(1)
     np.testing.assert_array_equal(first, again)
     assert first.shape == (30, 10, 12, 3)

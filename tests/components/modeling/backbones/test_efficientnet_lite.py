@@ -10,7 +10,7 @@ from pytorch_forward import COEFFICIENTS, HEAD, blocks, features
 
 from components.common.errors import UserError
 from components.modeling.backbones.digest import content_digest
-from components.modeling.backbones.efficientnet_lite import EfficientNetLite
+from components.modeling.backbones.efficientnet_lite import ConvBatchNorm, EfficientNetLite
 from components.modeling.backbones.embedded import weights_file
 from components.modeling.backbones.loading import load_backbone, prepare_backbone
 from components.modeling.backbones.registry import BACKBONES
@@ -131,6 +131,39 @@ def test_batch_norm_follows_the_training_flag(lite0):
     assert len(gradients) == 49 * 3  # kernel, gamma and beta of each convolution
     assert all(gradient is not None for gradient in gradients)
     assert layer.losses == []
+
+
+@pytest.mark.parametrize(
+    ("conv", "batch_norm", "channels"),
+    [("_conv_stem", "_bn0", 3), ("_blocks.1._depthwise_conv", "_blocks.1._bn1", 96)],
+)
+def test_folded_batch_norm_is_the_same_function_with_the_same_gradients(weights, conv, batch_norm, channels):
+    layer = ConvBatchNorm(weights, conv, batch_norm, stride=2, activation=False)
+    norm = layer.batch_norm
+    images = tf.random.stateless_uniform([2, 32, 32, channels], seed=(1, 2))
+
+    def unfolded():
+        outputs = (tf.nn.depthwise_conv2d if "depthwise" in conv else tf.nn.conv2d)(
+            images, layer.kernel, [1, 2, 2, 1], "SAME"
+        )
+        return tf.nn.batch_normalization(outputs, norm.moving_mean, norm.moving_variance, norm.beta, norm.gamma, 1e-3)
+
+    def outputs_and_gradients(function):
+        with tf.GradientTape() as tape:
+            outputs = function()
+            loss = tf.reduce_sum(outputs**2)
+        return [outputs, *tape.gradient(loss, [layer.kernel, norm.gamma, norm.beta])]
+
+    expected = outputs_and_gradients(unfolded)
+    for found, value in zip(outputs_and_gradients(lambda: layer(images, training=False)), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-3, atol=1e-4 * np.abs(value).max())
+
+
+def test_serving_scales_weights_instead_of_pixels(lite0):
+    graph = tf.saved_model.load(lite0).signatures["serving_default"].graph.as_graph_def()
+    operations = {node.op for function in graph.library.function for node in function.node_def}
+    assert "DepthwiseConv2dNative" in operations
+    assert not any(operation.startswith("FusedBatchNorm") for operation in operations)
 
 
 def test_a_frozen_layer_ignores_the_training_flag(lite0):
