@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
+from tfx.utils import path_utils
 
 from benchmarks.familiarity.candidates import CANDIDATES, Score
 from benchmarks.familiarity.serving_time import measure_serving
@@ -35,22 +36,15 @@ SERVED: Final = "served"
 _SEEDS: Final = (0, 1, 2)
 _RESULT: Final = Path(__file__).parents[1] / "results" / "familiarity.json"
 _BATCH: Final = 32
-
-
-def _folder(run: Run, output: Output) -> str:
-    artifact = run.artifact(output)
-    if artifact is None:
-        raise LookupError(f"run {run.run_id} has no artifact of {output.node_id}")
-    return str(artifact.path)
+_GRAPH: Final = Output(TRANSFORM, "transform_graph")
 
 
 def extract(run: Run, pictures: Sequence[bytes]) -> np.ndarray:
     """Returns the features of pictures as FeatureExtractor makes them, float32 [N, D]."""
     backbone = run.artifact(BACKBONE)
     digest = str(backbone.properties[BACKBONE_DIGEST_PROPERTY]) if backbone else ""
-    graph = _folder(run, Output(TRANSFORM, "transform_graph"))
-    path = f"{_folder(run, BACKBONE)}/Format-Serving"
-    extractor = Extractor(ExtractionConfig(path, digest, graph, len(pictures), "benchmark"))
+    path = path_utils.serving_model_path(str(run.folder(BACKBONE)))
+    extractor = Extractor(ExtractionConfig(path, digest, str(run.folder(_GRAPH)), len(pictures), "benchmark"))
     examples = [_raw_example(picture) for picture in pictures]
     batches = [(TEST_SPLIT, examples[start : start + _BATCH]) for start in range(0, len(examples), _BATCH)]
     return np.concatenate([features for _, features in extractor.extract(batches)])
@@ -147,7 +141,7 @@ def main(photos: Path, output: Path, result: Path) -> None:
     runs = [measure(seed, features, labels, strange) for seed in _SEEDS]
     summary = summarize(runs)
     _print(summary, console)
-    times = measure_serving(str(run.pushed_path), _folder(run, Output(TRANSFORM, "transform_graph")))
+    times = measure_serving(str(run.pushed_path), str(run.folder(_GRAPH)))
     console.print(f"Serving, ms per request: {times}")
     content: dict[str, Any] = {
         "photos": len(labels),

@@ -120,7 +120,7 @@ class FineTuning:
         None,
         "What training crops are resized to; validation and serving keep --image-size.",
         metavar="HxW",
-        default_text="6/7 of the backbone's, if it takes any size",
+        default_text="11/14 of the backbone's, if it takes any size",
         parse=parse_size,
     )
     layers: int | None = setting(
