@@ -129,7 +129,7 @@ class ServedModel:
     def _answers(self, contents: list[bytes]) -> "Iterator[tuple[np.ndarray, float | None]]":
         import tensorflow as tf
 
-        # With AVX2 alone, oneDNN takes twenty times as long for one photo as for two.
+        # With AVX2 alone, oneDNN takes twenty times as long for one photo as for two where batch norms are not folded.
         outputs = self._signature(image_bytes=tf.constant(contents * 2 if len(contents) == 1 else contents))
         probabilities = outputs["probabilities"].numpy()
         # Models pushed by earlier versions of this project have no such output.
