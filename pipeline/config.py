@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from components.common.contracts import BFLOAT16, FLOAT32
+from components.common.contracts import FLOAT32, PRECISIONS
 from components.common.contracts.evaluation import ACCURACY
 from components.common.contracts.output_folder import (
     METADATA_FILE,
@@ -127,7 +127,7 @@ class BackboneOptions:
         FLOAT32,
         "What it computes the training photos' features in; auto: bfloat16 where that is faster by a fifth and changes "
         "next to no answer. Other photos, and served ones, pass in float32.",
-        choices=(FLOAT32, BFLOAT16, "auto"),
+        choices=PRECISIONS,
     )
 
     def __post_init__(self) -> None:

@@ -45,20 +45,16 @@ def bfloat16_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         rewritten = run_graph_optimizations(graph_def, frozen.inputs, frozen.outputs, config, frozen.graph)
         if not any(_casts_to_bfloat16(node) for node in rewritten.node):
             raise UserError(
-                "--precision bfloat16, but TensorFlow has nothing to compute in it here: it needs a backbone with "
-                "convolutions, an x86 CPU, and TF_ENABLE_ONEDNN_OPTS other than 0; leave the option out"
+                "TensorFlow has nothing to compute in bfloat16 here: it takes a backbone with convolutions, an x86 "
+                "CPU, and TF_ENABLE_ONEDNN_OPTS other than 0"
             )
         function = as_function(rewritten, frozen)
         difference = largest_difference(forward, function, image_size)
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-        raise UserError(
-            f"--precision bfloat16, but this backbone cannot be rewritten for it ({str(error).splitlines()[0]}); "
-            "leave the option out"
-        ) from error
+        raise UserError(f"this backbone cannot be rewritten for bfloat16 ({str(error).splitlines()[0]})") from error
     if not difference <= TOLERANCE:
         raise UserError(
-            f"--precision bfloat16, but with it this backbone's features differ by {difference:.1%} of the largest, "
-            f"more than {TOLERANCE:.0%}; leave the option out"
+            f"in bfloat16 this backbone's features differ by {difference:.1%} of the largest, more than {TOLERANCE:.0%}"
         )
     logger.debug("The backbone computes in bfloat16 (difference %.2g)", difference)
     return function

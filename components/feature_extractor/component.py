@@ -53,10 +53,12 @@ class FeatureExtractor(base_beam_component.BaseBeamComponent):
                 of the two is faster by enough.
 
         Raises:
-            UserError: `batch_size` is less than 1.
+            UserError: `batch_size` is less than 1, or `precision` none of these.
         """
         if batch_size < 1:
             raise UserError(f"the feature extraction batch size is {batch_size}; it must be at least 1")
+        if precision not in contracts.PRECISIONS:
+            raise UserError(f"the precision is {precision!r}; it must be one of {', '.join(contracts.PRECISIONS)}")
         super().__init__(
             FeatureExtractorSpec(
                 examples=examples,

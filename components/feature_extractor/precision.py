@@ -45,7 +45,7 @@ def choose_precision(asked: str, config: ExtractionConfig, examples: Iterable[by
         extractor = Extractor(dataclasses.replace(config, precision=BFLOAT16))
     except UserError as error:
         if asked == BFLOAT16:
-            raise
+            raise UserError(f"--precision {asked}: {error}; leave the option out") from error
         logger.info("Features in float32: %s", error)
         return FLOAT32
     return BFLOAT16 if asked == BFLOAT16 else try_both(extractor, list(itertools.islice(examples, _PHOTOS)))

@@ -42,6 +42,7 @@ BACKBONE_PASSES_PROPERTY: Final = "backbone_passes"
 PRECISION_PROPERTY: Final = "precision"  # FLOAT32 or BFLOAT16
 FLOAT32: Final = "float32"
 BFLOAT16: Final = "bfloat16"
+PRECISIONS: Final = (FLOAT32, BFLOAT16, "auto")  # that can be asked for
 
 # Execution parameter of every component: the digest of the code that it runs.
 CODE_DIGEST_PARAMETER: Final = "code_digest"

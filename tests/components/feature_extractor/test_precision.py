@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx import types
+from tfx.types import standard_artifacts
 
 from components.common.errors import UserError
 from components.feature_extractor import bfloat16
 from components.feature_extractor.bfloat16 import bfloat16_forward_pass
+from components.feature_extractor.component import FeatureExtractor
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.feature_extractor.inference_graph import load_forward_pass
 from components.feature_extractor.precision import choose_precision, try_both
@@ -85,7 +87,7 @@ def _mean_color(images: tf.Tensor) -> tf.Tensor:
 
 def test_a_backbone_with_nothing_to_compute_in_it_is_refused() -> None:
     forward = tf.function(_mean_color, [tf.TensorSpec([None, 16, 16, 3], tf.float32)])
-    with pytest.raises(UserError, match="--precision bfloat16, but TensorFlow has nothing to compute in it here"):
+    with pytest.raises(UserError, match="TensorFlow has nothing to compute in bfloat16 here"):
         bfloat16_forward_pass(forward, (16, 16))
 
 
@@ -96,8 +98,15 @@ def test_auto_then_stays_with_float32(
     with caplog.at_level("INFO", "components.feature_extractor.precision"):
         assert choose_precision("auto", config, iter(())) == "float32"
     assert "Features in float32" in caplog.text
-    with pytest.raises(UserError, match="leave the option out"):
+    assert "--precision" not in caplog.text
+    with pytest.raises(UserError, match=r"--precision bfloat16: .*; leave the option out"):
         choose_precision("bfloat16", config, iter(()))
+
+
+def test_another_precision_is_refused() -> None:
+    channel = types.Channel(type=standard_artifacts.Examples)
+    with pytest.raises(UserError, match="'float16'; it must be one of float32, bfloat16, auto"):
+        FeatureExtractor(channel, channel, channel, precision="float16")
 
 
 @pytest.mark.skipif(not _onednn_is_on(), reason="TensorFlow computes without oneDNN here")
