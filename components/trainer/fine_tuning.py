@@ -112,13 +112,11 @@ class FineTuner:
         with devices.mixed_precision(self._mixed_precision):
             start = self.classifier.get_weights()
             steps = self._images.count_batches(self._fn_args.train_files)
-            loop = self._loop(1, steps, "start")
-            began = time.monotonic()
+            loop = self._loop(self._epochs(steps), steps)
+            self.classifier.set_weights(start)
             loss, accuracy = loop.validate(self._validation)
             logger.info("Before fine-tuning: validation loss %.4f, validation accuracy %.4f", loss, accuracy)
-            epochs = self._epochs(loop, steps, time.monotonic() - began)
-            self.classifier.set_weights(start)
-            history = self._loop(epochs, steps).fit(self._training_batches, self._validation)
+            history = loop.fit(self._training_batches, self._validation)
             best = history[best_epoch(history)]
             kept = (best.validation_accuracy, -best.validation_loss) >= (accuracy, -loss)
             if not kept:
@@ -154,19 +152,21 @@ class FineTuner:
         num_classes = self.classifier.output_shape[-1]
         return mix_up(batches, mixup, num_classes, epoch_seed(seed, epoch)) if mixup else batches
 
-    def _epochs(self, loop: TrainingLoop, steps: int, validation_seconds: float) -> int:
+    def _epochs(self, steps: int) -> int:
         if self._fine_tuning.epochs != AUTO_EPOCHS:
             return self._fine_tuning.epochs
 
         def choose() -> int:
-            per_epoch = steps * loop.seconds_per_step(self._training_batches(0), _TIMED_STEPS) + validation_seconds
-            # One more look at the validation split, and one at training photos, is still to come.
-            left = self._fine_tuning.budget - (time.monotonic() - self._started) - 3 * validation_seconds
+            trial = self._loop(1, steps, "trial")
+            began = time.monotonic()
+            trial.validate(self._validation)
+            validation_seconds = time.monotonic() - began
+            per_epoch = steps * trial.seconds_per_step(self._training_batches(0), _TIMED_STEPS) + validation_seconds
+            # Two more looks at the validation split, and one at training photos, are still to come.
+            budget = self._fine_tuning.budget
+            left = budget - (time.monotonic() - self._started) - 4 * validation_seconds
             epochs = epochs_within(left, per_epoch)
-            logger.info(
-                "%d epochs of about %.0f s each: what %.0f s have room for",
-                epochs, per_epoch, self._fine_tuning.budget,
-            )  # fmt: skip
+            logger.info("%d epochs of about %.0f s each: what %.0f s have room for", epochs, per_epoch, budget)
             return epochs
 
         return remembered_epochs(self.work_dir, choose)
