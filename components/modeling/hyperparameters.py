@@ -84,11 +84,11 @@ class FineTuning:
     """How the whole classifier is trained on once its head is; the rest is as in `Hyperparameters`."""
 
     epochs: int = setting(
-        9,
+        10,
         "Passes over the training split; auto: as many as --budget has room for.",
         minimum=AUTO_EPOCHS,
         metavar="N|auto",
-        default_text="9",
+        default_text="10",
         parse=_parse_epochs,
     )
     budget: float = setting(
