@@ -101,8 +101,8 @@ class ConvBatchNorm(tf.Module):
         return conv2d(inputs, kernel, self._strides, "SAME")
 
     def _folded(self, inputs: tf.Tensor) -> tf.Tensor:
-        # Scaling the few weights instead of all pixels is the same function of the same variables, and so are its
-        # gradients; a step of fine-tuning takes a quarter less time.
+        # Scaling the few weights instead of all pixels is the same function of the same variables, with the same
+        # gradients, and less work, in steps of fine-tuning as well.
         scale, bias = self.batch_norm.scale_and_bias()
         # Not `tf.nn.bias_add`: oneDNN's gradient of filters and bias in one is slower than both apart.
         return self._convolve(inputs, self.kernel * (scale[:, tf.newaxis] if self._depthwise else scale)) + bias
