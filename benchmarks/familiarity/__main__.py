@@ -33,6 +33,7 @@ from pipeline.history.run import Run
 
 BAR: Final = 0.95
 SERVED: Final = "served"
+TOGETHER: Final = "together"
 _SEEDS: Final = (0, 1, 2)
 _RESULT: Final = Path(__file__).parents[1] / "results" / "familiarity.json"
 _BATCH: Final = 32
@@ -70,7 +71,8 @@ def measure(
         strange: Features of pictures that are none of them, by group.
 
     Returns:
-        By way and group: area under the ROC curve, and the share that is marked as unfamiliar ("test" has only that).
+        By way and group, and for all groups `TOGETHER`: area under the ROC curve, and the share that is marked as
+        unfamiliar ("test" has only that).
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     train, validation, test = np.split(order, [len(order) // 2, 3 * len(order) // 4])
@@ -83,6 +85,7 @@ def measure(
     for name, score in scores.items():
         bound = UNFAMILIAR_BELOW if name == SERVED else np.quantile(score(features[validation]), UNFAMILIAR_BELOW)
         familiar, others = score(features[test]), {group: score(asked) for group, asked in strange.items()}
+        others[TOGETHER] = np.concatenate(list(others.values()))
         found[name] = {"test": {"unfamiliar": float(np.mean(familiar < bound))}}
         for (group, values), area in zip(others.items(), areas(familiar, list(others.values())), strict=True):
             found[name][group] = {"auroc": area, "unfamiliar": float(np.mean(values < bound))}

@@ -14,25 +14,31 @@ from components.modeling.head import exported_weights, signed_root
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
 _LOGITS = "logits"
+# How many training photos say how familiar one is; chosen with `benchmarks.familiarity`.
+_NEAREST = 8
 _PADDING = b"\0" * max(at + len(magic) for at, magic in IMAGE_FORMATS.values())
 
 
 class Familiarity(tf.Module):
     """How much a photo is like those that the model was trained on, measured on its features.
 
-    Likeness is the cosine between the roots of a photo's features and those of the training photo that is nearest (Sun
-    et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022).
+    Likeness is the cosine between the roots of a photo's features and those of training photos, less each of these
+    photos' own mean cosine with its neighbours, over the nearest ones so measured: nearest neighbours (Sun et al.,
+    "Out-of-distribution detection with deep nearest neighbors", ICML 2022), without the advantage of photos that are
+    near to everything (local scaling, CSLS: Conneau et al., "Word translation without parallel data", ICLR 2018).
     """
 
-    def __init__(self, references: np.ndarray, validation_likeness: np.ndarray):
+    def __init__(self, references: np.ndarray, similarities: np.ndarray, validation_likeness: np.ndarray):
         """Keeps what photos are compared with.
 
         Args:
             references: What `directions` returns for training photos, float32 [M, D].
+            similarities: The mean cosine of each of them with its neighbours among them, float32 [M].
             validation_likeness: The likeness of the validation photos, float32 [V], in ascending order.
         """
         super().__init__(name="familiarity")
         self._references = tf.Variable(references, trainable=False, name="references")
+        self._similarities = tf.Variable(similarities, trainable=False, name="similarities")
         self._validation_likeness = tf.Variable(validation_likeness, trainable=False, name="validation_likeness")
 
     @staticmethod
@@ -41,9 +47,10 @@ class Familiarity(tf.Module):
         return tf.math.l2_normalize(signed_root(features), axis=1)
 
     def likeness(self, features: tf.Tensor) -> tf.Tensor:
-        """Maps features float32 [N, D] to the largest cosine, float32 [N]."""
+        """Maps features float32 [N, D] to their likeness to the nearest training photos, float32 [N]."""
         cosines = tf.matmul(self.directions(features), self._references, transpose_b=True)
-        return tf.reduce_max(cosines, axis=1)
+        nearest, _ = tf.math.top_k(cosines - self._similarities, min(_NEAREST, self._similarities.shape[0]))
+        return tf.reduce_mean(nearest, axis=1)
 
     def __call__(self, features: tf.Tensor) -> tf.Tensor:
         """Maps features float32 [N, D] to the share of validation photos that are less familiar, float32 [N]."""

@@ -72,9 +72,26 @@ def _serve(model: Any, photos: list[bytes]) -> dict[str, np.ndarray]:
 def test_it_is_the_share_of_validation_photos_that_are_less_familiar() -> None:
     train = np.array([[0.0, 4, 0], [9, 0, 0]], np.float32)
     familiarity = fit_familiarity(train, [np.array([[0, 1, 1], [1, 1, 1]], np.float32), np.eye(3, dtype=np.float32)])
-    # A training photo, the only one with another direction in validation, and one far from all.
-    asked = tf.constant([[2.0, 0, 0], [0, 1, 1], [-1, -1, 0]])
-    np.testing.assert_allclose(familiarity(asked), [3 / 5, 2 / 5, 0], atol=1e-6)
+    # Between both training photos, like one of them, and far from both.
+    asked = tf.constant([[2.0, 2, 0], [2, 0, 0], [-1, -1, 0]])
+    np.testing.assert_allclose(familiarity(asked), [1, 2 / 5, 0], atol=1e-6)
+
+
+def _features_with_roots(roots: np.ndarray) -> np.ndarray:
+    offset = 1e-3
+    return np.asarray((roots + offset**0.5) ** 2 - offset, np.float32)
+
+
+def test_what_is_near_to_everything_says_little() -> None:
+    """Of two photos that are as near to their neighbours, the one whose neighbours are far apart is more familiar."""
+    axes = np.eye(12)
+    crowded, scattered = np.tile(axes[0], (9, 1)), 0.9 * axes[1] + np.sqrt(0.19) * axes[2:11]
+    among_crowded, among_scattered = 0.8 * axes[0] + 0.6 * axes[11], 0.8 / 0.9 * axes[1] + np.sqrt(17) / 9 * axes[11]
+    np.testing.assert_allclose(crowded @ among_crowded, scattered @ among_scattered)
+    train = _features_with_roots(np.concatenate([crowded, scattered]))
+    familiarity = fit_familiarity(train, [_features_with_roots(among_crowded[np.newaxis])])
+    asked = _features_with_roots(np.stack([among_crowded, among_scattered]))
+    np.testing.assert_array_equal(familiarity(tf.constant(asked)), [0, 1])
 
 
 def test_features_of_the_pipeline_and_the_served_photo_are_equally_familiar(
@@ -112,7 +129,7 @@ def test_trainer_exports_it(feature_files: Any, tmp_path: Path, tiny_backbone: P
     assert len(model.signatures["serving_tf_examples"].structured_outputs) == 4
     checkpoint = tf.train.load_checkpoint(str(tmp_path / "serving_model_dir/variables/variables"))
     shapes = [s for name, s in checkpoint.get_variable_to_shape_map().items() if "amiliar" in name]
-    assert sorted(shapes) == [[12], [30, 12]]
+    assert sorted(shapes) == [[12], [30], [30, 12]]
 
 
 def test_photos_alone_do(
