@@ -12,6 +12,11 @@ class UserError(Exception):
     """
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or the error's type if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def reason_of(error: Exception) -> str:
     """Returns what a storage's client says, as part of one line: TensorFlow keeps its own words in `message`."""
     return " ".join(str(getattr(error, "message", error)).split())[:_MAX_REASON_LENGTH]

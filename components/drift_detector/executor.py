@@ -13,6 +13,7 @@ from tfx.types import artifact_utils
 
 from components.common.contracts.drift import DRIFT_FILE, DRIFT_KEY, SAMPLE_FILE, DriftReport
 from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
+from components.common.errors import first_line
 from components.drift_detector.photo_sample import PhotoSample, take_sample
 from components.drift_detector.sample_comparison import compare_samples
 
@@ -61,4 +62,4 @@ def _read_baseline(input_dict: dict[str, list[types.Artifact]]) -> PhotoSample |
             return "the sample of the latest blessed model's photos is not there"
         return PhotoSample.read(path)
     except (OSError, ValueError, tf.errors.OpError) as error:
-        return f"the latest blessed model's photos cannot be read: {str(error).splitlines()[0]}"
+        return f"the latest blessed model's photos cannot be read: {first_line(error)}"

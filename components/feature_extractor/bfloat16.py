@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.lite.python.util import get_grappler_config, run_graph_optimizations
 
-from components.common.errors import UserError
+from components.common.errors import UserError, first_line
 from components.feature_extractor.inference_graph import (
     ForwardPass,
     as_function,
@@ -51,7 +51,7 @@ def bfloat16_forward_pass(forward: Any, image_size: tuple[int, int]) -> ForwardP
         function = as_function(rewritten, frozen)
         difference = largest_difference(forward, function, image_size)
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-        raise UserError(f"this backbone cannot be rewritten for bfloat16 ({str(error).splitlines()[0]})") from error
+        raise UserError(f"this backbone cannot be rewritten for bfloat16 ({first_line(error)})") from error
     if not difference <= TOLERANCE:
         raise UserError(
             f"in bfloat16 this backbone's features differ by {difference:.1%} of the largest, more than {TOLERANCE:.0%}"

@@ -1,10 +1,9 @@
-"""The size of what fine-tuning trains on."""
+"""The size of what fine-tuning trains on; called by `fine_tuning`."""
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from components.common.errors import UserError
 from components.modeling.backbones.contract import takes_any_size
 from components.modeling.hyperparameters import Size
 
@@ -21,20 +20,12 @@ def crop_size(backbone: tf.Module, served: Size, asked: Sequence[int] | None) ->
     Args:
         backbone: Loaded.
         served: (height, width) in pixels of what the classifier reads when it is served.
-        asked: What the user asks for, a list once it has been JSON; None for what suits the backbone.
+        asked: What the user asks for, a list once it has been JSON, and the backbone takes; None for what suits it.
 
     Returns:
         (height, width) in pixels.
-
-    Raises:
-        UserError: The backbone does not take the size asked for.
     """
-    if takes_any_size(backbone):
-        height, width = (round(_TRAINING_SCALE * pixels) for pixels in served)
-        return (asked[0], asked[1]) if asked else (height, width)
-    if asked and tuple(asked) != served:
-        raise UserError(
-            f"--fine-tune-image-size is {asked[0]}x{asked[1]}, but this backbone takes images of "
-            f"{served[0]}x{served[1]} pixels alone; leave the option out"
-        )
-    return served
+    if asked:
+        return asked[0], asked[1]
+    height, width = (round(_TRAINING_SCALE * pixels) for pixels in served)
+    return (height, width) if takes_any_size(backbone) else served

@@ -113,7 +113,6 @@ class FineTuner:
             start = self.classifier.get_weights()
             steps = self._images.count_batches(self._fn_args.train_files)
             loop = self._loop(self._epochs(steps), steps)
-            self.classifier.set_weights(start)
             loss, accuracy = loop.validate(self._validation)
             logger.info("Before fine-tuning: validation loss %.4f, validation accuracy %.4f", loss, accuracy)
             history = loop.fit(self._training_batches, self._validation)
@@ -161,7 +160,9 @@ class FineTuner:
             began = time.monotonic()
             trial.validate(self._validation)
             validation_seconds = time.monotonic() - began
+            start = self.classifier.get_weights()
             per_epoch = steps * trial.seconds_per_step(self._training_batches(0), _TIMED_STEPS) + validation_seconds
+            self.classifier.set_weights(start)
             # Two more looks at the validation split, and one at training photos, are still to come.
             budget = self._fine_tuning.budget
             left = budget - (time.monotonic() - self._started) - 4 * validation_seconds

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from components.common.contracts.output_folder import REPORTS_FOLDER
-from components.common.errors import UserError
+from components.common.errors import UserError, first_line
 from pipeline.history.run import Run
 from pipeline.report.headline import make_headline
 from pipeline.report.page import render_page
@@ -80,7 +80,7 @@ def write_report_after_run(run: Run) -> str:
         return str(write_report(run).page)
     except Exception as error:
         logger.debug("the report could not be written", exc_info=True)
-        return f"not written: {next(iter(str(error).splitlines()), type(error).__name__)}"
+        return f"not written: {first_line(error)}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.common.code_digest import code_digest
-from components.common.errors import UserError
+from components.common.errors import UserError, first_line
 from components.modeling.backbones.cache import cache_dir
 from components.modeling.backbones.digest import content_digest
 
@@ -32,12 +32,14 @@ class BackboneInfo:
         feature_size: Length of the feature vector.
         digest: SHA-256 of its content, see `content_digest`.
         trainable: Whether it can be fine-tuned: it has trainable variables.
+        any_size: Whether it takes images of other sizes as well.
     """
 
     image_size: tuple[int, int]
     feature_size: int
     digest: str
     trainable: bool
+    any_size: bool
 
 
 def inspect_backbone(
@@ -60,7 +62,7 @@ def inspect_backbone(
     name = name or path
     digest = content_digest(path)
     record = _record_file(digest, image_size)
-    info = _read_record(record, digest)
+    info = _read_record(record)
     if info is None:
         info = _measure(path, digest, image_size, name)
         _write_record(record, info)
@@ -80,11 +82,11 @@ def _record_file(digest: str, image_size: tuple[int, int] | None) -> Path:
     return cache_dir() / "inspected" / f"{hashlib.sha256(facts.encode()).hexdigest()}.json"
 
 
-def _read_record(record: Path, digest: str) -> BackboneInfo | None:
+def _read_record(record: Path) -> BackboneInfo | None:
     try:
         found = json.loads(record.read_text())
-        height, width = found["image_size"]
-        return BackboneInfo((int(height), int(width)), int(found["feature_size"]), digest, bool(found["trainable"]))
+        height, width = found.pop("image_size")
+        return BackboneInfo(image_size=(int(height), int(width)), **found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -107,6 +109,7 @@ def _measure(path: str, digest: str, image_size: tuple[int, int] | None, name: s
         feature_size=_check_output(module, found_size, name),
         digest=digest,
         trainable=bool(getattr(module, "trainable_variables", ())),
+        any_size=takes_any_size(module),
     )
 
 
@@ -119,7 +122,7 @@ def _load(path: str, name: str) -> Any:
     try:
         module = hub.load(path)
     except (ValueError, OSError, KeyError, tf.errors.OpError) as error:
-        raise UserError(f"backbone {name} is not a SavedModel that can be loaded: {_first_line(error)}") from error
+        raise UserError(f"backbone {name} is not a SavedModel that can be loaded: {first_line(error)}") from error
     if not callable(module):
         signatures = ", ".join(sorted(getattr(module, "signatures", {}))) or "none"
         raise UserError(f"backbone {name} has no __call__ function (its signatures: {signatures}): {_CONTRACT}")
@@ -173,7 +176,7 @@ def _check_output(module: Any, image_size: tuple[int, int], name: str) -> int:
         # Two images: a model that only takes one at a time is of no use.
         features = hub.KerasLayer(module, trainable=False)(tf.zeros([2, *image_size, _CHANNELS]))
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise UserError(f"backbone {name} fails on images of {_by(image_size)} pixels: {_first_line(error)}") from error
+        raise UserError(f"backbone {name} fails on images of {_by(image_size)} pixels: {first_line(error)}") from error
     if not isinstance(features, tf.Tensor):
         raise UserError(f"backbone {name} returns a {type(features).__name__}, not a tensor: {_CONTRACT}")
     shape = features.shape
@@ -181,10 +184,6 @@ def _check_output(module: Any, image_size: tuple[int, int], name: str) -> int:
         found = f"{features.dtype.name} {_dimensions([None, *shape[1:]])}"
         raise UserError(f"backbone {name} returns {found}: {_CONTRACT}")
     return int(shape[1])
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _by(size: tuple[int, int]) -> str:

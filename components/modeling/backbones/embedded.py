@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from components.common.code_digest import code_digest
-from components.common.errors import UserError
+from components.common.errors import UserError, first_line
 from components.modeling.backbones.cache import cache_dir, writable_cache_dir
 from components.modeling.backbones.digest import content_digest
 from components.modeling.backbones.registry import Backbone
@@ -60,7 +60,7 @@ def embedded_backbone(backbone: Backbone) -> Path:
     except (OSError, tf.errors.OpError) as error:
         # If another process was first, its entry is as good as ours.
         if not _is_intact(entry):
-            reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
+            reason = getattr(error, "strerror", None) or first_line(error)
             raise UserError(
                 f"cannot build {backbone.name} in {cache_dir()}: {reason}; make room there, or set TFHUB_CACHE_DIR to "
                 "another folder"

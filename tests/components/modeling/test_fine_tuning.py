@@ -177,12 +177,13 @@ def test_a_backbone_for_any_size_trains_on_smaller_crops(
     assert model.signatures["serving_tf_examples"](tf.constant([record]))["probabilities"].shape == (1, 3)
 
 
-def test_a_size_that_the_backbone_does_not_take_is_a_user_error(
-    image_files: Any, tmp_path: Path, base_model: str
+def test_a_backbone_of_one_size_trains_on_it(
+    image_files: Any, tmp_path: Path, base_model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(UserError, match="--fine-tune-image-size is 12x12, but this backbone takes images of 16x16"):
-        _fine_tune(image_files, tmp_path / "other", base_model, image_size=[12, 12])
-    _fine_tune(image_files, tmp_path / "its own", base_model, epochs=1, image_size=[16, 16])
+    with caplog.at_level(logging.INFO, "components.trainer.fine_tuning"):
+        _fine_tune(image_files, tmp_path / "default", base_model, epochs=1)
+        _fine_tune(image_files, tmp_path / "its own", base_model, epochs=1, image_size=[16, 16])
+    assert caplog.text.count("crops of 16x16 pixels") == 2
 
 
 def test_the_fine_tuned_model_is_calibrated(image_files: Any, tmp_path: Path, base_model: str) -> None:
