@@ -1,8 +1,8 @@
-"""`python -m benchmarks.accuracy.backbones --photos PATH`: backbones side by side, frozen: accuracy, speed and size.
+"""`python -m benchmarks.accuracy.backbones --photos PATH`: backbones side by side: accuracy, speed and size.
 
-The pipeline extracts every backbone's features once; heads are then trained as `benchmarks.accuracy` does it. Speed is
-that of the forward pass alone, and worth something on a quiet machine only: `--speed-only` measures it again, in a
-minute, and leaves the accuracies in the results as they are.
+The pipeline extracts every backbone's features once; heads are then trained, or with `--fine-tune` whole classifiers,
+as `benchmarks.accuracy` does it. Speed is that of the forward pass alone, and worth something on a quiet machine only:
+`--speed-only` measures it again, in a minute. What is not measured stays in the results as it is.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.accuracy.fine_tuned import FINE_TUNED, fine_tune
 from benchmarks.accuracy.heads import measure
 from benchmarks.accuracy.trainings import summarize
 from benchmarks.measuring.machine_limits import best_seconds
@@ -29,9 +30,11 @@ from components.feature_extractor.inference_graph import load_forward_pass, opti
 from components.modeling.backbones.embedded import weights_file
 from components.modeling.backbones.loading import prepare_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone
-from components.modeling.hyperparameters import STRONG, parse_size
+from components.modeling.hyperparameters import STRONG, FineTuning, parse_size
 
 _RESULTS: Final = Path(__file__).parents[1] / "results" / "accuracy" / "backbones.json"
+_FROZEN: Final = "frozen"
+_FINE_TUNED: Final = "fine_tuned"
 _BATCH_SIZE: Final = 32
 # Only the features are used of a run; its own head may be any.
 _SHORT_RUN: Final = ("--no-label-review", "--recipe", "reference", "--epochs", "1")
@@ -82,25 +85,38 @@ def photos_per_second(subject: Subject) -> float:
     return round(_BATCH_SIZE / best_seconds(lambda: forward(images).numpy()), 1)
 
 
-def frozen_accuracy(subject: Subject, photos: str, output: Path, seeds: Sequence[int]) -> dict[str, Any]:
-    """Returns mean and spread over seeds of heads on features of the frozen backbone, and every training."""
-    folder = output / str(subject)
+def accuracy(subject: Subject, photos: str, output: Path, seeds: Sequence[int], recipe: str) -> dict[str, Any]:
+    """Measures trainings with one backbone.
+
+    Args:
+        subject: The backbone.
+        photos: As `--photos` takes them.
+        output: For the run that extracts features.
+        seeds: Of splits and training.
+        recipe: `STRONG`, heads on features of the frozen backbone, or `FINE_TUNED`, the default fine-tuning.
+
+    Returns:
+        Mean and spread over the seeds, and every training.
+    """
     options = ("--backbone", subject.backbone, "--image-size", subject.size, *_SHORT_RUN)
-    features = read_features(run_pipeline(photos, folder, *options))
-    outcomes = [measure(STRONG, seed, features)[0] for seed in seeds]
+    run = run_pipeline(photos, output / str(subject), *options)
+    features = read_features(run)
+    if recipe == FINE_TUNED:
+        outcomes = [fine_tune(run, seed, features, FineTuning())[0] for seed in seeds]
+    else:
+        outcomes = [measure(recipe, seed, features)[0] for seed in seeds]
     return {
         "photos": len(features.labels),
-        **summarize(outcomes)[STRONG],
+        **summarize(outcomes)[recipe],
         "runs": [dataclasses.asdict(outcome) for outcome in outcomes],
     }
 
 
 def _table(found: dict[str, dict[str, Any]]) -> Table:
-    table = Table("backbone", "photos/s", "test accuracy, frozen", "calibration error", "MB")
+    table = Table("backbone", "photos/s", "test accuracy, frozen", "fine-tuned", "MB")
     for name, row in found.items():
-        frozen, speed = row.get("frozen"), row.get("speed")
-        means = ("test_accuracy", "calibration_error")
-        cells = [f"{frozen[f'{key}_mean']:.4f} ± {frozen[f'{key}_spread']:.4f}" if frozen else "-" for key in means]
+        trained, speed = [row.get(key) for key in (_FROZEN, _FINE_TUNED)], row.get("speed")
+        cells = [f"{a['test_accuracy_mean']:.4f} ± {a['test_accuracy_spread']:.4f}" if a else "-" for a in trained]
         table.add_row(name, f"{speed['photos_per_second']:.0f}" if speed else "-", *cells, str(row["megabytes"]))
     return table
 
@@ -109,20 +125,24 @@ def _table(found: dict[str, dict[str, Any]]) -> Table:
 @click.option("--photos", metavar="PATH", help="Your own photos, as `run` takes them.")
 @click.option("--backbones", default=default_subjects, metavar="NAME[@HxW],...", help="By default all embedded ones.")
 @click.option("--speed-only", is_flag=True, help="Measure photos per second alone; takes no photos.")
+@click.option("--fine-tune", "fine_tuned", is_flag=True, help="Measure fine-tuning instead of heads.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("build/benchmarks/backbones"))
 @click.option("--seeds", default="0,1,2", show_default=True, help="Of splits and training.")
 @click.option("--result", type=click.Path(path_type=Path), default=_RESULTS, help="The JSON that is added to.")
-def main(*, photos: str | None, backbones: str, speed_only: bool, output: Path, seeds: str, result: Path) -> None:
+def main(
+    *, photos: str | None, backbones: str, speed_only: bool, fine_tuned: bool, output: Path, seeds: str, result: Path
+) -> None:
     """Measures backbones, prints a table and adds to the JSON."""
-    if not photos and not speed_only:
+    if bool(photos) == speed_only:
         raise click.UsageError("give --photos PATH, or --speed-only")
+    key, recipe = (_FINE_TUNED, FINE_TUNED) if fine_tuned else (_FROZEN, STRONG)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     found: dict[str, dict[str, Any]] = json.loads(result.read_text()) if result.exists() else {}
     for subject in map(Subject.parse, backbones.split(",")):
         row = found.setdefault(str(subject), {})
         row.update(describe(subject))
-        if photos and not speed_only:
-            row["frozen"] = frozen_accuracy(subject, photos, output, [int(seed) for seed in seeds.split(",")])
+        if photos:
+            row[key] = accuracy(subject, photos, output, [int(seed) for seed in seeds.split(",")], recipe)
         else:
             machine = describe_machine()
             row["speed"] = {"photos_per_second": photos_per_second(subject), "machine": machine}
