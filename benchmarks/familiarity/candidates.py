@@ -27,15 +27,6 @@ def _local(directions: np.ndarray, labels: np.ndarray, neighbors: int) -> Score:
     return lambda asked: -np.sort(distances(asked) / own, axis=1)[:, :neighbors].mean(axis=1)
 
 
-def _locally_scaled(directions: np.ndarray, labels: np.ndarray, neighbors: int, own_neighbors: int) -> Score:
-    """Mean over the nearest of cosines less each training photo's own mean cosine (CSLS, Conneau et al. 2018)."""
-    del labels
-    cosines = directions @ directions.T
-    np.fill_diagonal(cosines, -np.inf)
-    own = np.partition(cosines, -own_neighbors, axis=1)[:, -own_neighbors:].mean(axis=1)
-    return lambda asked: np.partition(asked @ directions.T - own, -neighbors, axis=1)[:, -neighbors:].mean(axis=1)
-
-
 def _mahalanobis(directions: np.ndarray, labels: np.ndarray, relative: bool) -> Score:
     """Distance from the nearest class, of one shrunk covariance (Lee et al. 2018); relative as in Ren et al. 2021."""
     means = np.stack([directions[labels == label].mean(axis=0) for label in np.unique(labels)])
@@ -75,7 +66,6 @@ def _whitening(centered: np.ndarray, shrinkage: float = 0.1) -> np.ndarray:
 CANDIDATES: Final[dict[str, Fit]] = {
     "nearest": partial(_nearest, neighbors=1),
     "10th_nearest": partial(_nearest, neighbors=10),
-    "8_nearest_locally_scaled": partial(_locally_scaled, neighbors=8, own_neighbors=128),
     "4_nearest_in_local_units": partial(_local, neighbors=4),
     "mahalanobis": partial(_mahalanobis, relative=False),
     "relative_mahalanobis": partial(_mahalanobis, relative=True),
