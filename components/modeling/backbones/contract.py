@@ -62,7 +62,7 @@ def inspect_backbone(
     name = name or path
     digest = content_digest(path)
     record = _record_file(digest, image_size)
-    info = _read_record(record)
+    info = _read_record(record, digest)
     if info is None:
         info = _measure(path, digest, image_size, name)
         _write_record(record, info)
@@ -82,11 +82,12 @@ def _record_file(digest: str, image_size: tuple[int, int] | None) -> Path:
     return cache_dir() / "inspected" / f"{hashlib.sha256(facts.encode()).hexdigest()}.json"
 
 
-def _read_record(record: Path) -> BackboneInfo | None:
+def _read_record(record: Path, digest: str) -> BackboneInfo | None:
     try:
         found = json.loads(record.read_text())
-        height, width = found.pop("image_size")
-        return BackboneInfo(image_size=(int(height), int(width)), **found)
+        height, width = found["image_size"]
+        flags = bool(found["trainable"]), bool(found["any_size"])
+        return BackboneInfo((int(height), int(width)), int(found["feature_size"]), digest, *flags)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
