@@ -107,13 +107,10 @@ def _look_at(options: RunOptions) -> BackboneConfig:
             f"backbone {name} cannot be fine-tuned: it has no trainable variables; leave out --fine-tune, or choose "
             "another --backbone"
         )
-    crops = options.fine_tuning.image_size if options.fine_tuning else None
-    if crops and crops != info.image_size and not info.any_size:
-        asked, taken = ("{}x{}".format(*size) for size in (crops, info.image_size))
-        raise UserError(
-            f"--fine-tune-image-size is {asked}, but backbone {name} takes images of {taken} pixels alone; leave the "
-            "option out"
-        )
+    if options.fine_tuning and options.fine_tuning.image_size:
+        from components.trainer.crop_size import check_crop_size
+
+        check_crop_size(options.fine_tuning.image_size, info.image_size, info.any_size)
     return BackboneConfig(
         name=name, image_size=info.image_size, digest=info.digest, precision=options.backbone.precision
     )

@@ -1,9 +1,10 @@
-"""The size of what fine-tuning trains on; called by `fine_tuning`."""
+"""The size of what fine-tuning trains on; called by `fine_tuning`, and by `pipeline.presets` before anything runs."""
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+from components.common.errors import UserError
 from components.modeling.backbones.contract import takes_any_size
 from components.modeling.hyperparameters import Size
 
@@ -20,12 +21,35 @@ def crop_size(backbone: tf.Module, served: Size, asked: Sequence[int] | None) ->
     Args:
         backbone: Loaded.
         served: (height, width) in pixels of what the classifier reads when it is served.
-        asked: What the user asks for, a list once it has been JSON, and the backbone takes; None for what suits it.
+        asked: What the user asks for, a list once it has been JSON; None for what suits the backbone.
 
     Returns:
         (height, width) in pixels.
+
+    Raises:
+        UserError: The backbone does not take the size asked for.
     """
+    any_size = takes_any_size(backbone)
     if asked:
+        check_crop_size(asked, served, any_size)
         return asked[0], asked[1]
     height, width = (round(_TRAINING_SCALE * pixels) for pixels in served)
-    return (height, width) if takes_any_size(backbone) else served
+    return (height, width) if any_size else served
+
+
+def check_crop_size(asked: Sequence[int], served: Size, any_size: bool) -> None:
+    """Refuses crops that a backbone does not take.
+
+    Args:
+        asked: (height, width) in pixels that the user asks for.
+        served: What the backbone reads when it is served.
+        any_size: Whether it takes other sizes as well.
+
+    Raises:
+        UserError: It does not take the size asked for.
+    """
+    if tuple(asked) != served and not any_size:
+        raise UserError(
+            f"--fine-tune-image-size is {asked[0]}x{asked[1]}, but this backbone takes images of "
+            f"{served[0]}x{served[1]} pixels alone; leave the option out"
+        )

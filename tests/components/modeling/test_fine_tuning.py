@@ -177,6 +177,14 @@ def test_a_backbone_for_any_size_trains_on_smaller_crops(
     assert model.signatures["serving_tf_examples"](tf.constant([record]))["probabilities"].shape == (1, 3)
 
 
+def test_a_size_that_the_backbone_does_not_take_is_a_user_error(
+    image_files: Any, tmp_path: Path, base_model: str
+) -> None:
+    """On Kubeflow another backbone can be chosen after the options were checked."""
+    with pytest.raises(UserError, match="--fine-tune-image-size is 12x12, but this backbone takes images of 16x16"):
+        _fine_tune(image_files, tmp_path / "other", base_model, image_size=[12, 12])
+
+
 def test_a_backbone_of_one_size_trains_on_it(
     image_files: Any, tmp_path: Path, base_model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
