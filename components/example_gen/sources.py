@@ -14,6 +14,7 @@ from components.common.errors import UserError
 from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
 from components.common.storage.locks import exclusive_lock
 from components.common.storage.remote_files import is_remote
+from components.common.storage.whole_files import write_whole
 from components.example_gen.archives import extract_archive
 from components.example_gen.photo_folder import bucket_photos
 from components.example_gen.photo_folder.folder_photos import find_local_files, is_photo, photo_set_of
@@ -77,13 +78,8 @@ def _scan_archive(archive: Path, cache_dir: Path) -> PhotoSet:
     folder = cache_dir / "unpacked" / file_digest(archive)
     incomplete, record_path = folder.with_suffix(".incomplete"), folder.with_suffix(".json")
     with exclusive_lock(cache_dir / "unpacked.lock"):
-        if folder.is_dir() and record_path.exists():
-            record = json.loads(record_path.read_text(encoding="utf-8"))
-            # Earlier versions left out other files, or only counted them.
-            if record.get("suffixes") == list(ACCEPTED_SUFFIXES):
-                photo_set = _scan_folder(folder, name, str(archive), record["left_out"])
-                if photo_set.fingerprint == record["fingerprint"]:
-                    return photo_set
+        if intact := _intact_copy(folder, record_path, name, str(archive)):
+            return intact
         for leftover in (folder, *folder.parent.glob("*.incomplete")):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
@@ -93,8 +89,22 @@ def _scan_archive(archive: Path, cache_dir: Path) -> PhotoSet:
             shutil.rmtree(incomplete, ignore_errors=True)
         photo_set = _scan_folder(folder, name, str(archive), left_out)
         record = {"fingerprint": photo_set.fingerprint, "left_out": left_out, "suffixes": ACCEPTED_SUFFIXES}
-        record_path.write_text(json.dumps(record), encoding="utf-8")
+        write_whole(record_path, json.dumps(record))
         return photo_set
+
+
+def _intact_copy(folder: Path, record_path: Path, name: str, archive: str) -> PhotoSet | None:
+    """Returns what an earlier run unpacked, if it is what this one would unpack."""
+    try:
+        record = json.loads(record_path.read_text(encoding="utf-8"))
+        fingerprint, left_out, suffixes = record["fingerprint"], record["left_out"], record["suffixes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # Earlier versions left out other files, or only counted them.
+    if suffixes != list(ACCEPTED_SUFFIXES) or not folder.is_dir():
+        return None
+    photo_set = _scan_folder(folder, name, archive, left_out)
+    return photo_set if photo_set.fingerprint == fingerprint else None
 
 
 def _scan_folder(folder: Path, name: str, source: str, unpacked_not: Sequence[str]) -> PhotoSet:

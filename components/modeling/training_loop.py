@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.common.contracts.training import HISTORY_FILE, EpochResult, best_epoch, parse_history
+from components.common.storage.whole_files import write_whole
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.streaming_metrics import StreamingMetrics, cross_entropies, smoothed
 
@@ -119,9 +120,7 @@ class TrainingLoop:
     def _save(self, history: list[EpochResult]) -> None:
         if best_epoch(history) == len(history) - 1:
             self._best.save(checkpoint_number=len(history))
-        temporary = self._history_file.with_suffix(".tmp")
-        temporary.write_text(json.dumps([dataclasses.asdict(result) for result in history]))
-        temporary.replace(self._history_file)
+        write_whole(self._history_file, json.dumps([dataclasses.asdict(result) for result in history]))
         self._epoch.assign_add(1)
         self._latest.save(checkpoint_number=self._epoch)
 

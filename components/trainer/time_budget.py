@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from components.common.storage.whole_files import write_whole
+
 MAX_EPOCHS: Final = 30
 _FILE: Final = "epochs.json"
 
@@ -30,7 +32,5 @@ def remembered_epochs(work_dir: Path, choose: Callable[[], int]) -> int:
     if file.exists():
         return int(json.loads(file.read_text()))
     epochs = choose()
-    partial = file.with_suffix(".tmp")
-    partial.write_text(json.dumps(epochs))
-    partial.replace(file)
+    write_whole(file, json.dumps(epochs))
     return epochs

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.common.contracts.output_folder import REPORTS_FOLDER
 from components.common.errors import UserError, first_line
+from components.common.storage.whole_files import write_whole
 from pipeline.history.run import Run
 from pipeline.report.headline import make_headline
 from pipeline.report.page import render_page
@@ -53,8 +54,8 @@ def write_report(run: Run, to: Path | None = None) -> WrittenReport:
     card = target.with_suffix(f".{MODEL_CARD_FILE}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(target, render_page(run, headline))
-        _write(card, json.dumps(model_card.load(run), indent=2, ensure_ascii=False) + "\n")
+        write_whole(target, render_page(run, headline))
+        write_whole(card, json.dumps(model_card.load(run), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise UserError(f"cannot write the report to {target}: {error.strerror}; choose another file") from error
     return WrittenReport(run.run_id, headline.state, target, card)
@@ -81,10 +82,3 @@ def write_report_after_run(run: Run) -> str:
     except Exception as error:
         logger.debug("the report could not be written", exc_info=True)
         return f"not written: {first_line(error)}"
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes through a temporary file: a browser never sees half a page."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)

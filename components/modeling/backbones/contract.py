@@ -6,13 +6,13 @@ The contract is TF Hub's: https://www.tensorflow.org/hub/common_signatures/image
 import hashlib
 import json
 import logging
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from components.common.code_digest import code_digest
 from components.common.errors import UserError, first_line
+from components.common.storage.whole_files import write_whole
 from components.modeling.backbones.cache import cache_dir
 from components.modeling.backbones.digest import content_digest
 
@@ -93,11 +93,9 @@ def _read_record(record: Path, digest: str) -> BackboneInfo | None:
 
 
 def _write_record(record: Path, info: BackboneInfo) -> None:
-    partial = record.with_suffix(f".{uuid.uuid4().hex}.tmp")
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(asdict(info)))
-        partial.replace(record)
+        write_whole(record, json.dumps(asdict(info)))
     except OSError as error:
         logger.debug("did not keep the inspection of a backbone, which costs time, nothing else: %s", error)
 

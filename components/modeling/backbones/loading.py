@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError
+from components.common.storage.whole_files import write_whole
 from components.modeling.backbones.cache import cache_dir, writable_cache_dir
 from components.modeling.backbones.contract import BackboneInfo, inspect_backbone
 from components.modeling.backbones.digest import content_digest
@@ -97,7 +98,7 @@ def _download(url: str, source_sha256: str | None) -> Path:
         digest = None
     if digest is None:
         _fetch(url, source_sha256)
-    record.write_text(content_digest(str(folder)))
+    write_whole(record, content_digest(str(folder)))
     return folder
 
 

@@ -115,6 +115,17 @@ def test_a_damaged_unpacked_copy_is_replaced(tmp_path: Path, write_tgz):
     assert (Path(intact.root) / "a" / "2.jpg").read_bytes() == b"2"
 
 
+@pytest.mark.parametrize("record", ["", '{"fingerprint": "0', "[]", '{"suffixes": [".jpg"]}'])
+def test_a_damaged_record_of_an_unpacked_archive_is_written_anew(tmp_path: Path, write_tgz, record: str):
+    archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3"})
+    intact = scan_photos(archive, tmp_path / "cache")
+    file = Path(intact.root).with_suffix(".json")
+    written = file.read_text()
+    file.write_text(record)
+    assert scan_photos(archive, tmp_path / "cache") == intact
+    assert file.read_text() == written
+
+
 def test_what_a_killed_run_left_is_neither_used_nor_kept(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3"})
     intact = scan_photos(archive, tmp_path / "cache")
