@@ -13,6 +13,7 @@ from components.modeling.hyperparameters import Size
 # https://arxiv.org/abs/1906.06423), and in less time. 176 pixels for 224, as torchvision's recipes have it
 # (https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives/).
 _TRAINING_SCALE = 176 / 224
+_FACTOR = 2
 
 
 def crop_size(backbone: tf.Module, served: Size, asked: Sequence[int] | None) -> Size:
@@ -46,10 +47,18 @@ def check_crop_size(asked: Sequence[int], served: Size, any_size: bool) -> None:
         any_size: Whether it takes other sizes as well.
 
     Raises:
-        UserError: It does not take the size asked for.
+        UserError: It does not take the size asked for, or what crops show would be far smaller or larger than what is
+            served: a slip, which would cost the whole training.
     """
+    smallest, largest = [pixels / _FACTOR for pixels in served], [pixels * _FACTOR for pixels in served]
     if tuple(asked) != served and not any_size:
         raise UserError(
             f"--fine-tune-image-size is {asked[0]}x{asked[1]}, but this backbone takes images of "
             f"{served[0]}x{served[1]} pixels alone; leave the option out"
+        )
+    if not all(low <= pixels <= high for low, pixels, high in zip(smallest, asked, largest, strict=True)):
+        raise UserError(
+            f"--fine-tune-image-size is {asked[0]}x{asked[1]}; for a classifier that is served {served[0]}x{served[1]} "
+            f"pixels it must be between {'x'.join(f'{pixels:g}' for pixels in smallest)} and "
+            f"{'x'.join(map(str, largest))}"
         )

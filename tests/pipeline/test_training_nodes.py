@@ -100,7 +100,13 @@ def test_crops_that_the_backbone_does_not_take_are_refused_at_once(tmp_path: Pat
     given = {"output": str(tmp_path), "image_size": (16, 16), "fine_tune": True, "fine_tune_image_size": (12, 12)}
     with pytest.raises(UserError, match=r"--fine-tune-image-size is 12x12, but .* takes images of 16x16 pixels alone"):
         build_config(collect_run_options("quickstart", backbone=str(tmp_path / "one size"), **given))
-    build_config(collect_run_options("quickstart", backbone=str(tmp_path / "any size"), **given))
+    for size in ((12, 12), (8, 16), (32, 8)):
+        given["fine_tune_image_size"] = size
+        build_config(collect_run_options("quickstart", backbone=str(tmp_path / "any size"), **given))
+    for size in ((7, 16), (16, 33)):
+        given["fine_tune_image_size"] = size
+        with pytest.raises(UserError, match=rf"is {size[0]}x{size[1]}; .* between 8x8 and 32x32"):
+            build_config(collect_run_options("quickstart", backbone=str(tmp_path / "any size"), **given))
 
 
 @pytest.mark.parametrize("option", [{"tuning_trials": 3}, {"fine_tuning": FineTuning()}])
