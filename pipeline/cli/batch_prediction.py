@@ -54,7 +54,7 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
     from pipeline.local_run.failures import report_failure
     from pipeline.local_run.logs import configure_logging, divert_native_output
     from pipeline.prediction.batch.photo_listing import absolute, check_local
-    from pipeline.prediction.served_model import find_model
+    from pipeline.prediction.model_folder import find_model
 
     if not source or not target:
         raise click.UsageError("--input and --to belong together: what to classify, and where to write the answers")

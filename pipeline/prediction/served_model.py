@@ -1,7 +1,4 @@
-"""Photos through a pushed model's serving signature.
-
-Only `find_model` works without TensorFlow.
-"""
+"""Photos through a pushed model's serving signature."""
 
 import dataclasses
 import itertools
@@ -10,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.contracts.familiarity import FAMILIARITY_OUTPUT, UNFAMILIAR_BELOW
-from components.common.contracts.output_folder import SERVING_MODEL_FOLDER
 from components.common.errors import UserError
 from pipeline.prediction.photo_inputs import MAX_BYTES, MAX_PIXELS, PhotoInput
 
 if TYPE_CHECKING:
     import numpy as np
 
-_SAVED_MODEL_FILE = "saved_model.pb"
 _BATCH_SIZE = 16
 
 
@@ -41,39 +36,6 @@ class Classification:
     def unfamiliar(self) -> bool | None:
         """Whether the photo is hardly like any that the model was trained on; None if the model does not tell."""
         return None if self.familiarity is None else self.familiarity < UNFAMILIAR_BELOW
-
-
-def find_model(output: Path, model: str | None) -> Path:
-    """Finds the SavedModel to use.
-
-    Args:
-        output: The folder that runs wrote to.
-        model: A SavedModel folder, or a folder of numbered versions; None is the latest version pushed below `output`.
-
-    Returns:
-        The SavedModel folder; of versions the highest.
-
-    Raises:
-        UserError: There is none.
-    """
-    if model is not None:
-        folder = Path(model).expanduser()
-        for candidate in (folder, folder / "Format-Serving", _latest_version([folder])):
-            if candidate and (candidate / _SAVED_MODEL_FILE).is_file():
-                return candidate
-        raise UserError(f"no SavedModel in --model {model}: it holds no {_SAVED_MODEL_FILE} and no numbered version")
-    version = _latest_version((output / SERVING_MODEL_FOLDER).glob("*"))
-    if version is None:
-        raise UserError(
-            f"no model was pushed below {output} yet: `why` says what the latest run missed; --model DIR takes any "
-            "SavedModel, such as one that `artifacts --type Model` lists"
-        )
-    return version
-
-
-def _latest_version(folders: Iterable[Path]) -> Path | None:
-    versions = [path for folder in folders for path in folder.glob("*") if path.name.isdigit() and path.is_dir()]
-    return max(versions, key=lambda path: int(path.name), default=None)
 
 
 class ServedModel:

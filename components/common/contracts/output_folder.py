@@ -6,6 +6,7 @@ METADATA_FILE: Final = "metadata.sqlite"
 LOCK_FILE: Final = ".lock"  # held while a run writes to the folder
 PIPELINES_FOLDER: Final = "pipelines"  # artifacts: PIPELINE/NODE/KEY/EXECUTION
 SERVING_MODEL_FOLDER: Final = "serving_model"  # pushed models: PIPELINE/VERSION
+FETCHED_MODELS_FOLDER: Final = "fetched_models"  # copies from buckets that `predict --model` was given: DIGEST
 TRAINING_FOLDER: Final = "training"  # interrupted training: PIPELINE/KEY
 REPORTS_FOLDER: Final = "reports"  # PIPELINE/RUN.html
 FINISHED_SUFFIX: Final = ".finished"  # of a training's folder that is about to be removed

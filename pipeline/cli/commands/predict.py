@@ -27,7 +27,11 @@ _TOP = 3
 @click.command(cls=SectionedCommand)
 @click.argument("photos", metavar="PHOTO|FOLDER|URL...", nargs=-1)
 @click.option("--output", metavar="DIR", default="output", show_default=True, help="The --output of the runs.")
-@click.option("--model", metavar="DIR", help="A SavedModel or a folder of versions.  [default: the latest pushed one]")
+@click.option(
+    "--model",
+    metavar="DIR|URI",
+    help="A SavedModel or a folder of versions, here or in a bucket.  [default: the latest pushed one]",
+)
 @click.option("--top", type=click.IntRange(min=1), help="Classes to show per photo.  [default: 3]")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help=f"Print CSV: {', '.join(_COLUMNS)}.")
@@ -59,14 +63,17 @@ def predict(
 
 
 def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top: int, form: str | None) -> None:
+    from components.common.storage.remote_files import is_remote
     from pipeline.local_run.logs import divert_native_output
+    from pipeline.prediction.model_folder import find_model
     from pipeline.prediction.photo_inputs import list_photos, read_photos
-    from pipeline.prediction.served_model import ServedModel, find_model
+    from pipeline.prediction.served_model import ServedModel
 
     path = find_model(output, model)
     names = list_photos(photos)
     # stderr: standard output is for the answer alone.
-    click.echo(f"Model: {path} (loading TensorFlow ...)", err=True)
+    copied = f", copied from {model}" if model and is_remote(model) else ""
+    click.echo(f"Model: {path}{copied} (loading TensorFlow ...)", err=True)
     divert_native_output(None)
     served = ServedModel(path)
     predictions = [

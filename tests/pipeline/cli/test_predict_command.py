@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from tensorflow_serving.apis import predict_pb2
 
 from components.common.errors import UserError
+from components.common.storage import s3_objects
 from pipeline.cli.main import cli
 from pipeline.prediction import photo_inputs
 
@@ -155,6 +156,26 @@ def test_what_cannot_be_used_is_said_in_one_line(pushed_output: Path, photo: Pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no photos in"):
         _predict(tmp_path / "empty", model=pushed_output)
+
+
+def test_a_model_in_a_bucket_is_copied_once(pushed_output: Path, photo: Path, tmp_path: Path, s3_bucket: str) -> None:
+    serving = pushed_output / "serving_model"
+    for file in filter(Path.is_file, serving.rglob("*")):
+        s3_objects.put(f"{s3_bucket}/{file.relative_to(serving)}", file.read_bytes())
+    here = json.loads(_predict(photo, "--json", model=pushed_output).stdout)
+    for model in (f"{s3_bucket}/flowers", f"{s3_bucket}/flowers/200/"):
+        answers = [_predict(photo, "--json", "--model", model, model=tmp_path / "new") for _ in range(2)]
+        first, second = [json.loads(answer.stdout) for answer in answers]
+        assert first["predictions"] == here["predictions"]
+        assert second == first
+        assert f"copied from {model}" in answers[0].stderr
+    copies = list((tmp_path / "new" / "fetched_models").iterdir())
+    assert len(copies) == 2
+    assert all((copy / "saved_model.pb").is_file() for copy in copies)
+    with pytest.raises(UserError, match=r"no SavedModel in --model s3://.*/nothing"):
+        _predict(photo, "--model", f"{s3_bucket}/nothing", model=pushed_output)
+    with pytest.raises(UserError, match=r"cannot copy the model s3://no-such-bucket/flowers to .*NoSuchBucket"):
+        _predict(photo, "--model", "s3://no-such-bucket/flowers", model=pushed_output)
 
 
 def test_the_pushed_model_answers_tf_servings_requests(pushed_output: Path, encode_image: Encode) -> None:

@@ -1,0 +1,95 @@
+"""Which SavedModel `predict` uses: the pushed one, a folder's, or one from a bucket, copied here first."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from components.common.contracts.output_folder import FETCHED_MODELS_FOLDER, SERVING_MODEL_FOLDER
+from components.common.errors import UserError, reason_of
+from components.common.storage.remote_files import files_below, is_remote, read_file
+
+_SAVED_MODEL_FILE: Final = "saved_model.pb"
+_TFX_FOLDER: Final = "Format-Serving"  # of a Model artifact
+_THREADS: Final = 16
+
+
+def find_model(output: Path, model: str | None) -> Path:
+    """Finds the SavedModel to use.
+
+    Args:
+        output: The folder that runs wrote to.
+        model: A SavedModel folder, a Model artifact or a folder of numbered versions, here or as the URI of a bucket;
+            None is the latest version pushed below `output`.
+
+    Returns:
+        The SavedModel folder; of versions the highest. Of a bucket a copy below `output`.
+
+    Raises:
+        UserError: There is none, or it cannot be copied.
+    """
+    if model is None:
+        return _pushed_model(output)
+    if is_remote(model):
+        return _fetch(model.rstrip("/"), output)
+    folder = Path(model).expanduser()
+    files = [
+        str(file.relative_to(folder)) for pattern in ("", "*/") for file in folder.glob(pattern + _SAVED_MODEL_FILE)
+    ]
+    return folder / _saved_model_of(files, model)
+
+
+def _pushed_model(output: Path) -> Path:
+    versions = [path for path in (output / SERVING_MODEL_FOLDER).glob("*/*") if path.name.isdigit() and path.is_dir()]
+    if not versions:
+        raise UserError(
+            f"no model was pushed below {output} yet: `why` says what the latest run missed; --model takes any "
+            "SavedModel, such as one that `artifacts --type Model` lists"
+        )
+    return max(versions, key=lambda path: int(path.name))
+
+
+def _saved_model_of(files: Collection[str], model: str) -> str:
+    """Returns which folder of a listing is the SavedModel: itself (""), a Model artifact's, or the highest version."""
+    folders = {name.removesuffix(_SAVED_MODEL_FILE).rstrip("/") for name in files if name.endswith(_SAVED_MODEL_FILE)}
+    versions = sorted((name for name in folders if name.isdigit()), key=int, reverse=True)
+    found = next((name for name in ("", _TFX_FOLDER, *versions) if name in folders), None)
+    if found is None:
+        raise UserError(f"no SavedModel in --model {model}: it holds no {_SAVED_MODEL_FILE} and no numbered version")
+    return found
+
+
+def _fetch(uri: str, output: Path) -> Path:
+    """Copies a SavedModel from a bucket, unless the same files were copied before."""
+    try:
+        listed = dict(files_below(uri))
+        folder = _saved_model_of(listed, uri)
+        start = f"{folder}/" if folder else ""
+        files = {name.removeprefix(start): version for name, version in listed.items() if name.startswith(start)}
+        digest = hashlib.sha256(json.dumps([uri, start, files], sort_keys=True).encode()).hexdigest()
+        target = output / FETCHED_MODELS_FOLDER / digest[:16]
+        if not target.is_dir():
+            _download(f"{uri}/{start}", files, target)
+    except OSError as error:
+        raise UserError(f"cannot copy the model {uri} to {output}: {reason_of(error)}") from error
+    return target
+
+
+def _download(folder: str, files: Collection[str], target: Path) -> None:
+    unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
+
+    def copy(name: str) -> None:
+        path = unfinished / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read_file(folder + name))
+
+    try:
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(threads.map(copy, files))
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
