@@ -15,7 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from conftest import CLAIM, LEARNING, MODEL, SubmittedRun
-from installation import ACCESS_KEY, BUCKET, SECRET_KEY, Installation
+from installation import ACCESS_KEY, ADDRESS, BUCKET, REGION, S3_PORT, SECRET_KEY, Installation
 from s3_buckets import Buckets
 from same_model import metrics_of, probabilities_of
 
@@ -27,7 +27,9 @@ from pipeline.kubeflow.server.submit import read_spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-RUN_ANEW = ["baseline-reader", "evaluator-test", "photos-fingerprint", "pusher"]
+_PROJECT = Path(__file__).parents[2]
+# Of these DriftDetector and Evaluator.test because they read what BaselineReader found anew.
+RUN_ANEW = ["baseline-reader", "drift-detector", "evaluator-test", "photos-fingerprint", "pusher"]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,7 @@ def local_output(tmp_path_factory: pytest.TempPathFactory, small_photos: Path, v
         *(sys.executable, "local_runner.py", "run", "--photos", str(small_photos)),
         *("--backbone", str(volume / "backbone"), "--output", str(output), *MODEL, *options),
     ]
-    project = Path(__file__).parents[2]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=_PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return output
 
@@ -79,6 +80,30 @@ def test_a_run_pushes_the_same_model_as_a_local_run(
     assert latest.uri == f"s3://{BUCKET}/flowers/serving_model/{pipeline_name}/{latest.version}"
     assert on_kubeflow.pushed_path == latest.uri
     assert probabilities_of(model) == pytest.approx(probabilities_of(Path(str(locally.pushed_path))), abs=1e-5)
+
+
+def test_the_pushed_model_is_served_from_its_bucket(
+    tmp_path: Path, small_photos: Path, first_run: SubmittedRun, pipeline_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert first_run.exit_code == 0
+    for name, value in {
+        "S3_ENDPOINT": f"{ADDRESS}:{S3_PORT}",
+        "S3_USE_HTTPS": "0",
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    }.items():
+        monkeypatch.setenv(name, value)
+    photo = next(small_photos.rglob("*.jpg"))
+    model = f"s3://{BUCKET}/flowers/serving_model/{pipeline_name}"
+    command = [sys.executable, "local_runner.py", "predict", str(photo), "--json", "--model", model]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path)], cwd=_PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [prediction] = json.loads(done.stdout)["predictions"]
+    assert prediction["classes"][0]["class"] == photo.parent.name
+    assert prediction["familiarity"] > 0
 
 
 def test_the_run_is_followed_by_name_with_the_address_of_its_logs(first_run: SubmittedRun) -> None:
@@ -128,7 +153,12 @@ def test_another_training_is_compared_with_what_was_pushed(
 
     assert other.exit_code == 0, other.output
     assert other.executed() == sorted([*RUN_ANEW, "evaluator-validation", "trainer"])
-    _check_baseline(_collected(buckets, tmp_path), first_run.id, other.id)
+    runs = _collected(buckets, tmp_path)
+    _check_baseline(runs, first_run.id, other.id)
+    drift = runs.run(other.id).drift
+    assert drift
+    assert drift.baseline_photos == drift.photos
+    assert {shift.what: shift.moved for shift in drift.shifts}.items() >= {"labels": False, "features": False}.items()
 
 
 def test_a_baseline_may_be_imported(
@@ -146,7 +176,7 @@ def test_a_baseline_may_be_imported(
     run = submit(compile_package("--baseline", f"minio://{BUCKET}/{trained}/model"))
 
     assert run.exit_code == 0, run.output
-    assert run.executed() == ["evaluator-test", "photos-fingerprint", "pusher"]
+    assert run.executed() == ["drift-detector", "evaluator-test", "photos-fingerprint", "pusher"]
     _check_baseline(_collected(buckets, tmp_path), first_run.id, run.id)
 
 
