@@ -73,7 +73,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
     try:
         members = _zip_members(archive, budget) if zipfile.is_zipfile(archive) else _tar_members(archive, budget)
         for member in members:
-            relative = _safe_relative_path(member.name)
+            relative = safe_relative_path(member.name)
             if is_wanted(relative):
                 _extract_member(member, folder / relative)
             else:
@@ -88,11 +88,18 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
     return unwanted
 
 
-def _safe_relative_path(name: str) -> PurePosixPath:
-    """Returns a member's name as a path that cannot leave the folder it is joined to."""
+def safe_relative_path(name: str) -> PurePosixPath:
+    """Returns a name from an archive or a bucket as a path that cannot leave the folder it is joined to.
+
+    Args:
+        name: Relative, with slashes.
+
+    Raises:
+        UserError: It is absolute or holds `..`.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"its entry {name!r} points outside the archive")
+        raise UserError(f"its entry {name!r} points outside of it")
     return path
 
 
@@ -100,7 +107,7 @@ def _tar_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
     with tarfile.open(archive, "r:*") as tar:
         for info in tar:
             budget.spend(info.size)
-            _safe_relative_path(info.name)
+            safe_relative_path(info.name)
             if not (info.isreg() or info.isdir()):
                 raise UserError(f"its entry {info.name!r} is a link or a device")
             if info.isreg():
@@ -122,7 +129,7 @@ def _zip_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as zip_file:
         for info in zip_file.infolist():
             budget.spend(info.file_size)  # What zipfile reads at most, whatever the entry expands to.
-            _safe_relative_path(info.filename)
+            safe_relative_path(info.filename)
             file_type = stat.S_IFMT(info.external_attr >> 16)
             if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise UserError(f"its entry {info.filename!r} is a link or a device")

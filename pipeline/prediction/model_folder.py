@@ -12,6 +12,7 @@ from typing import Final
 from components.common.contracts.output_folder import FETCHED_MODELS_FOLDER, SERVING_MODEL_FOLDER
 from components.common.errors import UserError, reason_of
 from components.common.storage.remote_files import files_below, is_remote, read_file
+from components.example_gen.archives import safe_relative_path
 
 _SAVED_MODEL_FILE: Final = "saved_model.pb"
 _TFX_FOLDER: Final = "Format-Serving"  # of a Model artifact
@@ -83,7 +84,7 @@ def _download(folder: str, files: Collection[str], target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
 
     def copy(name: str) -> None:
-        path = unfinished / name
+        path = unfinished / safe_relative_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(read_file(folder + name))
 
@@ -91,5 +92,7 @@ def _download(folder: str, files: Collection[str], target: Path) -> None:
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(copy, files))
         unfinished.rename(target)
+    except UserError as error:
+        raise UserError(f"the model {folder} is not safe to copy: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -172,6 +172,11 @@ def test_a_model_in_a_bucket_is_copied_once(pushed_output: Path, photo: Path, tm
     copies = list((tmp_path / "new" / "fetched_models").iterdir())
     assert len(copies) == 2
     assert all((copy / "saved_model.pb").is_file() for copy in copies)
+    for name in ("saved_model.pb", "variables/../../../evil"):
+        s3_objects.put(f"{s3_bucket}/bad/{name}", b"evil")
+    with pytest.raises(UserError, match=r"/bad/ is not safe to copy: .*'variables/../../../evil'"):
+        _predict(photo, "--model", f"{s3_bucket}/bad", model=tmp_path / "new")
+    assert not list(tmp_path.rglob("evil"))
     with pytest.raises(UserError, match=r"no SavedModel in --model s3://.*/nothing"):
         _predict(photo, "--model", f"{s3_bucket}/nothing", model=pushed_output)
     with pytest.raises(UserError, match=r"cannot copy the model s3://no-such-bucket/flowers to .*NoSuchBucket"):
