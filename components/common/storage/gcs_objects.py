@@ -27,7 +27,7 @@ def client() -> Any:
         # No project: nothing is asked for that belongs to one.
         return storage.Client(project="<none>")
     except DefaultCredentialsError:
-        return storage.Client.create_anonymousclient()
+        return storage.Client.create_anonymous_client()
 
 
 @contextlib.contextmanager
