@@ -17,11 +17,10 @@ import components  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
 import click
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.accuracy.fine_tuned import FINE_TUNED, fine_tune
 from benchmarks.accuracy.heads import measure
-from benchmarks.accuracy.trainings import METRICS, summarize
+from benchmarks.accuracy.trainings import summarize, table_of
 from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
 from components.modeling.hyperparameters import REFERENCE, STRONG, FineTuning
@@ -35,13 +34,6 @@ def compare(candidate: np.ndarray, reference: np.ndarray) -> Interval:
     """Returns the paired interval of what a recipe gains over the reference on the same test photos."""
     gained, lost = int(np.sum(candidate & ~reference)), int(np.sum(reference & ~candidate))
     return paired_difference(gained, lost, len(candidate))
-
-
-def _table(summary: dict[str, dict[str, float]]) -> Table:
-    table = Table("mean ± standard deviation", *(name.replace("_", " ") for name in METRICS))
-    for recipe, row in summary.items():
-        table.add_row(recipe, *(f"{row[f'{name}_mean']:.4f} ± {row[f'{name}_spread']:.4f}" for name in METRICS))
-    return table
 
 
 @click.command()
@@ -76,7 +68,7 @@ def main(*, photos: str | None, output: Path, seeds: str, fine_tuned: bool) -> N
     }
     result = _RESULTS / ("fine_tuned.json" if fine_tuned else "recipes.json")
     result.write_text(json.dumps(content, indent=2) + "\n")
-    console.print(_table(summary))
+    console.print(table_of(summary))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,9 @@ import components  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
 # isort: split
 import click
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.accuracy.fine_tuned import FINE_TUNED, fine_tune
-from benchmarks.accuracy.trainings import METRICS, summarize
+from benchmarks.accuracy.trainings import summarize, table_of
 from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
 from components.modeling.hyperparameters import FineTuning
@@ -30,13 +29,6 @@ VARIANTS: Final = {
     "ema": FineTuning(ema_momentum=0.95),
     "all-layers": FineTuning(layers=0),
 }
-
-
-def _table(found: dict[str, dict[str, Any]]) -> Table:
-    table = Table("mean ± standard deviation", *(name.replace("_", " ") for name in METRICS))
-    for variant, row in found.items():
-        table.add_row(variant, *(f"{row[f'{name}_mean']:.4f} ± {row[f'{name}_spread']:.4f}" for name in METRICS))
-    return table
 
 
 @click.command()
@@ -69,7 +61,7 @@ def main(*, photos: str, variants: str, image_size: str, output: Path, seeds: st
             "runs": [dataclasses.asdict(outcome) for outcome in outcomes],
         }
         result.write_text(json.dumps(found, indent=2) + "\n")
-    console.print(_table(found))
+    console.print(table_of(found))
 
 
 if __name__ == "__main__":

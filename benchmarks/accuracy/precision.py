@@ -19,11 +19,10 @@ import click
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 from tfx.utils import path_utils
 
 from benchmarks.accuracy.heads import measure
-from benchmarks.accuracy.trainings import summarize
+from benchmarks.accuracy.trainings import QUALITY, summarize, table_of
 from benchmarks.measuring.run_features import example_id, read_features, read_photos, run_pipeline
 from benchmarks.run import describe_machine
 from components.common.contracts import (
@@ -89,14 +88,6 @@ def _with_vector(record: bytes, vector: np.ndarray) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _table(summary: dict[str, dict[str, float]]) -> Table:
-    means = ("test_accuracy", "calibration_error", "cross_entropy")
-    table = Table("mean ± standard deviation", *(name.replace("_", " ") for name in means))
-    for name, row in summary.items():
-        table.add_row(name, *(f"{row[f'{key}_mean']:.4f} ± {row[f'{key}_spread']:.4f}" for key in means))
-    return table
-
-
 @click.command()
 @click.option("--photos", required=True, metavar="PATH", help="Your own photos, as `run` takes them.")
 @click.option("--backbone", default="efficientnet_lite0", show_default=True)
@@ -132,7 +123,7 @@ def main(*, photos: str, backbone: str, output: Path, seeds: str) -> None:
         "summary": summary,
     }
     _RESULT.write_text(json.dumps(content, indent=2) + "\n")
-    console.print(_table(summary))
+    console.print(table_of(summary, QUALITY))
     console.print(
         f"Photos/s: {extracted.photos_per_second}; features differ by {extracted.difference:.2%} of the largest"
     )

@@ -2,11 +2,12 @@
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
+from rich.table import Table
 
 from components.common.contracts.evaluation import ExamplePrediction
 from components.trainer.calibration import cross_entropy
@@ -14,7 +15,8 @@ from pipeline.report.scores import calibration_bins, expected_calibration_error
 
 # Of train and of validation; the rest is for testing.
 _SHARES: Final = (0.5, 0.25)
-METRICS: Final = ("test_accuracy", "calibration_error", "cross_entropy", "seconds")
+QUALITY: Final = ("test_accuracy", "calibration_error", "cross_entropy")
+METRICS: Final = (*QUALITY, "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,3 +99,16 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
             summary[recipe][f"{name}_mean"] = round(statistics.fmean(values), 4)
             summary[recipe][f"{name}_spread"] = round(statistics.stdev(values), 4) if len(values) > 1 else 0.0
     return summary
+
+
+def table_of(summary: Mapping[str, Mapping[str, Any]], metrics: Sequence[str] = METRICS) -> Table:
+    """Returns a table of means and standard deviations.
+
+    Args:
+        summary: As `summarize` returns it; may hold more.
+        metrics: Its columns.
+    """
+    table = Table("mean ± standard deviation", *(name.replace("_", " ") for name in metrics))
+    for title, row in summary.items():
+        table.add_row(title, *(f"{row[f'{name}_mean']:.4f} ± {row[f'{name}_spread']:.4f}" for name in metrics))
+    return table
