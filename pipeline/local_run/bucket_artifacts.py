@@ -19,6 +19,7 @@ from tfx.types import Artifact
 from components.common.contracts.output_folder import PIPELINES_FOLDER
 from components.common.errors import UserError, reason_of
 from components.common.storage.remote_files import files_below, is_remote
+from components.example_gen.archives import safe_relative_path
 from components.example_gen.photo_folder.bucket_photos import learn_s3
 
 _THREADS: Final = 16
@@ -77,12 +78,13 @@ class BucketArtifacts:
         Raises:
             UserError: The bucket cannot be read or written.
         """
-        for artifact in _all(info.input_dict):
-            self._fetch(artifact.uri)
-        with self._local(info), self._clearing_away(info):
-            for artifact in _all(info.output_dict):
-                Path(artifact.uri).mkdir(parents=True, exist_ok=True)
-            result = run(info)
+        with self._clearing_away(info):
+            for artifact in _all(info.input_dict):
+                self._fetch(artifact.uri)
+            with self._local(info):
+                for artifact in _all(info.output_dict):
+                    Path(artifact.uri).mkdir(parents=True, exist_ok=True)
+                result = run(info)
         for written in result.output_artifacts.values():
             for proto in written.artifacts:
                 self._send(proto.uri)
@@ -112,12 +114,12 @@ class BucketArtifacts:
 
     @contextlib.contextmanager
     def _clearing_away(self, info: data_types.ExecutionInfo) -> Iterator[None]:
-        """Removes what an executor that fails has written: TFX would look for it in the bucket."""
+        """Removes what an execution that fails has written: TFX would look for it in the bucket."""
         try:
             yield
         except Exception:
             for artifact in _all(info.output_dict):
-                shutil.rmtree(artifact.uri, ignore_errors=True)
+                shutil.rmtree(self._local_of(artifact.uri), ignore_errors=True)
                 artifact.is_external = True
             raise
 
@@ -138,12 +140,11 @@ class BucketArtifacts:
         unfinished = target.with_name(f"{target.name}.fetching")
         shutil.rmtree(unfinished, ignore_errors=True)
         with _using(uri):
-            folders = list(fileio.walk(uri))
-            pairs = [
-                (f"{folder}/{name}", unfinished / folder[len(uri) :].strip("/") / name)
-                for folder, _, names in folders
-                for name in names
-            ]
+            files = [f"{folder.rstrip('/')}/{name}" for folder, _, names in fileio.walk(uri) for name in names]
+            try:
+                pairs = [(file, unfinished / safe_relative_path(file[len(uri) :].lstrip("/"))) for file in files]
+            except UserError as error:
+                raise UserError(f"the artifact {uri} is not safe to copy: {error}") from error
             unfinished.mkdir(parents=True)
             for _, path in pairs:
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,14 @@ def test_artifacts_and_pushed_models_are_in_the_bucket(config: PipelineConfig, t
         "Pusher",
     }  # fmt: skip
 
+    # A name in the bucket cannot leave the artifact's folder.
+    shutil.rmtree(f"{config.output}/pipelines")
+    features = finished.executions["FeatureExtractor"].outputs["features"][0].uri
+    s3_objects.put(f"{features}/Split-train/../../../evil", b"evil")
+    with pytest.raises(UserError, match=r"^the artifact s3://.* is not safe to copy: .*'Split-train/../../../evil'"):
+        _run(dataclasses.replace(config, hyperparameters=dataclasses.replace(hyperparameters, epochs=5)))
+    assert not list(tmp_path.rglob("evil"))
+
 
 def test_other_storages_are_refused() -> None:
     result = CliRunner().invoke(run, ["--output", "hdfs://namenode/runs"])
