@@ -174,9 +174,9 @@ def _build(cls: Any, prefix: str, values: Mapping[str, Any]) -> Any:
             content = _build(inner, prefix + setting.prefix, values)
             if not setting.flag or values.get(name):
                 own[field.name] = content
-            elif content != inner():
-                names = [_name(*pair, prefix + setting.prefix) for pair in _settings(inner)]
-                raise click.UsageError(f"{', '.join(f'--{n}' for n in names)} need {setting.flag}".replace("_", "-"))
+            elif differing := [pair for pair in _settings(inner) if getattr(content, pair[0].name) != pair[0].default]:
+                names = [f"--{_name(*pair, prefix + setting.prefix)}".replace("_", "-") for pair in differing]
+                raise click.UsageError(f"{', '.join(names)} without {setting.flag}: give that as well")
         elif name in values:
             own[field.name] = values[name] != (field.default is True) if field.type is bool else values[name]
     return cls(**own)
