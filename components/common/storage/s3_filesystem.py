@@ -77,12 +77,15 @@ class S3Filesystem(filesystem.Filesystem):
 
     @staticmethod
     def rename(src: str, dst: str, overwrite: bool = False) -> None:
-        """Renames a file or a folder, file by file: S3 knows no other way."""
+        """Renames a file or a folder, file by file: S3 knows no other way.
+
+        What lies deepest comes first: a SavedModel's variables are there before its graph is.
+        """
         _check_target(dst, overwrite)
         moved = [src] if s3_objects.is_file(src) else list(s3_objects.files_from(s3_objects.as_folder(src)))
         if not moved:
             raise filesystem.NotFoundError(src)
-        for path in moved:
+        for path in sorted(moved, key=lambda path: (-path.count("/"), path)):
             s3_objects.copy(path, dst + path[len(src) :])
         for path in moved:
             s3_objects.delete(path)

@@ -1,5 +1,7 @@
 """TFX's file operations on an S3-compatible server."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("boto3", reason="the s3 extra is not installed")
@@ -7,7 +9,7 @@ pytest.importorskip("boto3", reason="the s3 extra is not installed")
 from tfx.dsl.io import fileio, filesystem
 from tfx.utils import io_utils
 
-from components.common.storage import s3_filesystem
+from components.common.storage import s3_filesystem, s3_objects
 from components.modeling.backbones.digest import content_digest
 
 
@@ -79,6 +81,22 @@ def test_files_and_folders_are_renamed(bucket: str) -> None:
         fileio.remove(f"{bucket}/pointer.new")
 
 
-def test_a_copied_folder_has_the_same_digest(bucket: str, tiny_backbone: str) -> None:
+def test_a_saved_model_appears_with_its_last_file(
+    bucket: str, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    io_utils.copy_dir(str(tiny_backbone), f"{bucket}/staging/x")
+    copy, there = s3_objects.copy, {}
+
+    def note_what_is_there(source: str, target: str) -> None:
+        there[target] = set(s3_objects.files_from(f"{bucket}/7/"))
+        copy(source, target)
+
+    monkeypatch.setattr(s3_objects, "copy", note_what_is_there)
+    fileio.rename(f"{bucket}/staging/x", f"{bucket}/7")
+    whole = set(s3_objects.files_from(f"{bucket}/7/"))
+    assert there[f"{bucket}/7/saved_model.pb"] == whole - {f"{bucket}/7/saved_model.pb"}
+
+
+def test_a_copied_folder_has_the_same_digest(bucket: str, tiny_backbone: Path) -> None:
     io_utils.copy_dir(str(tiny_backbone), f"{bucket}/backbone")
     assert content_digest(f"{bucket}/backbone") == content_digest(str(tiny_backbone))
