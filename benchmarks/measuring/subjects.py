@@ -103,7 +103,7 @@ def run_pipeline(subject: Subject, name: str, *options: str) -> Outcome:
     command = [
         sys.executable, "local_runner.py", "run", *data,
         "--data-dir", source.data_dir,
-        "--backbone", subject.backbone,
+        "--backbone", subject.backbone, "--image-size", f"{subject.image_size}x{subject.image_size}",
         "--recipe", REFERENCE, "--epochs", str(subject.epochs),
         # Random backbones and other hyperparameters must not keep a run from being pushed.
         "--min-accuracy", "0", "--max-accuracy-drop", "1",
