@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring.measure import run_measured
-from components.common.contracts import IMAGE_KEY
-from components.common.contracts.nodes import EXAMPLE_GEN
-from components.common.storage.shards import read_shard
+from components.contracts import IMAGE_KEY
+from components.contracts.nodes import EXAMPLE_GEN
+from components.storage.shards import read_shard
 
 import tensorflow as tf  # isort: skip
 

@@ -11,11 +11,11 @@ from tfx.dsl.components.common import importer, resolver
 from tfx.types import standard_artifacts
 
 from components.baseline_reader.component import BaselineReader
-from components.common.contracts import LABEL_KEY
-from components.common.contracts.artifacts import Drift
-from components.common.contracts.evaluation import ACCURACY, LOSS
-from components.common.contracts.nodes import BASELINE_IMPORTER, BASELINE_RESOLVER
 from components.common.errors import UserError
+from components.contracts import LABEL_KEY
+from components.contracts.artifacts import Drift
+from components.contracts.evaluation import ACCURACY, LOSS
+from components.contracts.nodes import BASELINE_IMPORTER, BASELINE_RESOLVER
 from components.drift_detector.component import DriftDetector
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.bounds import ONE_CLASS_METRICS, OWN_METRICS, Bound

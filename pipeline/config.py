@@ -11,17 +11,16 @@ import re
 from pathlib import Path
 from typing import Final
 
-from components.common.contracts import FLOAT32, PRECISIONS
-from components.common.contracts.evaluation import ACCURACY
-from components.common.contracts.output_folder import (
+from components.common.errors import UserError, refuse_credentials
+from components.common.settings import check_settings, setting
+from components.contracts import FLOAT32, PRECISIONS
+from components.contracts.evaluation import ACCURACY
+from components.contracts.output_folder import (
     METADATA_FILE,
     PIPELINES_FOLDER,
     SERVING_MODEL_FOLDER,
     TRAINING_FOLDER,
 )
-from components.common.credentials import refuse_credentials
-from components.common.errors import UserError
-from components.common.settings import check_settings, setting
 from components.evaluator.bounds import OWN_METRICS, Bound
 from components.modeling.backbones.registry import BACKBONES
 from components.modeling.hyperparameters import STRONG, FineTuning, Hyperparameters, parse_size

@@ -14,8 +14,8 @@ from tfx.proto import transform_pb2
 from components.anomaly_gate.component import AnomalyGate
 from components.backbone_importer.component import BackboneImporter
 from components.common.code_digest import code_digest
-from components.common.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
-from components.common.contracts.nodes import EVALUATOR_TEST, EVALUATOR_VALIDATION
+from components.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.contracts.nodes import EVALUATOR_TEST, EVALUATOR_VALIDATION
 from components.evaluator.component import Evaluator
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.photos_fingerprint.component import PhotosFingerprint

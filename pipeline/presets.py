@@ -58,9 +58,9 @@ def build_config(options: RunOptions, backbone: BackboneConfig | None = None) ->
 
 
 def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
-    from components.common.storage.remote_files import is_remote
-    from components.example_gen.builders import SYNTHETIC_FLOWERS, DataSource, describe_source
-    from components.example_gen.corrections.reviewed_files import read_corrections
+    from components.example_gen.data_source import SYNTHETIC_FLOWERS, DataSource, describe_source
+    from components.photos.corrections import read_corrections
+    from components.storage.remote_files import is_remote
 
     given: DataOptions = options.data
     # Absolute, because the path is recorded in ML Metadata and read by workers.

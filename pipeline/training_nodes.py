@@ -7,8 +7,8 @@ from tfx.components.trainer import component as tfx_trainer
 from tfx.dsl.components.base import base_component
 from tfx.proto import trainer_pb2
 
-from components.common.contracts import TRAIN_SPLIT, VALIDATION_SPLIT
-from components.common.contracts.nodes import FINE_TUNING
+from components.contracts import TRAIN_SPLIT, VALIDATION_SPLIT
+from components.contracts.nodes import FINE_TUNING
 from components.trainer.component import Trainer
 from pipeline.config import PipelineConfig
 

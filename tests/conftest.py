@@ -104,7 +104,7 @@ def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     boto3 = pytest.importorskip("boto3", reason="the s3 extra is not installed")
     from moto.server import ThreadedMotoServer
 
-    from components.common.storage import s3_objects
+    from components.storage import s3_objects
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -24,8 +24,8 @@ from benchmarks.accuracy.trainings import summarize, table_of
 from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
 from components.modeling.hyperparameters import REFERENCE, STRONG, FineTuning
-from pipeline.history.intervals import Interval, paired_difference
-from pipeline.history.store import open_store
+from pipeline.records.intervals import Interval, paired_difference
+from pipeline.records.store import open_store
 
 _RESULTS: Final = Path(__file__).parents[1] / "results" / "accuracy"
 

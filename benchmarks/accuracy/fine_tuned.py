@@ -12,7 +12,7 @@ from tfx.utils import path_utils
 
 from benchmarks.accuracy.trainings import Outcome, judge, split_labels, write_records
 from benchmarks.measuring.run_features import RunFeatures, example_id, read_photos
-from components.common.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT, nodes
+from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT, nodes
 from components.modeling.classifier import build_classifier
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline
@@ -20,7 +20,7 @@ from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.trainer.fine_tuning import FineTuner
 from components.trainer.run_fn import train_head
-from pipeline.history.run import Run
+from pipeline.records.run import Run
 
 FINE_TUNED: Final = "fine-tuned"
 

@@ -25,17 +25,10 @@ from benchmarks.accuracy.heads import measure
 from benchmarks.accuracy.trainings import QUALITY, summarize, table_of
 from benchmarks.measuring.run_features import example_id, read_features, read_photos, run_pipeline
 from benchmarks.run import describe_machine
-from components.common.contracts import (
-    BFLOAT16,
-    FEATURE_VECTOR_KEY,
-    FLOAT32,
-    TEST_SPLIT,
-    TRAIN_SPLIT,
-    nodes,
-)
+from components.contracts import BFLOAT16, FEATURE_VECTOR_KEY, FLOAT32, TEST_SPLIT, TRAIN_SPLIT, nodes
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.hyperparameters import REFERENCE, STRONG
-from pipeline.history.run import Run
+from pipeline.records.run import Run
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "accuracy" / "precision.json"
 _BATCH: Final = 32

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
-from components.common.contracts.evaluation import ExamplePrediction
+from components.contracts.evaluation import ExamplePrediction
 from components.trainer.calibration import cross_entropy
 from pipeline.report.scores import calibration_bins, expected_calibration_error
 

@@ -9,9 +9,9 @@ from typing import Final
 import tensorflow as tf
 from tfx.types.standard_artifacts import Examples
 
-from components.common import contracts
-from components.common.examples_io import shards_for, split_uris
-from components.common.storage.shards import read_shard, write_shard
+from components import contracts
+from components.storage.examples_io import shards_for, split_uris
+from components.storage.shards import read_shard, write_shard
 
 # As TfdsExampleGen writes and divides them.
 _PHOTOS_PER_SHARD: Final = 32

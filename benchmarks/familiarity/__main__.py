@@ -23,13 +23,13 @@ from benchmarks.familiarity.serving_time import measure_serving
 from benchmarks.familiarity.strange_photos import all_groups, areas
 from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
-from components.common.contracts import BACKBONE_DIGEST_PROPERTY, ID_KEY, IMAGE_KEY, LABEL_KEY, TEST_SPLIT
-from components.common.contracts.familiarity import UNFAMILIAR_BELOW
-from components.common.contracts.nodes import BACKBONE, TRANSFORM, Output
+from components.contracts import BACKBONE_DIGEST_PROPERTY, ID_KEY, IMAGE_KEY, LABEL_KEY, TEST_SPLIT
+from components.contracts.familiarity import UNFAMILIAR_BELOW
+from components.contracts.nodes import BACKBONE, TRANSFORM, Output
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.serving import Familiarity
 from components.trainer.familiarity_fit import fit_familiarity
-from pipeline.history.run import Run
+from pipeline.records.run import Run
 
 BAR: Final = 0.95
 SERVED: Final = "served"

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import click
 
-from components.common.contracts import TRAIN_SPLIT
-from components.common.photo_decoding import decode_image
-from components.example_gen.builders import DataSource, find_photos, make_builder
-from components.example_gen.tfds_datasets.preparation import prepare_dataset
+from components.contracts import TRAIN_SPLIT
+from components.example_gen.data_source import DataSource, find_photos, make_builder
+from components.example_gen.tfds_dataset import prepare_dataset
 from components.feature_extractor.inference_graph import ForwardPass, load_forward_pass, optimize_forward_pass
+from components.photos.decode import decode_image
 
 import tensorflow as tf  # isort: skip
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # isort: skip

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measuring.measure import run_measured
-from components.common.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, SPLITS
-from components.common.contracts.nodes import FEATURES, VALID_EXAMPLES
+from components.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, SPLITS
+from components.contracts.nodes import FEATURES, VALID_EXAMPLES
 from components.modeling.input_pipeline import read_serialized
-from pipeline.history.run import Run
-from pipeline.history.store import open_store
+from pipeline.records.run import Run
+from pipeline.records.store import open_store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measuring.measure import Measurement, Sample, run_measured
-from components.common.contracts import BACKBONE_PASSES_PROPERTY, TEST_SPLIT
-from components.common.contracts.nodes import (
+from components.contracts import BACKBONE_PASSES_PROPERTY, TEST_SPLIT
+from components.contracts.nodes import (
     EVALUATOR_TEST,
     EVALUATOR_VALIDATION,
     FEATURE_EXTRACTOR,
     FEATURES,
 )
-from components.example_gen.builders import DataSource
+from components.example_gen.data_source import DataSource
 from components.modeling.hyperparameters import REFERENCE
-from pipeline.history.run import Run
-from pipeline.history.store import open_store
+from pipeline.records.run import Run
+from pipeline.records.store import open_store
 
 # Photos that each of the two Evaluators also sends through the served signature.
 _SERVING_CHECK_PHOTOS: Final = 32

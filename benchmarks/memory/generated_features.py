@@ -14,13 +14,13 @@ from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_bsl.public import tfxio
 
-from components.common import contracts
-from components.common.examples_io import shards_for, to_example
-from components.common.photo_formats.photo_conversion import photo_digest
-from components.common.schema import build_schema
-from components.common.storage.shards import write_shard
+from components import contracts
+from components.contracts.schema import build_schema
 from components.modeling.backbones.saved_model import save_feature_vector
 from components.modeling.hyperparameters import Hyperparameters
+from components.photos.convert import photo_digest
+from components.storage.examples_io import shards_for, to_example
+from components.storage.shards import write_shard
 from components.trainer.executor import VALIDATION_PHOTOS
 from components.trainer.run_fn import run_fn
 from components.transform.preprocessing import preprocessing_fn

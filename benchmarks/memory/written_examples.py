@@ -10,7 +10,7 @@ from typing import Final
 import apache_beam as beam
 import click
 
-from components.common.examples_io import KeyedExample, WriteExamples, shards_for
+from components.storage.examples_io import KeyedExample, WriteExamples, shards_for
 
 _BYTES: Final = 5200  # as an example of 1,280 features has
 _DRAWN_AT_ONCE: Final = 256

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import click
 
-from components.example_gen.builders import DataSource, find_photos, make_builder
-from components.example_gen.splits import DEFAULT_SPLIT_FRACTIONS, split_slices
-from components.example_gen.tfds_datasets.preparation import prepare_dataset
+from components.example_gen.data_source import DataSource, find_photos, make_builder
+from components.example_gen.tfds_dataset import prepare_dataset
+from components.photos.splits import DEFAULT_SPLIT_FRACTIONS, split_slices
 
 import tensorflow as tf  # isort: skip
 import tensorflow_hub as hub  # isort: skip

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from benchmarks.simulation.model import StepCost
-from components.common.contracts.nodes import (
+from components.contracts.nodes import (
     EVALUATOR_TEST,
     EVALUATOR_VALIDATION,
     EXAMPLE_GEN,
@@ -12,7 +12,7 @@ from components.common.contracts.nodes import (
     IMAGE_VALIDATOR,
     TRAINER,
 )
-from components.common.examples_io import EXAMPLES_PER_SHARD
+from components.storage.examples_io import EXAMPLES_PER_SHARD
 
 STATISTICS_GEN: Final = "StatisticsGen"
 TRANSFORM: Final = "Transform"

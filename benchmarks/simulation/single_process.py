@@ -17,13 +17,12 @@ import tensorflow as tf
 
 from benchmarks.memory.small_photos import draw_photos
 from benchmarks.run import describe_machine
-from components.common.contracts.evaluation import ExamplePrediction
-from components.common.examples_io import to_example
+from components.contracts.evaluation import ExamplePrediction
 from components.evaluator.predictions import predict
-from components.example_gen.builders import DataSource, find_photos
-from components.image_validator.content_pairs import find_links
-from components.image_validator.duplicates import Photo
-from components.image_validator.image_check import Fingerprint, ImageCheck
+from components.example_gen.data_source import DataSource, find_photos
+from components.image_validator.duplicates import Photo, find_links
+from components.photos.check import Fingerprint, ImageCheck
+from components.storage.examples_io import to_example
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "scale" / "single_process.json"
 _CLASSES: Final = 5

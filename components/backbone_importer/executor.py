@@ -8,7 +8,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils
 
-from components.common.contracts import (
+from components.common.errors import UserError
+from components.contracts import (
     BACKBONE_DIGEST_PROPERTY,
     BACKBONE_HANDLE_PROPERTY,
     BACKBONE_LICENSE_PROPERTY,
@@ -17,7 +18,6 @@ from components.common.contracts import (
     IMAGE_SIZE_PROPERTY,
     UNKNOWN,
 )
-from components.common.errors import UserError
 from components.modeling.backbones.loading import prepare_backbone
 from components.modeling.backbones.registry import find_backbone, resolve_handle
 

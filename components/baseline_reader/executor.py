@@ -9,10 +9,17 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils
 
-from components.common.contracts.drift import SAMPLE_FILE
-from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, LATEST_BLESSED_FILE, NO_VERSION
 from components.common.errors import UserError
-from components.common.storage.serving_folder import latest_version, path_in, photos_path, read_latest
+from components.contracts.drift import SAMPLE_FILE
+from components.contracts.serving_folder import (
+    BASELINE_VERSION_PROPERTY,
+    LATEST_BLESSED_FILE,
+    NO_VERSION,
+    latest_version,
+    path_in,
+    photos_path,
+    read_latest,
+)
 from components.modeling.backbones.digest import content_digest
 
 logger = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """The error that means "the user can fix this": raised anywhere, printed as one line by the runners."""
 
+import re
 from typing import Final
 
 _MAX_REASON_LENGTH: Final = 300
@@ -20,3 +21,20 @@ def first_line(error: Exception) -> str:
 def reason_of(error: Exception) -> str:
     """Returns what a storage's client says, as part of one line: TensorFlow keeps its own words in `message`."""
     return " ".join(str(getattr(error, "message", error)).split())[:_MAX_REASON_LENGTH]
+
+
+_USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
+
+
+def refuse_credentials(what: str, address: str) -> None:
+    """Checks that an address has no user name or password before its host.
+
+    Args:
+        what: What the address is, for the message.
+        address: A URL, a URI of a bucket, or any other text.
+
+    Raises:
+        UserError: It has; the message does not repeat the address.
+    """
+    if _USER_INFO.match(address):
+        raise UserError(f"{what} holds a user name or a password, which others could read: take it out of the address")

@@ -4,8 +4,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.common.contracts.artifacts import Drift
-from components.common.contracts.drift import DRIFT_KEY
+from components.contracts.artifacts import Drift
+from components.contracts.drift import DRIFT_KEY
 from components.drift_detector.executor import (
     BASELINE_DRIFT_KEY,
     BASELINE_MODEL_KEY,

@@ -11,9 +11,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.common.contracts.drift import DRIFT_FILE, DRIFT_KEY, SAMPLE_FILE, DriftReport
-from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.common.errors import first_line
+from components.contracts.drift import DRIFT_FILE, DRIFT_KEY, SAMPLE_FILE, DriftReport
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.drift_detector.photo_sample import PhotoSample, take_sample
 from components.drift_detector.sample_comparison import compare_samples
 

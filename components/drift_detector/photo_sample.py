@@ -14,8 +14,8 @@ from PIL import Image
 from tfx import types
 from tfx.dsl.io import fileio
 
-from components.common import contracts
-from components.common.examples_io import class_names_of, read_split, split_uris
+from components import contracts
+from components.storage.examples_io import class_names_of, read_split, split_uris
 
 # More photos would find shifts that are too small to matter, at a price in time, memory and storage.
 MAX_PHOTOS: Final = 2000

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from components.common.contracts.drift import SIGNIFICANCE, ClassShift, DriftReport, Shift
+from components.contracts.drift import SIGNIFICANCE, ClassShift, DriftReport, Shift
 from components.drift_detector.count_shift import JENSEN_SHANNON, L_INFINITY, bin_sizes, compare_counts
 from components.drift_detector.feature_shift import FeatureShift, Sample, compare_features
 from components.drift_detector.photo_sample import PhotoSample

@@ -8,7 +8,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 
-from components.common.contracts.drift import DRIFT_KEY
+from components.contracts.drift import DRIFT_KEY
 
 MODEL_KEY = "model"
 BLESSING_KEY = "model_blessing"

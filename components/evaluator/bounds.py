@@ -4,8 +4,8 @@ import dataclasses
 import re
 from typing import Final
 
-from components.common.contracts.evaluation import ACCURACY, LOSS
 from components.common.errors import UserError
+from components.contracts.evaluation import ACCURACY, LOSS
 
 # Measured by classes of components.evaluator.classification_metrics; other names are TFMA's or Keras'.
 OWN_METRICS: Final = {

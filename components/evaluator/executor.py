@@ -14,8 +14,8 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, MODULE_PATH_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from components.common.contracts import BACKBONE_DIGEST_PROPERTY
-from components.common.contracts.evaluation import (
+from components.contracts import BACKBONE_DIGEST_PROPERTY
+from components.contracts.evaluation import (
     ACCURACY,
     LOSS,
     METRICS_FILE,
@@ -25,13 +25,13 @@ from components.common.contracts.evaluation import (
     EvaluationMetrics,
     ExamplePrediction,
 )
-from components.common.examples_io import class_names_of
-from components.common.storage.keyed_photos import PhotoKey, first_photos
 from components.evaluator import extraction, metrics, predictions
 from components.evaluator.feature_classifier import load_classifier, load_model
 from components.evaluator.missing_baseline import without_missing_baseline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import SERVING_SIGNATURE
+from components.photos.keyed_photos import PhotoKey, first_photos
+from components.storage.examples_io import class_names_of
 
 PHOTOS_KEY: Final = "photos"
 _BASELINE = "baseline"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY
+from components.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY
 from components.modeling.head import rebuild_head
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"

@@ -9,8 +9,8 @@ from tensorflow_model_analysis.metrics import metric_specs, metric_types
 from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib as slicer
 
-from components.common.contracts import LABEL_KEY
-from components.common.contracts.evaluation import (
+from components.contracts import LABEL_KEY
+from components.contracts.evaluation import (
     ACCURACY,
     CHANGE_THRESHOLD,
     LOSS,

@@ -5,7 +5,7 @@ import logging
 from tfx import types
 from tfx.types.standard_component_specs import BASELINE_MODEL_KEY
 
-from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.common import contracts
-from components.common.contracts.evaluation import ExamplePrediction
+from components import contracts
 from components.common.errors import UserError
-from components.common.photo_formats.photo_conversion import photo_digest
-from components.common.storage.keyed_photos import PhotoKey, photo_key
+from components.contracts.evaluation import ExamplePrediction
+from components.photos.convert import photo_digest
+from components.photos.keyed_photos import PhotoKey, photo_key
 
 # Float32 through the same graph: features rounded once on disk, sums in another order.
 TOLERANCE = 1e-4

@@ -10,10 +10,10 @@ from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 
-from components.common.contracts import ID_KEY, SPLITS, TRAIN_SPLIT
 from components.common.errors import UserError
-from components.example_gen import splits
+from components.contracts import ID_KEY, SPLITS, TRAIN_SPLIT
 from components.example_gen.executor import Executor
+from components.photos import splits
 
 
 class TfdsExampleGenSpec(standard_component_specs.QueryBasedExampleGenSpec):

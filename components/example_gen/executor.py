@@ -5,7 +5,7 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
@@ -14,29 +14,99 @@ import tensorflow_datasets as tfds
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor, write_split
 from tfx.components.util import examples_utils
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.common import contracts, examples_io
-from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
+from components import contracts
 from components.common.errors import UserError
-from components.common.photo_formats.photo_conversion import ACCEPTED_SUFFIXES
-from components.common.storage.remote_files import is_remote
-from components.example_gen import builders
-from components.example_gen.class_counts import WriteClassCounts, describe_examples
-from components.example_gen.corrections.label_corrections import (
+from components.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
+from components.example_gen import data_source
+from components.example_gen.corrections import (
     check_applied,
     check_classes,
     correct_splits,
     write_listing,
 )
-from components.example_gen.corrections.reviewed_files import LabelCorrections
-from components.example_gen.photo_folder.photo_reading import ListPhotos, ReadPhotos
-from components.example_gen.splits import split_slices
-from components.example_gen.tfds_datasets.preparation import TfdsToExamples, prepare_dataset
+from components.example_gen.photo_reading import ListPhotos, ReadPhotos
+from components.example_gen.tfds_dataset import TfdsToExamples, prepare_dataset
+from components.photos.convert import ACCEPTED_SUFFIXES
+from components.photos.corrections import LabelCorrections
+from components.photos.splits import split_slices
+from components.storage import examples_io
+from components.storage.remote_files import is_remote
 
 logger = logging.getLogger(__name__)
+
+_MAX_NAMED: Final = 5
+
+
+@beam.ptransform_fn
+def WriteClassCounts(splits: dict[str, beam.PCollection], path: str) -> beam.PCollection:
+    """Counts the labels of every split and writes one line of JSON: [[split, label, count], ...]."""
+    labels = [
+        examples | f"GetLabel[{split}]" >> beam.Map(_split_and_label, split) for split, examples in splits.items()
+    ]
+    return (
+        labels
+        | "FlattenSplits" >> beam.Flatten()
+        | "CountLabels" >> beam.combiners.Count.PerElement()
+        | "GatherCounts" >> beam.combiners.ToList()
+        | "WriteCounts" >> beam.Map(_write_counts, path)
+    )
+
+
+def _write_counts(counts: Iterable[tuple[tuple[str, int], int]], path: str) -> None:
+    fileio.makedirs(os.path.dirname(path))  # noqa: PTH120 (may be a remote URI)
+    with fileio.open(path, "w") as counts_file:
+        counts_file.write(json.dumps(sorted([*key, count] for key, count in counts)))
+
+
+def _split_and_label(example: tf.train.Example, split: str) -> tuple[str, int]:
+    return split, example.features.feature[contracts.LABEL_KEY].int64_list.value[0]
+
+
+def describe_examples(examples: types.Artifact, description: data_source.SourceDescription, counts_path: str) -> None:
+    """Sets the custom properties of the Examples artifact from what was written, and reports the counts.
+
+    Args:
+        examples: The artifact.
+        description: What is known of its source.
+        counts_path: What `WriteClassCounts` wrote.
+    """
+    names = description.class_names
+    class_counts = {split: dict.fromkeys(names, 0) for split in contracts.SPLITS}
+    with fileio.open(counts_path) as counts_file:
+        for split, label, count in json.loads(counts_file.read()):
+            # TFDS marks unlabelled examples with -1; ExampleValidator reports labels outside the classes.
+            name = names[label] if 0 <= label < len(names) else str(label)
+            class_counts[split][name] = count
+    split_counts = {split: sum(counts.values()) for split, counts in class_counts.items()}
+    properties = {
+        contracts.DATASET_NAME_PROPERTY: description.name,
+        contracts.DATASET_VERSION_PROPERTY: description.version,
+        contracts.CLASS_NAMES_PROPERTY: json.dumps(names),
+        contracts.SPLIT_COUNTS_PROPERTY: json.dumps(split_counts),
+        contracts.CLASS_COUNTS_PROPERTY: json.dumps(class_counts),
+    }
+    for key, value in properties.items():
+        examples.set_string_custom_property(key, value)
+    for split, counts in class_counts.items():
+        shares = ", ".join(f"{name!r} {count}" for name, count in counts.items())
+        logger.info("%s: %d photos (%s)", split, split_counts[split], shares)
+    if line := _describe_missing(class_counts):
+        logger.warning("%s", line)
+
+
+def _describe_missing(class_counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Returns one line on the classes that are not in every split; empty when all are."""
+    names = dict.fromkeys(name for counts in class_counts.values() for name in counts)
+    lacking = {name: [split for split, counts in class_counts.items() if not counts.get(name)] for name in names}
+    named = [f"{name!r} is not in {' and '.join(splits)}" for name, splits in lacking.items() if splits]
+    more = f", and {len(named) - _MAX_NAMED:,} more classes" if len(named) > _MAX_NAMED else ""
+    return f"Not every class is in every split: {', '.join(named[:_MAX_NAMED])}{more}" if named else ""
+
 
 CLASS_COUNTS_FILE = "class_counts.json"
 # Few: ImageValidator writes a file again when one of its photos is left out; of two splits' duplicates it is the photo
@@ -74,10 +144,10 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         write(source, examples, exec_properties)
 
     def _write_own_photos(
-        self, source: builders.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
+        self, source: data_source.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
     ) -> None:
-        photos = builders.find_photos(source)
-        description = builders.describe_photos(photos)
+        photos = data_source.find_photos(source)
+        description = data_source.describe_photos(photos)
         _check_unchanged(description, exec_properties)
         if source.split_method == "hash":
             _check_one_split(photos.photo_set.name, photos.splits)
@@ -89,14 +159,14 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._write(examples, description, total, exec_properties, left_out=left_out, finish=read)
 
     def _write_dataset(
-        self, source: builders.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
+        self, source: data_source.DataSource, examples: types.Artifact, exec_properties: dict[str, Any]
     ) -> None:
-        builder = builders.make_builder(source)
-        _check_unchanged(builders.describe_builder(builder), exec_properties)
+        builder = data_source.make_builder(source)
+        _check_unchanged(data_source.describe_builder(builder), exec_properties)
         prepared = prepare_dataset(builder)
         self._to_examples = functools.partial(TfdsToExamples, prepared)
         # Some datasets know the names of their classes only now.
-        description, total = builders.describe_builder(builder), prepared.info.splits.total_num_examples
+        description, total = data_source.describe_builder(builder), prepared.info.splits.total_num_examples
         self._write(examples, description, total, _with_slices(exec_properties, prepared))
         if known := prepared.info.redistribution_info.license:
             examples.set_string_custom_property(contracts.DATASET_LICENSE_PROPERTY, known)
@@ -104,7 +174,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
     def _write(
         self,
         examples: types.Artifact,
-        description: builders.SourceDescription,
+        description: data_source.SourceDescription,
         total: int,
         exec_properties: dict[str, Any],
         *,
@@ -141,13 +211,13 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         describe_examples(examples, description, class_counts_path)
 
 
-def _source(exec_properties: dict[str, Any]) -> builders.DataSource:
-    names = (field.name for field in dataclasses.fields(builders.DataSource))
+def _source(exec_properties: dict[str, Any]) -> data_source.DataSource:
+    names = (field.name for field in dataclasses.fields(data_source.DataSource))
     fractions = tuple(json.loads(exec_properties["split_fractions"]))
-    return builders.DataSource(**{name: exec_properties[name] for name in names} | {"split_fractions": fractions})
+    return data_source.DataSource(**{name: exec_properties[name] for name in names} | {"split_fractions": fractions})
 
 
-def _check_unchanged(found: builders.SourceDescription, exec_properties: dict[str, Any]) -> None:
+def _check_unchanged(found: data_source.SourceDescription, exec_properties: dict[str, Any]) -> None:
     if exec_properties["fingerprint"] not in ("", found.fingerprint):
         raise UserError("the photos or the dataset have changed since the run began: please run again")
     for remark in found.remarks:

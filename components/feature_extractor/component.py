@@ -8,7 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.common import contracts
+from components import contracts
 from components.common.errors import UserError
 from components.feature_extractor.executor import Executor
 

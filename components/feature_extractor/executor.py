@@ -17,8 +17,12 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.common import contracts
-from components.common.examples_io import (
+from components import contracts
+from components.common.progress import process_name
+from components.feature_extractor.extractor import Batch, ExtractionConfig, Extractor
+from components.feature_extractor.precision import choose_precision
+from components.photos.convert import photo_digest
+from components.storage.examples_io import (
     ExamplesFile,
     WriteExamples,
     copy_dataset_properties,
@@ -28,11 +32,7 @@ from components.common.examples_io import (
     shards_for,
     split_uris,
 )
-from components.common.photo_formats.photo_conversion import photo_digest
-from components.common.progress import process_name
-from components.common.storage.shards import FAST
-from components.feature_extractor.extractor import Batch, ExtractionConfig, Extractor
-from components.feature_extractor.precision import choose_precision
+from components.storage.shards import FAST
 
 # Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
 _BATCHES_PER_ELEMENT: Final = 8

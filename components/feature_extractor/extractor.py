@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.common import contracts
+from components import contracts
 from components.common.progress import WorkerProgress
 from components.feature_extractor.bfloat16 import bfloat16_forward_pass
 from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass

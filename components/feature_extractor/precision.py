@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from components.common.contracts import BFLOAT16, FLOAT32, LABEL_KEY, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.common.errors import UserError
+from components.contracts import BFLOAT16, FLOAT32, LABEL_KEY, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 
 logger = logging.getLogger(__name__)

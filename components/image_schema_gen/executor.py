@@ -8,8 +8,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.common.contracts import CLASS_NAMES_PROPERTY
-from components.common.schema import build_schema
+from components.contracts import CLASS_NAMES_PROPERTY
+from components.contracts.schema import build_schema
 
 
 class Executor(base_executor.BaseExecutor):

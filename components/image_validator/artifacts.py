@@ -4,7 +4,7 @@ from tfx import types
 
 
 class Quarantine(types.Artifact):
-    """Photos left out of the examples, and why; for its files see `components.common.contracts.quarantine`."""
+    """Photos left out of the examples, and why; for its files see `components.contracts.quarantine`."""
 
     # Kubeflow takes only names of the form `namespace.Name`.
     TYPE_NAME = "flowers.Quarantine"

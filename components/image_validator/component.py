@@ -11,10 +11,10 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.common.errors import UserError
-from components.common.photo_formats.photo_conversion import MAX_PIXELS
 from components.image_validator.artifacts import Quarantine
 from components.image_validator.decisions import CrossSplitDuplicates
 from components.image_validator.executor import Executor
+from components.photos.convert import MAX_PIXELS
 
 # Pillow itself refuses to open anything larger.
 _LARGEST_MAX_PIXELS: Final = 2 * (Image.MAX_IMAGE_PIXELS or 0)

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
-from components.common.contracts.quarantine import (
+from components.common.errors import UserError
+from components.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.contracts.quarantine import (
     Action,
     DuplicatedPhoto,
     QuarantineEntry,
     QuarantineSummary,
     Reason,
 )
-from components.common.errors import UserError
 from components.image_validator.duplicates import Photo, PhotoKey
 
 Decision = tuple[PhotoKey, QuarantineEntry]

@@ -16,16 +16,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.common import contracts
-from components.common.contracts.label_review import (
+from components import contracts
+from components.contracts.label_review import (
     LISTING_FILE,
     SUMMARY_FILE,
     DoubtfulLabel,
     LabelReviewSummary,
 )
-from components.common.examples_io import class_names_of, split_uris, splits_of
 from components.label_reviewer.doubtful_labels import review_labels
 from components.modeling.input_pipeline import feature_metadata, read_serialized
+from components.storage.examples_io import class_names_of, split_uris, splits_of
 
 logger = logging.getLogger(__name__)
 

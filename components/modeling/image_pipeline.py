@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.common.contracts import IMAGE_KEY, LABEL_KEY, transformed_name
-from components.common.photo_decoding import decode_image
+from components.contracts import IMAGE_KEY, LABEL_KEY, transformed_name
 from components.modeling.augmentation import flip_and_colour, random_crop
 from components.modeling.input_pipeline import epoch_seed, read_serialized
+from components.photos.decode import decode_image
 
 # Encoded photos held for shuffling: some 150 MB of tf_flowers, more than its training split. Examples are already
-# mixed within and between the files of a split (see `components.common.examples_io`).
+# mixed within and between the files of a split (see `components.storage.examples_io`).
 _SHUFFLE_BUFFER = 2048
 
 

@@ -1,6 +1,6 @@
 """tf.data pipelines that feed the training loop.
 
-Files hold deterministic content (see `components.common.examples_io`) and are read in an order that is sorted, or
+Files hold deterministic content (see `components.storage.examples_io`) and are read in an order that is sorted, or
 shuffled by the seed, so that a seed fixes the order of the examples.
 """
 
@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
-from components.common.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, LABEL_KEY
-from components.common.storage.shards import read_records, without_autotuning
+from components.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, LABEL_KEY
+from components.storage.shards import read_records, without_autotuning
 
 _VALIDATION_BATCH_SIZE: Final = 256
 # Parsing 256 at a time costs a tenth of parsing one by one.

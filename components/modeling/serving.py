@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.common.contracts import IMAGE_KEY, transformed_name
-from components.common.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.common.stack import IMAGE_FORMATS, any_image_format
+from components.contracts import IMAGE_KEY, transformed_name
+from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.modeling.head import exported_weights, signed_root
 
 SERVING_SIGNATURE = "serving_default"

@@ -14,10 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.common.contracts.training import HISTORY_FILE, EpochResult, best_epoch, parse_history
-from components.common.storage.whole_files import write_whole
+from components.contracts.training import HISTORY_FILE, EpochResult, best_epoch, parse_history
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.streaming_metrics import StreamingMetrics, cross_entropies, smoothed
+from components.storage.atomic import write_whole
 
 logger = logging.getLogger(__name__)
 OptimizedVariables = tuple[tf.keras.optimizers.Optimizer, Sequence[tf.Variable]]

@@ -10,7 +10,7 @@ from typing import Any
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common.code_digest import code_digest
-from components.common.contracts.output_folder import FINISHED_SUFFIX
+from components.contracts.output_folder import FINISHED_SUFFIX
 
 
 def resumable_work_dir(fn_args: FnArgs, module: str) -> Path:

@@ -7,8 +7,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
-from components.common.contracts.artifacts import Drift
-from components.common.contracts.drift import DRIFT_KEY
+from components.contracts.artifacts import Drift
+from components.contracts.drift import DRIFT_KEY
 from components.pusher.executor import BASELINE_KEY, EVALUATION_KEY, Executor
 
 

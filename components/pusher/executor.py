@@ -12,17 +12,21 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
-from components.common.contracts.drift import DRIFT_KEY, SAMPLE_FILE
-from components.common.contracts.evaluation import METRICS_FILE, EvaluationMetrics
-from components.common.contracts.serving_folder import (
+from components.common.errors import UserError
+from components.contracts.drift import DRIFT_KEY, SAMPLE_FILE
+from components.contracts.evaluation import METRICS_FILE, EvaluationMetrics
+from components.contracts.serving_folder import (
     BASELINE_VERSION_PROPERTY,
     NO_VERSION,
     PHOTOS_FOLDER,
     STAGING_PREFIX,
     LatestBlessed,
+    latest_version,
+    path_in,
+    photos_path,
+    read_latest,
+    write_latest,
 )
-from components.common.errors import UserError
-from components.common.storage.serving_folder import latest_version, path_in, photos_path, read_latest, write_latest
 from components.modeling.backbones.digest import content_digest
 from components.pusher.push_turns import push_turn
 

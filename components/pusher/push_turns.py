@@ -9,9 +9,8 @@ from typing import Final
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from components.common.contracts.serving_folder import PUSHING_PREFIX
 from components.common.errors import UserError
-from components.common.storage.serving_folder import names_in, path_in
+from components.contracts.serving_folder import PUSHING_PREFIX, names_in, path_in
 
 # A push takes seconds once its copy is complete: an older mark was left by one that was killed.
 _STALE_SECONDS: Final = 900

@@ -4,7 +4,7 @@ from tfx import types
 
 
 class TFLiteModel(types.Artifact):
-    """A classifier converted to TensorFlow Lite; for its files see `components.common.contracts.tflite`.
+    """A classifier converted to TensorFlow Lite; for its files see `components.contracts.tflite`.
 
     Signature `serving_default`: from `image`, float32 [1, H, W, 3], RGB in [0, 1], to `probabilities`, float32 [1, C],
     in the order of the labels.

@@ -16,12 +16,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.common.contracts import TEST_SPLIT, TRAIN_SPLIT, tflite
-from components.common.examples_io import class_names_of
 from components.common.progress import report_progress
+from components.contracts import TEST_SPLIT, TRAIN_SPLIT, tflite
 from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import RAW_EXAMPLES_SIGNATURE, image_size_of
+from components.storage.examples_io import class_names_of
 from components.tflite_exporter import conversion, measurement
 from components.tflite_exporter.metadata import labels_text, with_metadata
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.common.contracts import LABEL_KEY
-from components.common.contracts.tflite import ConvertedModel
+from components.contracts import LABEL_KEY
+from components.contracts.tflite import ConvertedModel
 from components.tflite_exporter.conversion import logged_stderr
 
 _BATCH_SIZE = 32

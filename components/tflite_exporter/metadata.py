@@ -16,7 +16,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from components.common.contracts.tflite import LABELS_FILE
+from components.contracts.tflite import LABELS_FILE
 
 METADATA_BUFFER: Final = b"TFLITE_METADATA"
 _FILE_IDENTIFIER: Final = b"M001"

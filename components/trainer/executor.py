@@ -8,7 +8,7 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY
 from tfx.utils import io_utils, json_utils
 
-from components.common.contracts import VALIDATION_SPLIT
+from components.contracts import VALIDATION_SPLIT
 
 PHOTOS_KEY: Final = "photos"
 VALIDATION_PHOTOS: Final = "validation_photos"  # entry of `custom_config`: glob patterns of raw examples

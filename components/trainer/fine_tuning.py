@@ -14,9 +14,9 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
-from components.common.contracts.training import FINE_TUNING_FILE, FineTuningOutcome, best_epoch
 from components.common.errors import UserError
-from components.common.schema import class_names_of
+from components.contracts.schema import class_names_of
+from components.contracts.training import FINE_TUNING_FILE, FineTuningOutcome, best_epoch
 from components.modeling import devices
 from components.modeling.augmentation import mix_up
 from components.modeling.classifier import build_classifier, last_layers

@@ -8,8 +8,8 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
-from components.common.contracts.training import HISTORY_FILE
-from components.common.schema import class_names_of
+from components.contracts.schema import class_names_of
+from components.contracts.training import HISTORY_FILE
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import STRONG, Hyperparameters

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from components.common.storage.whole_files import write_whole
+from components.storage.atomic import write_whole
 
 MAX_EPOCHS: Final = 30
 _FILE: Final = "epochs.json"

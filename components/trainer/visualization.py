@@ -16,10 +16,10 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tensorboard.plugins import projector
 
-from components.common.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, PHOTO_DIGEST_KEY
-from components.common.photo_formats.exif_orientation import orientation_of, turn_upright
-from components.common.storage.keyed_photos import PhotoKey, first_photos, photo_key
+from components.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, PHOTO_DIGEST_KEY
 from components.modeling.input_pipeline import read_serialized
+from components.photos.exif import orientation_of, turn_upright
+from components.photos.keyed_photos import PhotoKey, first_photos, photo_key
 
 RUN_NAME: Final = "classifier"  # a TensorBoard run of its own, beside `train` and `validation`
 MAX_EXAMPLES: Final = 1000  # more points hide each other, and browsers slow down

@@ -4,8 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY, transformed_name
-from components.common.photo_decoding import decode_image
+from components.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY, transformed_name
+from components.photos.decode import decode_image
 
 _CHANNELS = 3
 

@@ -8,7 +8,7 @@ from tfx.components.tuner import executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
-from components.common.contracts.training import TRIALS_PROPERTY, TUNED_VALUES_PROPERTY, VALIDATION_ACCURACY_PROPERTY
+from components.contracts.training import TRIALS_PROPERTY, TUNED_VALUES_PROPERTY, VALIDATION_ACCURACY_PROPERTY
 
 
 class Executor(executor.Executor):

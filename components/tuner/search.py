@@ -15,8 +15,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 from tfx.utils import io_utils
 
-from components.common.contracts.training import best_epoch
-from components.common.schema import class_names_of
+from components.contracts.schema import class_names_of
+from components.contracts.training import best_epoch
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import FeaturePipeline

@@ -82,7 +82,7 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
 
 def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...], console: "RunConsole") -> int:
     from components.common.errors import UserError
-    from components.example_gen.photo_folder.bucket_photos import learn_s3
+    from components.photos.bucket import learn_s3
     from pipeline.prediction.batch.batch_job import UNREADABLE_FILE, run_batch
     from pipeline.prediction.batch.shard_plan import check_same, read_plan
     from pipeline.prediction.batch.target_files import using

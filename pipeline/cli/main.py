@@ -11,21 +11,11 @@ import click
 from click.shell_completion import CompletionItem
 
 PROGRAM_NAME = "local_runner.py"
-# By package, the modules that have a command of their name, in the order of the README.
-_COMMANDS = {
-    "inspection": (
-        "runs",
-        "report",
-        "why",
-        "labels",
-        "compare",
-        "lineage",
-        "artifacts",
-        "show",
-        "tensorboard",
-    ),
-    "commands": ("run", "predict", "doctor", "completion"),
-}
+# The modules here that have a command of their name, in the order of the README.
+_COMMANDS = (
+    "runs", "report", "why", "labels", "compare", "lineage", "artifacts", "show", "tensorboard",
+    "run", "predict", "doctor", "completion",
+)  # fmt: skip
 
 
 class _DefaultGroup(click.Group):
@@ -57,9 +47,8 @@ def cli() -> None:
     """
 
 
-for _package, _names in _COMMANDS.items():
-    for _name in _names:
-        cli.add_command(getattr(importlib.import_module(f"pipeline.cli.{_package}.{_name}"), _name))
+for _name in _COMMANDS:
+    cli.add_command(getattr(importlib.import_module(f"pipeline.cli.{_name}"), _name))
 
 
 def main(args: list[str] | None = None) -> Any:

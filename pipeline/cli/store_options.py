@@ -24,7 +24,7 @@ def store_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_store(*args: Any, output: str, metadata: str | None, **kwargs: Any) -> None:
         # Not for `--help`: ML Metadata's client takes a while to import.
-        from pipeline.history.store import open_store
+        from pipeline.records.store import open_store
 
         command(*args, store=open_store(output, metadata), **kwargs)
 

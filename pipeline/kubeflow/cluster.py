@@ -6,9 +6,8 @@ Values only.
 import dataclasses
 import re
 
-from components.common.contracts.nodes import FEATURE_EXTRACTOR, FINE_TUNING, TRAINER, TUNER
-from components.common.credentials import refuse_credentials
-from components.common.errors import UserError
+from components.common.errors import UserError, refuse_credentials
+from components.contracts.nodes import FEATURE_EXTRACTOR, FINE_TUNING, TRAINER, TUNER
 
 EVERY_COMPONENT = "*"
 GPU_RESOURCE = "nvidia.com/gpu"

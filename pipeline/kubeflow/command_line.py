@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from components.common.contracts.output_folder import METADATA_FILE
 from components.common.errors import UserError
+from components.contracts.output_folder import METADATA_FILE
 from pipeline.kubeflow.compile_command import compile_
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from components.common.contracts import nodes
 from components.common.settings import per_run_settings
+from components.contracts import nodes
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import BlessingConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings

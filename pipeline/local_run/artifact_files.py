@@ -5,8 +5,8 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.common.contracts.nodes import PUSHED_DESTINATION_PROPERTY
-from components.common.contracts.output_folder import WRITTEN_BYTES_PROPERTY, WRITTEN_FILES_PROPERTY
+from components.contracts.nodes import PUSHED_DESTINATION_PROPERTY
+from components.contracts.output_folder import WRITTEN_BYTES_PROPERTY, WRITTEN_FILES_PROPERTY
 
 
 def record_files(store: mlmd.MetadataStore, execution_id: int, output: str) -> None:

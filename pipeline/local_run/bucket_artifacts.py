@@ -16,11 +16,11 @@ from tfx.orchestration.portable import beam_executor_operator, data_types, pytho
 from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2
 from tfx.types import Artifact
 
-from components.common.contracts.output_folder import PIPELINES_FOLDER
 from components.common.errors import UserError, reason_of
-from components.common.storage.remote_files import files_below, is_remote
-from components.example_gen.archives import safe_relative_path
-from components.example_gen.photo_folder.bucket_photos import learn_s3
+from components.contracts.output_folder import PIPELINES_FOLDER
+from components.photos.archive import safe_relative_path
+from components.photos.bucket import learn_s3
+from components.storage.remote_files import files_below, is_remote
 
 _THREADS: Final = 16
 _RunExecutor = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]

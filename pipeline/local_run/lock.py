@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from components.common.contracts.output_folder import LOCK_FILE
 from components.common.errors import UserError
+from components.contracts.output_folder import LOCK_FILE
 
 
 @contextlib.contextmanager

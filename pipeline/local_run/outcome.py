@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from components.common.contracts import SPLITS, TEST_SPLIT, VALIDATION_SPLIT
-from components.common.contracts.nodes import BASELINE_RESOLVER, TFLITE_MODEL
-from components.common.contracts.tflite import FLOAT16_FILE, INT8_FILE
+from components.contracts import SPLITS, TEST_SPLIT, VALIDATION_SPLIT
+from components.contracts.nodes import BASELINE_RESOLVER, TFLITE_MODEL
+from components.contracts.tflite import FLOAT16_FILE, INT8_FILE
 from pipeline.config import PipelineConfig
-from pipeline.history.explanation import explain
-from pipeline.history.run import Run
 from pipeline.local_run.console import RunConsole
+from pipeline.records.explanation import explain
+from pipeline.records.run import Run
 
 
 def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds: float) -> None:

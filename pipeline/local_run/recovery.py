@@ -13,11 +13,11 @@ import ml_metadata as mlmd
 from ml_metadata.metadata_store import ListOptions, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.common.contracts import output_folder, serving_folder
 from components.common.errors import UserError
+from components.contracts import output_folder, serving_folder
 from pipeline.config import PipelineConfig
-from pipeline.history.connection import connect, connection_config
 from pipeline.local_run.artifact_files import discard_incomplete
+from pipeline.records.connection import connect, connection_config
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
-from components.common.contracts.output_folder import OUTPUT_CONTEXT_TYPE
+from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
-from pipeline.history.connection import ConnectionConfig, connection_config
-from pipeline.history.records import is_cached
 from pipeline.local_run.artifact_files import record_files
 from pipeline.local_run.bucket_artifacts import BucketArtifacts
+from pipeline.records.connection import ConnectionConfig, connection_config
+from pipeline.records.records import is_cached
 
 
 class RunObserver(Protocol):

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from components.common.contracts.output_folder import FETCHED_MODELS_FOLDER, SERVING_MODEL_FOLDER
 from components.common.errors import UserError, reason_of
-from components.common.storage.remote_files import files_below, is_remote, read_file
-from components.example_gen.archives import safe_relative_path
+from components.contracts.output_folder import FETCHED_MODELS_FOLDER, SERVING_MODEL_FOLDER
+from components.photos.archive import safe_relative_path
+from components.storage.remote_files import files_below, is_remote, read_file
 
 _SAVED_MODEL_FILE: Final = "saved_model.pb"
 _TFX_FOLDER: Final = "Format-Serving"  # of a Model artifact

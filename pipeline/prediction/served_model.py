@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.contracts.familiarity import FAMILIARITY_OUTPUT, UNFAMILIAR_BELOW
 from components.common.errors import UserError
+from components.contracts.familiarity import FAMILIARITY_OUTPUT, UNFAMILIAR_BELOW
 from pipeline.prediction.photo_inputs import MAX_BYTES, MAX_PIXELS, PhotoInput
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _class_names(signature: Any) -> list[str]:
 
 def _check(photo: PhotoInput) -> PhotoInput:
     """Returns the photo, with an error if ImageValidator would not let it into training."""
-    from components.image_validator.image_check import Limits, check_image
+    from components.photos.check import Limits, check_image
 
     if photo.error is None and (defect := check_image(photo.content, Limits(MAX_BYTES, MAX_PIXELS)).defect):
         return PhotoInput(photo.name, error=f"{defect.reason.value}: {defect.detail}")

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
-from components.common.contracts.evaluation import EvaluationMetrics, ExamplePrediction
-from components.common.contracts.nodes import EVALUATIONS
-from pipeline.history.run import Run
+from components.contracts.evaluation import EvaluationMetrics, ExamplePrediction
+from components.contracts.nodes import EVALUATIONS
+from pipeline.records.run import Run
 from pipeline.report import scores
 from pipeline.report.scores import CalibrationBin, Share
 

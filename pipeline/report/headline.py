@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
-from components.common.contracts import TEST_SPLIT
-from pipeline.history.explanation import Check, explain
-from pipeline.history.run import Run
+from components.contracts import TEST_SPLIT
+from pipeline.records.explanation import Check, explain
+from pipeline.records.run import Run
 from pipeline.report.text import percent
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import jinja2
 
 from components.common.errors import UserError
-from pipeline.history.run import Run
+from pipeline.records.run import Run
 from pipeline.report import text
 from pipeline.report.evaluations import load_evaluations
 from pipeline.report.headline import Headline

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from tfx_bsl.coders.example_coder import ExampleToNumpyDict
 
-from components.common import contracts
+from components import contracts
 
 _THUMBNAIL_PIXELS = 120
 _JPEG_QUALITY = 72

@@ -7,8 +7,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from components.common.contracts.evaluation import ExamplePrediction
-from pipeline.history.intervals import wilson
+from components.contracts.evaluation import ExamplePrediction
+from pipeline.records.intervals import wilson
 
 NUM_BINS = 10
 

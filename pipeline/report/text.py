@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.history.records import ExecutionRecord
+from pipeline.records.records import ExecutionRecord
 from pipeline.report.scores import Share
 
 # Control characters, lone surrogates and those that reverse the direction of what follows: they break files, XML and

@@ -6,10 +6,10 @@ import logging
 import re
 from pathlib import Path
 
-from components.common.contracts.output_folder import REPORTS_FOLDER
 from components.common.errors import UserError, first_line
-from components.common.storage.whole_files import write_whole
-from pipeline.history.run import Run
+from components.contracts.output_folder import REPORTS_FOLDER
+from components.storage.atomic import write_whole
+from pipeline.records.run import Run
 from pipeline.report.headline import make_headline
 from pipeline.report.page import render_page
 from pipeline.report.sections import model_card

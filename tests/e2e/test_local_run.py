@@ -13,12 +13,12 @@ import pytest
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.cli.run_options import collect_run_options
 from pipeline.config import BlessingConfig, PipelineConfig, RunOptions
-from pipeline.history.explanation import explain
-from pipeline.history.run import Run
-from pipeline.history.store import open_store
 from pipeline.local_run import runner as local
 from pipeline.local_run.recovery import recovering
 from pipeline.presets import build_config
+from pipeline.records.explanation import explain
+from pipeline.records.run import Run
+from pipeline.records.store import open_store
 
 _NODES = {
     "BackboneImporter", "TfdsExampleGen", "latest_blessed_model_resolver", "ImageValidator", "ImageSchemaGen",

@@ -12,9 +12,9 @@ import pipeline  # noqa: F401  (sets the TensorFlow environment)
 
 # Native decoders are what is fuzzed; of the Python code only ours guides the mutations.
 with atheris.instrument_imports(include=["components.image_validator", "PIL"]):
-    from components.image_validator.image_check import Limits, check_image
+    from components.photos.check import Limits, check_image
 
-from components.common.photo_decoding import decode_image
+from components.photos.decode import decode_image
 
 # Small enough that a fuzzer's bombs take no time.
 LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)

@@ -19,11 +19,11 @@ from installation import ACCESS_KEY, ADDRESS, BUCKET, REGION, S3_PORT, SECRET_KE
 from s3_buckets import Buckets
 from same_model import metrics_of, probabilities_of
 
-from components.common.contracts.serving_folder import LATEST_BLESSED_FILE, LatestBlessed
-from pipeline.history.explanation import explain
-from pipeline.history.store import RunStore, open_store
+from components.contracts.serving_folder import LATEST_BLESSED_FILE, LatestBlessed
 from pipeline.kubeflow.command_line import cli
 from pipeline.kubeflow.server.submit import read_spec
+from pipeline.records.explanation import explain
+from pipeline.records.store import RunStore, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

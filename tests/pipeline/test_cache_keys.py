@@ -15,7 +15,7 @@ from tfx.orchestration.portable import cache_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.common import code_digest as digests
-from components.common.contracts import CODE_DIGEST_PARAMETER
+from components.contracts import CODE_DIGEST_PARAMETER
 from components.modeling.hyperparameters import FineTuning
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.graph import create_pipeline

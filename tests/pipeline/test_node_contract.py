@@ -1,6 +1,6 @@
 """The names that readers know nodes and outputs by are those of the graph."""
 
-from components.common.contracts import nodes
+from components.contracts import nodes
 from components.modeling.hyperparameters import FineTuning
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.graph import create_pipeline

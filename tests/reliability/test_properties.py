@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.common.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS
 from components.common.errors import UserError
-from components.common.examples_io import WriteExamples
-from components.example_gen.builders import FeatureKeys
+from components.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS
 from components.example_gen.component import TfdsExampleGen
+from components.example_gen.data_source import FeatureKeys
 from components.example_gen.executor import Executor
-from components.example_gen.tfds_datasets.preparation import ToExampleFn
+from components.example_gen.tfds_dataset import ToExampleFn
 from components.modeling.input_pipeline import read_serialized
+from components.storage.examples_io import WriteExamples
 from pipeline.cli.main import cli, main
 
 # What a photo's file may hold and be called: anything.

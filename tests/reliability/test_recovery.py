@@ -10,13 +10,13 @@ import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.common.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from components.common.errors import UserError
+from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
-from pipeline.history.records import sqlite_config
 from pipeline.local_run.lock import exclusive
 from pipeline.local_run.recovery import ABANDONED_TRAINING_S, recovering
 from pipeline.local_run.scratch import scratch_folder
+from pipeline.records.records import sqlite_config
 
 
 @pytest.fixture

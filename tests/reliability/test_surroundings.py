@@ -12,7 +12,7 @@ import pytest
 from killable_run import KillableRun, resolving
 
 from components.common.errors import UserError
-from components.example_gen.sources import scan_photos
+from components.photos.source import scan_photos
 from pipeline.cli.main import main
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.local_run.recovery import recovering

@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.common.errors import UserError
-from components.example_gen.builders import DataSource, describe_source
+from components.example_gen.data_source import DataSource, describe_source
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from components.common.code_digest import code_digest
 from components.common.errors import UserError, first_line
-from components.common.storage.whole_files import write_whole
 from components.modeling.backbones.cache import cache_dir
 from components.modeling.backbones.digest import content_digest
+from components.storage.atomic import write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError
-from components.common.storage.whole_files import write_whole
 from components.modeling.backbones.cache import cache_dir, writable_cache_dir
 from components.modeling.backbones.contract import BackboneInfo, inspect_backbone
 from components.modeling.backbones.digest import content_digest
 from components.modeling.backbones.embedded import embedded_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone, is_url, resolve_handle
+from components.storage.atomic import write_whole
 
 logger = logging.getLogger(__name__)
 

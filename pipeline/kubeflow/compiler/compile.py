@@ -15,8 +15,7 @@ import yaml
 from tfx.dsl.components.base import base_component
 from tfx.orchestration import pipeline as tfx_pipeline
 
-from components.common.credentials import refuse_credentials
-from components.common.errors import UserError
+from components.common.errors import UserError, refuse_credentials
 from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.cluster import ROOT_SCHEMES, ClusterSettings

@@ -7,8 +7,8 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from components.common.contracts.nodes import BASELINE_READER, PHOTOS_FINGERPRINT
 from components.common.errors import UserError
+from components.contracts.nodes import BASELINE_READER, PHOTOS_FINGERPRINT
 from pipeline.kubeflow.cluster import EVERY_COMPONENT, ClusterSettings, Resources
 from pipeline.kubeflow.compiler.names import kubernetes_name
 

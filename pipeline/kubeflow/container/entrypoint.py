@@ -83,7 +83,7 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
     from tfx.utils import name_utils
 
-    from components.common.contracts.artifacts import Drift
+    from components.contracts.artifacts import Drift
     from components.image_validator.artifacts import Quarantine
     from components.label_reviewer.artifacts import LabelReview
 
@@ -100,7 +100,7 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
 
 def _load_s3_plugin() -> None:
     """Teaches TFX to read and write s3://."""
-    from components.common.storage import s3_filesystem
+    from components.storage import s3_filesystem
 
     try:
         s3_filesystem.register()

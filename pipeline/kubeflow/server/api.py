@@ -11,8 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from components.common.credentials import refuse_credentials
-from components.common.errors import UserError
+from components.common.errors import UserError, refuse_credentials
 
 TOKEN_VARIABLE = "FLOWERS_KFP_TOKEN"  # noqa: S105
 COOKIE_VARIABLE = "FLOWERS_KFP_COOKIE"

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from components.common.credentials import refuse_credentials
-from components.common.errors import UserError
+from components.common.errors import UserError, refuse_credentials
 from components.modeling.backbones.registry import find_backbone
 from pipeline.kubeflow.cluster import ROOT_SCHEMES
 from pipeline.kubeflow.server.api import Connection

@@ -16,9 +16,9 @@ from tfx.utils import io_utils
 
 from components.common.errors import UserError
 from components.common.progress import WorkerProgress, process_name
-from components.common.storage.remote_files import is_remote
-from components.common.storage.serving_folder import path_in
-from components.example_gen.photo_folder.bucket_photos import learn_s3
+from components.contracts.serving_folder import path_in
+from components.photos.bucket import learn_s3
+from components.storage.remote_files import is_remote
 from pipeline.prediction.batch.prediction_files import FORMATS, to_unreadable
 from pipeline.prediction.batch.shard_plan import ShardPlan, photos_of
 from pipeline.prediction.batch.target_files import read_whole, remove_unfinished, write_whole

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from components.common.contracts.quarantine import Reason
 from components.common.errors import UserError
 from components.common.stack import PHOTO_SUFFIXES
-from components.common.storage.remote_files import files_below, is_remote
-from components.example_gen.photo_folder.bucket_photos import learn_s3, reading_photos
-from components.example_gen.photo_folder.folder_files import is_hidden
-from components.example_gen.photo_folder.left_out import LeftOutFile, describe_left_out
-from components.example_gen.photo_folder.manifest_photos import photos_named
-from components.example_gen.photo_folder.manifest_rows import is_manifest
+from components.contracts.quarantine import Reason
+from components.photos.bucket import learn_s3, reading_photos
+from components.photos.manifest import is_manifest, photos_named
+from components.photos.photo_set import LeftOutFile, describe_left_out, is_hidden
+from components.storage.remote_files import files_below, is_remote
 
 _EXPECTED: Final = "expected a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix"
 

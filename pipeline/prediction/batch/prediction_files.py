@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from components.common.contracts.familiarity import FAMILIARITY_OUTPUT
+from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.prediction.served_model import Classification
 
 

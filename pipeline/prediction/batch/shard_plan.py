@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from components.common.errors import UserError
-from components.common.storage.serving_folder import names_in, path_in
+from components.contracts.serving_folder import names_in, path_in
 from pipeline.prediction.batch.target_files import PLAN_FOLDER, read_whole, write_whole
 
 _PLAN_FILE: Final = f"{PLAN_FOLDER}/plan.json"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from components.common.errors import UserError, reason_of
-from components.common.storage.serving_folder import path_in
+from components.contracts.serving_folder import path_in
 
 # Readers of folders (Spark, Arrow, pandas) skip what begins with an underscore.
 PLAN_FOLDER: Final = "_plan"

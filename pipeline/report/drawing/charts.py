@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from components.common.contracts.training import EpochResult
+from components.contracts.training import EpochResult
 from pipeline.report.drawing.svg_figure import FIRST, INK, MUTED, PAPER, SECOND, draw
 from pipeline.report.evaluations import Evaluation
 from pipeline.report.text import shortened

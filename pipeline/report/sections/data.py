@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from components.common.contracts import nodes
-from pipeline.history.run import Run
+from components.contracts import nodes
+from pipeline.records.run import Run
 from pipeline.report.photos import Album, make_album
 
 _MAX_SAMPLES = 150  # pictures in the grid; about 5 kB each

@@ -1,7 +1,7 @@
 """Drift: how the photos differ from those of the latest blessed model."""
 
-from components.common.contracts.drift import DriftReport
-from pipeline.history.run import Run
+from components.contracts.drift import DriftReport
+from pipeline.records.run import Run
 
 
 def load(run: Run) -> DriftReport | None:

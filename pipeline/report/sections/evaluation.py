@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from pipeline.history.explanation import Check, explain
-from pipeline.history.run import Run
+from pipeline.records.explanation import Check, explain
+from pipeline.records.run import Run
 from pipeline.report.drawing import charts
 from pipeline.report.evaluations import Evaluation, load_evaluations
 

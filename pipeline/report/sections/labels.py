@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from components.common.contracts import nodes
-from components.common.contracts.label_review import DoubtfulLabel, LabelReviewSummary
-from pipeline.history.run import Run
+from components.contracts import nodes
+from components.contracts.label_review import DoubtfulLabel, LabelReviewSummary
+from pipeline.records.run import Run
 from pipeline.report.photos import Album, make_album
 
 _SHOWN: Final = 48

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-from pipeline.history.records import ArtifactRecord, ExecutionRecord
-from pipeline.history.run import Run
+from pipeline.records.records import ArtifactRecord, ExecutionRecord
+from pipeline.records.run import Run
 from pipeline.report import text
 from pipeline.report.drawing.layering import Edge, Node
 from pipeline.report.drawing.layout import lay_out

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-from components.common.contracts import nodes
-from pipeline.history.run import Run
+from components.contracts import nodes
+from pipeline.records.run import Run
 from pipeline.report.evaluations import Evaluation, load_evaluations
 from pipeline.report.photos import Album, make_album
 

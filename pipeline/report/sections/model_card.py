@@ -8,13 +8,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from components.common import contracts
-from components.common.contracts import nodes
-from components.common.contracts.familiarity import FAMILIARITY_OUTPUT
+from components import contracts
 from components.common.stack import any_image_format
+from components.contracts import nodes
+from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.modeling.hyperparameters import REFERENCE, STRONG
-from pipeline.history.parameters import step_parameters
-from pipeline.history.run import Run
+from pipeline.records.parameters import step_parameters
+from pipeline.records.run import Run
 from pipeline.report.evaluations import Evaluation, load_evaluations
 from pipeline.report.headline import make_headline
 from pipeline.report.scores import Share

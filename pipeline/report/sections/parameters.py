@@ -6,9 +6,9 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
-from pipeline.history.parameters import step_parameters
-from pipeline.history.records import ExecutionRecord
-from pipeline.history.run import Run
+from pipeline.records.parameters import step_parameters
+from pipeline.records.records import ExecutionRecord
+from pipeline.records.run import Run
 
 _PACKAGES = (
     "tfx", "tensorflow", "tf-keras", "tensorflow-hub", "tensorflow-datasets", "tensorflow-transform",

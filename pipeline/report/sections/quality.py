@@ -8,9 +8,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.common.contracts.nodes import ANOMALIES, EXAMPLES, QUARANTINE, STATISTICS, Output
-from components.common.contracts.quarantine import LISTING_FILE, SUMMARY_FILE, QuarantineEntry, QuarantineSummary
-from pipeline.history.run import Run
+from components.contracts.nodes import ANOMALIES, EXAMPLES, QUARANTINE, STATISTICS, Output
+from components.contracts.quarantine import LISTING_FILE, SUMMARY_FILE, QuarantineEntry, QuarantineSummary
+from pipeline.records.run import Run
 from pipeline.report.photos import Album, PhotoKey, make_album, split_folder
 
 _MAX_LISTED = 200

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from components.common.contracts.evaluation import ACCURACY, LOSS
-from components.common.contracts.training import EpochResult, best_epoch
-from pipeline.history.run import Run
+from components.contracts.evaluation import ACCURACY, LOSS
+from components.contracts.training import EpochResult, best_epoch
+from pipeline.records.run import Run
 from pipeline.report.drawing import charts
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.common import contracts
-from components.common.contracts.artifacts import Drift
-from components.common.contracts.drift import DRIFT_FILE, SAMPLE_FILE, SIGNIFICANCE, DriftReport
-from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
+from components import contracts
+from components.contracts.artifacts import Drift
+from components.contracts.drift import DRIFT_FILE, SAMPLE_FILE, SIGNIFICANCE, DriftReport
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.drift_detector import photo_sample
 from components.drift_detector.executor import Executor
 from components.drift_detector.feature_shift import Sample, compare_features

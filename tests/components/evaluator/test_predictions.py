@@ -11,8 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common.errors import UserError
-from components.common.photo_formats.photo_conversion import convert
 from components.evaluator.predictions import predict, serving_difference
+from components.photos.convert import convert
 
 
 def _classify(examples: Sequence[bytes], bias: float = 0.0) -> np.ndarray:

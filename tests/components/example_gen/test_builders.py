@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import UserError
-from components.example_gen.builders import (
+from components.example_gen.data_source import (
     DataSource,
     describe_source,
     find_feature_keys,
     make_builder,
 )
-from components.example_gen.tfds_datasets.preparation import prepare_dataset
+from components.example_gen.tfds_dataset import prepare_dataset
 
 TF_FLOWERS_CLASSES = ("dandelion", "daisy", "tulips", "sunflowers", "roses")
 

@@ -13,10 +13,9 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.datasets.tf_flowers import tf_flowers_dataset_builder
 
 from components.common.errors import UserError
-from components.example_gen import builders
-from components.example_gen.builders import DataSource, make_builder
-from components.example_gen.tfds_datasets import downloads
-from components.example_gen.tfds_datasets.preparation import prepare_dataset
+from components.example_gen import data_source, tfds_dataset
+from components.example_gen.data_source import DataSource, make_builder
+from components.example_gen.tfds_dataset import prepare_dataset
 
 CLASS_NAMES = ("dandelion", "daisy", "tulips", "sunflowers", "roses")
 
@@ -87,8 +86,8 @@ def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArchiveSe
         monkeypatch.setattr(tf_flowers_dataset_builder, "_URL", server.url)
         info = UrlInfo(size=len(content), checksum=hashlib.sha256(content).hexdigest(), filename="flower_photos.tgz")
         monkeypatch.setitem(tf_flowers_dataset_builder.Builder.url_infos, server.url, info)
-        monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
-        monkeypatch.setattr(downloads, "STALLED_SECONDS", 1.0)
+        monkeypatch.setattr(tfds_dataset.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr(tfds_dataset, "STALLED_SECONDS", 1.0)
         yield server
         server.gave_up.set()
         server.shutdown()
@@ -105,7 +104,7 @@ def prepare(data_dir: Path) -> tfds.core.DatasetBuilder:
 def test_tf_flowers_is_downloaded_and_prepared_once(tmp_path: Path, server: ArchiveServer, archive: Path, capsys):
     builder = prepare(tmp_path)
     assert builder.info.splits["train"].num_examples == 20
-    assert builders.describe_builder(builder).class_names == CLASS_NAMES
+    assert data_source.describe_builder(builder).class_names == CLASS_NAMES
     assert prepare(tmp_path).info.splits["train"].num_examples == 20
     assert server.requests == 1
     assert not leftovers(tmp_path)
@@ -161,7 +160,7 @@ def test_no_network_ends_with_one_line(tmp_path: Path, server: ArchiveServer, ca
     server.server_close()
     with caplog.at_level(logging.INFO, "components"), pytest.raises(UserError, match="no connection to http://127"):
         prepare(tmp_path)
-    assert sum("trying again" in record.message for record in caplog.records) == downloads.ATTEMPTS - 1
+    assert sum("trying again" in record.message for record in caplog.records) == tfds_dataset.ATTEMPTS - 1
 
 
 def test_an_incomplete_copy_is_prepared_again_without_downloading(tmp_path: Path, server: ArchiveServer):

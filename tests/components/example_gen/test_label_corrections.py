@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.common import contracts
-from components.common.contracts.quarantine import LEFT_OUT_FILE, Action, QuarantineEntry, Reason
+from components import contracts
 from components.common.errors import UserError
+from components.contracts.quarantine import LEFT_OUT_FILE, Action, QuarantineEntry, Reason
 from components.example_gen.component import TfdsExampleGen
-from components.example_gen.corrections.reviewed_files import read_corrections
 from components.example_gen.executor import Executor
+from components.photos.corrections import read_corrections
 
 
 def _write(path: Path, *rows: str, header: str = "id,split,label,suggested_label") -> str:

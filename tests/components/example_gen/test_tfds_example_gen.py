@@ -13,16 +13,16 @@ from apache_beam.testing.util import assert_that, equal_to
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.common import contracts
-from components.common.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
+from components import contracts
 from components.common.errors import UserError
-from components.common.examples_io import WriteExamples
-from components.example_gen.builders import DataSource, describe_source, find_photos, make_builder
+from components.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.example_gen.component import TfdsExampleGen
+from components.example_gen.data_source import DataSource, describe_source, find_photos, make_builder
 from components.example_gen.executor import Executor
-from components.example_gen.photo_folder.photo_reading import ListPhotos, ReadPhotos
+from components.example_gen.photo_reading import ListPhotos, ReadPhotos
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
-from components.example_gen.tfds_datasets.preparation import TfdsToExamples, prepare_dataset
+from components.example_gen.tfds_dataset import TfdsToExamples, prepare_dataset
+from components.storage.examples_io import WriteExamples
 from pipeline.local_run.failures import user_error_message
 
 Photos = dict[str, tuple[bytes, int]]

@@ -12,10 +12,10 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx.types import standard_artifacts
 
-from components.common import contracts
-from components.common.examples_io import WriteExamples
-from components.common.schema import build_schema
+from components import contracts
+from components.contracts.schema import build_schema
 from components.modeling.backbones.saved_model import save_feature_vector
+from components.storage.examples_io import WriteExamples
 from components.transform.preprocessing import preprocessing_fn
 
 SIZES = {"train": 11, "validation": 5, "test": 4}

@@ -13,13 +13,13 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components.common import contracts
-from components.common.contracts import BACKBONE_PASSES_PROPERTY
+from components import contracts
 from components.common.errors import UserError
-from components.common.photo_decoding import decode_image
+from components.contracts import BACKBONE_PASSES_PROPERTY
 from components.feature_extractor import extractor
 from components.feature_extractor.component import FeatureExtractor
 from components.feature_extractor.executor import Executor
+from components.photos.decode import decode_image
 
 SIZES = {"train": 11, "validation": 5, "test": 4}
 Extract = Callable[..., standard_artifacts.Examples]

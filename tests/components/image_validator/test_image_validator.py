@@ -14,12 +14,13 @@ from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.common import contracts, examples_io
+from components import contracts
 from components.common.errors import UserError
 from components.common.stack import IMAGE_FORMATS
 from components.image_validator.artifacts import Quarantine
 from components.image_validator.component import ImageValidator
 from components.image_validator.executor import Executor
+from components.storage import examples_io
 
 MANY_WORKERS = ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]
 CLASS_NAMES = ["daisy", "roses"]

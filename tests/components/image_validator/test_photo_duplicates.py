@@ -8,10 +8,10 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from components.common.contracts.quarantine import Action, DuplicatedPhoto, Reason
+from components.contracts.quarantine import Action, DuplicatedPhoto, Reason
 from components.image_validator.decisions import CrossSplitDuplicates, decide_on_duplicates, decide_on_photo
 from components.image_validator.duplicates import GroupDuplicates, Photo, join_links
-from components.image_validator.image_check import Defect, Fingerprint, ImageCheck
+from components.photos.check import Defect, Fingerprint, ImageCheck
 
 DROP, MOVE, KEEP = CrossSplitDuplicates
 

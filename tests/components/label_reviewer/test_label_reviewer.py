@@ -9,8 +9,8 @@ import tensorflow as tf
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.common import contracts
-from components.common.contracts.label_review import LISTING_FILE, SUMMARY_FILE, DoubtfulLabel, LabelReviewSummary
+from components import contracts
+from components.contracts.label_review import LISTING_FILE, SUMMARY_FILE, DoubtfulLabel, LabelReviewSummary
 from components.label_reviewer.artifacts import LabelReview
 from components.label_reviewer.executor import Executor
 

@@ -17,7 +17,7 @@ from tf_examples import feature_example, raw_example, write_split
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_bsl.public import tfxio
 
-from components.common.schema import build_schema
+from components.contracts.schema import build_schema
 from components.modeling.backbones.saved_model import save_feature_vector
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head

@@ -15,11 +15,11 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from components.common.errors import UserError
-from components.common.photo_decoding import decode_image
 from components.evaluator.executor import Executor
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.serving import ServingModel, export
+from components.photos.decode import decode_image
 from pipeline.blessing import build_eval_config
 
 _CLASSES = ["blue", "green", "red"]

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tf_examples import raw_example, write_split
 
-from components.common.contracts.familiarity import UNFAMILIAR_BELOW
+from components.contracts.familiarity import UNFAMILIAR_BELOW
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tf_examples import feature_example
 
-from components.common.contracts.training import EpochResult
+from components.contracts.training import EpochResult
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import FeaturePipeline, read_serialized

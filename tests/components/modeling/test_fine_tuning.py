@@ -12,8 +12,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tf_examples import raw_example
 
-from components.common.contracts.training import EpochResult
 from components.common.errors import UserError
+from components.contracts.training import EpochResult
 from components.evaluator.feature_classifier import FeatureClassifier
 from components.modeling.classifier import last_layers
 from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperparameters

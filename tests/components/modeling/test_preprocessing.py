@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps
 
-from components.common.photo_decoding import decode_image
+from components.photos.decode import decode_image
 from components.transform.preprocessing import preprocessing_fn
 
 

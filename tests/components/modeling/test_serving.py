@@ -12,11 +12,11 @@ import tensorflow_transform as tft
 from PIL import ExifTags, Image
 from tf_examples import feature_example, raw_example
 
-from components.common.photo_decoding import decode_image
 from components.evaluator.feature_classifier import FeatureClassifier
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.serving import ServingModel, export
+from components.photos.decode import decode_image
 
 _CLASSES = ["blue", "green", "red"]
 _DIGEST = "d1"

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
-from components.common.contracts.training import EpochResult
 from components.common.errors import UserError
+from components.contracts.training import EpochResult
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import epoch_batches

@@ -9,9 +9,9 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components.baseline_reader.executor import Executor as BaselineReader
-from components.common.contracts.artifacts import Drift
-from components.common.contracts.drift import SAMPLE_FILE
-from components.common.contracts.evaluation import ClassMetrics, EvaluationMetrics
+from components.contracts.artifacts import Drift
+from components.contracts.drift import SAMPLE_FILE
+from components.contracts.evaluation import ClassMetrics, EvaluationMetrics
 from components.pusher.executor import Executor as Pusher
 
 CLASSES = ("daisy", "roses")

@@ -11,9 +11,9 @@ import pytest
 from pushes import CLASSES, files_below, push, read_baseline
 from tfx.types import standard_artifacts
 
-from components.common.contracts.drift import SAMPLE_FILE
-from components.common.contracts.serving_folder import LATEST_BLESSED_FILE
 from components.common.errors import UserError
+from components.contracts.drift import SAMPLE_FILE
+from components.contracts.serving_folder import LATEST_BLESSED_FILE
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.common import contracts
-from components.common.schema import build_schema
+from components import contracts
+from components.contracts.schema import build_schema
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.image_pipeline import ImagePipeline

@@ -15,8 +15,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.common.contracts.tflite import ConvertedModel
 from components.common.errors import UserError
+from components.contracts.tflite import ConvertedModel
 from components.modeling.image_pipeline import ImagePipeline
 from components.tflite_exporter.artifacts import TFLiteModel
 from components.tflite_exporter.component import TFLiteExporter

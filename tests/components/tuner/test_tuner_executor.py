@@ -12,7 +12,7 @@ from tfx.proto import trainer_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
-from components.common.schema import build_schema
+from components.contracts.schema import build_schema
 from components.modeling.hyperparameters import Hyperparameters
 from components.tuner.executor import Executor
 

@@ -11,7 +11,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public import tfxio
 
-from components.common.schema import build_schema
+from components.contracts.schema import build_schema
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.serving import Familiarity, ServingModel, export

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from components.common.errors import UserError
-from components.common.storage import s3_objects
+from components.storage import s3_objects
 from pipeline.cli.main import cli
 
 

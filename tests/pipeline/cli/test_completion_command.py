@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import local_runner
-from pipeline.cli.commands.completion import completion_script
+from pipeline.cli.completion import completion_script
 from pipeline.cli.main import cli
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli import environment
+from pipeline.cli import doctor
 from pipeline.cli.main import cli
 
 
@@ -19,7 +19,7 @@ def _doctor(output: Path, *options: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_HOSTS", {"host.invalid": "something: do without it"})
+    monkeypatch.setattr(doctor, "_HOSTS", {"host.invalid": "something: do without it"})
 
 
 def test_a_working_machine_passes_although_a_host_is_out_of_reach(tmp_path: Path) -> None:
@@ -34,8 +34,8 @@ def test_a_working_machine_passes_although_a_host_is_out_of_reach(tmp_path: Path
 def test_keras_3_is_broken_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
     # Keras's mode does not depend on the other libraries, which take half a minute to import.
-    lines = environment._IMPORTS.replace("tfx.components, ", "").replace("tensorflow_datasets, ", "")
-    monkeypatch.setattr(environment, "_IMPORTS", lines.replace("ml_metadata, apache_beam", "ml_metadata"))
+    lines = doctor._IMPORTS.replace("tfx.components, ", "").replace("tensorflow_datasets, ", "")
+    monkeypatch.setattr(doctor, "_IMPORTS", lines.replace("ml_metadata, apache_beam", "ml_metadata"))
     status, findings = _doctor(tmp_path)
     assert status == 1
     finding = findings["imports and Keras mode"]
@@ -43,9 +43,9 @@ def test_keras_3_is_broken_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_missing_package_is_broken_only_if_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(doctor, "_PACKAGES", ("no-such-package",))
     assert _doctor(tmp_path, "--quick")[0] == 1
-    monkeypatch.setattr(environment, "_OPTIONAL_PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(doctor, "_OPTIONAL_PACKAGES", ("no-such-package",))
     status, findings = _doctor(tmp_path, "--quick")
     assert (status, findings["no-such-package"]["status"]) == (0, "warning")
 
@@ -60,7 +60,7 @@ def test_a_cached_backbone_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_weights_that_are_not_installed_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(environment, "weights_file", lambda _: None)
+    monkeypatch.setattr(doctor, "weights_file", lambda _: None)
     status, findings = _doctor(tmp_path, "--quick")
     finding = findings["backbone efficientnet_lite1"]
     assert (status, finding["status"]) == (0, "warning")

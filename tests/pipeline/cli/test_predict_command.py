@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from tensorflow_serving.apis import predict_pb2
 
 from components.common.errors import UserError
-from components.common.storage import s3_objects
+from components.storage import s3_objects
 from pipeline.cli.main import cli
 from pipeline.prediction import photo_inputs
 

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from fake_api_server import FakeApiServer, running_server
 from kfp_launcher import RUN_ID, FakeKfp
 
-from components.common.contracts.drift import SAMPLE_FILE
-from components.common.contracts.evaluation import ClassMetrics, EvaluationMetrics
-from components.common.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
+from components.contracts.drift import SAMPLE_FILE
+from components.contracts.evaluation import ClassMetrics, EvaluationMetrics
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import PUSHED_BASELINE, BackboneConfig, BlessingConfig, DataConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings, Resources

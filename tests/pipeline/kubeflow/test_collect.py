@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import UserError
-from pipeline.history.store import open_store
 from pipeline.kubeflow.collect import collect
 from pipeline.kubeflow.container.execution_record import ArtifactEntry, ExecutionEntry
+from pipeline.records.store import open_store
 
 ROOT = "minio://mlpipeline/flowers"
 

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from tfx.utils import io_utils
 
 from components.common.errors import UserError
-from components.common.storage import s3_objects
-from pipeline.cli.commands.run import run
+from components.storage import s3_objects
+from pipeline.cli.run import run
 from pipeline.cli.run_options import collect_run_options
 from pipeline.config import PipelineConfig
-from pipeline.history.store import open_store
 from pipeline.local_run import runner as local
 from pipeline.local_run.recovery import recovering
 from pipeline.presets import build_config
+from pipeline.records.store import open_store
 
 
 class _Observer:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from made_run import MadeRun
 
-from pipeline.history.store import open_store
+from pipeline.records.store import open_store
 from pipeline.report.write import write_report
 
 _COLORS = ((200, 40, 40), (40, 180, 60), (40, 60, 200))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_run import MadeRun
 
-from pipeline.history.store import open_store
+from pipeline.records.store import open_store
 from pipeline.report.write import write_report
 
 CHROMIUM = next(

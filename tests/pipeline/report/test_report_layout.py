@@ -7,7 +7,7 @@ import re
 import pytest
 from made_run import MadeRun
 
-from pipeline.history.store import open_store
+from pipeline.records.store import open_store
 from pipeline.report.drawing.layering import Edge, Node
 from pipeline.report.drawing.layout import Layout, lay_out
 from pipeline.report.sections import lineage

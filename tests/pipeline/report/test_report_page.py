@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from made_run import MadeRun
 
 from components.common.errors import UserError
-from pipeline.cli.inspection.report import report as report_command
-from pipeline.history.intervals import independent_difference
-from pipeline.history.store import open_store
+from pipeline.cli.report import report as report_command
+from pipeline.records.intervals import independent_difference
+from pipeline.records.store import open_store
 from pipeline.report.write import write_report
 
 NASTY_NAMES = [

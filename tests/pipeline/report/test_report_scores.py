@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.common.contracts.evaluation import ExamplePrediction
+from components.contracts.evaluation import ExamplePrediction
 from pipeline.report.scores import (
     calibration_bins,
     confident_mistakes,

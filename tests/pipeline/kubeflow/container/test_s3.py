@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kfp_launcher import FakeKfp, TaskFailedError
 
-from components.common.contracts.drift import SAMPLE_FILE
-from components.example_gen.sources import FINGERPRINT_DIGITS
+from components.contracts.drift import SAMPLE_FILE
+from components.photos.source import FINGERPRINT_DIGITS
 from pipeline.config import DataConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings
 from pipeline.kubeflow.compiler.compile import build_spec

@@ -21,12 +21,12 @@ from pipeline.config import (
     DataConfig,
     PipelineConfig,
 )
-from pipeline.history.explanation import explain
-from pipeline.history.store import RunStore, open_store
 from pipeline.kubeflow.cluster import ClusterSettings
 from pipeline.kubeflow.collect import collect
 from pipeline.kubeflow.compiler.compile import build_spec
 from pipeline.local_run import runner as local
+from pipeline.records.explanation import explain
+from pipeline.records.store import RunStore, open_store
 
 ROOT = "minio://mlpipeline/flowers"
 SECOND_RUN_ID = "22222222-2222-3333-4444-555555555555"
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(folder: Path, small_photos: Path, tiny_backbone: Path) -> PipelineConfig:
-    from components.example_gen.builders import DataSource, describe_source
+    from components.example_gen.data_source import DataSource, describe_source
 
     data_dir = str(folder / "datasets")
     description = describe_source(DataSource(photos=str(small_photos), data_dir=data_dir))

@@ -1,1 +1,0 @@
-"""Formats of photos besides those that TensorFlow decodes."""

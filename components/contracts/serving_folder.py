@@ -1,0 +1,113 @@
+"""What lies beside the versions in a serving folder, and what a model read from there says of its origin.
+
+TensorFlow Serving looks at folders that have a number for a name, and at nothing else.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tfx.dsl.io import fileio
+from tfx.utils import io_utils
+
+from components.common.errors import UserError
+
+LATEST_BLESSED_FILE: Final = "latest_blessed.json"  # `LatestBlessed`
+STAGING_PREFIX: Final = ".staging-"  # of copies that are no version yet
+PHOTOS_FOLDER: Final = "photos"  # of samples for DriftDetector: VERSION.npz
+PUSHING_PREFIX: Final = ".pushing-"  # of the mark of a push that is going on: .pushing-SECONDS-KEY
+
+# Custom property of a baseline that was read from a serving folder: its version, or NO_VERSION.
+BASELINE_VERSION_PROPERTY: Final = "baseline_version"
+NO_VERSION: Final = "none"  # nothing had been pushed: the artifact holds no model
+
+
+@dataclasses.dataclass(frozen=True)
+class LatestBlessed:
+    """The model that was pushed last.
+
+    Attributes:
+        version: The name of its folder in the serving folder.
+        uri: That folder, as Pusher knew it.
+        class_names: Its classes, in label order.
+        examples: Test photos that it was evaluated on.
+        accuracy: Its test accuracy, in [0, 1].
+        loss: Its mean cross-entropy on the test split, in nats.
+        baseline_version: The version that BaselineReader had it compared with, or NO_VERSION.
+    """
+
+    version: str
+    uri: str
+    class_names: Sequence[str]
+    examples: int
+    accuracy: float
+    loss: float
+    baseline_version: str
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "LatestBlessed":
+        """Builds it from parsed JSON; entries of later versions of this project are left out."""
+        return cls(**{field.name: content[field.name] for field in dataclasses.fields(cls)})
+
+
+def path_in(folder: str, name: str) -> str:
+    """Returns the path of what is called `name` in a folder."""
+    return os.path.join(folder, name)  # noqa: PTH118  (the folder may be a remote URI)
+
+
+def photos_path(folder: str, version: str) -> str:
+    """Returns where the sample of a version's photos is, if there is one."""
+    return path_in(path_in(folder, PHOTOS_FOLDER), f"{version}.npz")
+
+
+def names_in(folder: str) -> list[str]:
+    """Returns the names of what is in a folder; none when it is not there."""
+    # On an object store a folder is there as soon as something is in it.
+    return [name.rstrip("/") for name in fileio.listdir(folder)] if fileio.exists(folder) else []
+
+
+def latest_version(folder: str) -> int:
+    """Returns a serving folder's highest version, 0 if it has none."""
+    return max((int(name) for name in names_in(folder) if name.isdigit()), default=0)
+
+
+def read_latest(folder: str) -> LatestBlessed | None:
+    """Returns what the pointer says.
+
+    Args:
+        folder: The serving folder.
+
+    Returns:
+        The model that was pushed last; None when there is no pointer.
+
+    Raises:
+        UserError: The pointer is damaged.
+    """
+    path = path_in(folder, LATEST_BLESSED_FILE)
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "r") as file:
+        text = file.read()
+    try:
+        content: dict[str, Any] = json.loads(text)
+        return LatestBlessed.from_json(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}: {error}): put it right, or delete it to go on without a "
+            "baseline"
+        ) from error
+
+
+def write_latest(folder: str, latest: LatestBlessed, staging: str) -> None:
+    """Moves the pointer; readers see the old one or the new one, whole.
+
+    Args:
+        folder: The serving folder.
+        latest: What the pointer says from now on.
+        staging: A folder on the same storage, for the file until it is complete.
+    """
+    temporary = path_in(staging, LATEST_BLESSED_FILE)
+    io_utils.write_string_file(temporary, json.dumps(dataclasses.asdict(latest), indent=2))
+    fileio.rename(temporary, path_in(folder, LATEST_BLESSED_FILE), overwrite=True)

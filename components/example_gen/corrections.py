@@ -1,0 +1,136 @@
+"""Corrections, applied to examples and listed."""
+
+import dataclasses
+import json
+import logging
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import apache_beam as beam
+import tensorflow as tf
+from tfx.dsl.io import fileio
+
+from components.common.errors import UserError
+from components.contracts import ID_KEY, LABEL_KEY
+from components.contracts.quarantine import Action, QuarantineEntry, Reason
+from components.photos.corrections import LabelCorrections
+
+logger = logging.getLogger(__name__)
+
+_EXAMPLES: Final = "examples"
+_CORRECTED: Final = "corrected"
+
+
+def check_classes(corrections: LabelCorrections, class_names: Sequence[str]) -> None:
+    """Raises UserError for a correction to a class that the photos do not have.
+
+    Args:
+        corrections: By id.
+        class_names: The classes.
+    """
+    for photo, label in corrections.items():
+        if label is not None and label not in class_names:
+            raise UserError(
+                f"--relabel makes {photo!r} {label!r}, which is no class; there are {', '.join(class_names)}"
+            )
+
+
+def correct_splits(
+    splits: Mapping[str, beam.PCollection],
+    corrections: LabelCorrections,
+    class_names: Sequence[str],
+    listing_path: str,
+    left_out: Sequence[QuarantineEntry],
+) -> dict[str, beam.PCollection]:
+    """Applies corrections, and lists what was corrected behind what is left out anyway.
+
+    Args:
+        splits: tf.Examples by split.
+        corrections: By id.
+        class_names: The classes in label order; those of the corrections are among them.
+        listing_path: Where the listing is written.
+        left_out: Its first entries.
+
+    Returns:
+        The examples, by split, without those that are excluded.
+    """
+    corrected = {
+        split: examples
+        | f"Correct[{split}]"
+        >> beam.ParDo(CorrectLabelsFn(corrections, class_names, split)).with_outputs(_CORRECTED, main=_EXAMPLES)
+        for split, examples in splits.items()
+    }
+    _ = (
+        [outputs[_CORRECTED] for outputs in corrected.values()]
+        | "FlattenCorrected" >> beam.Flatten()
+        | "GatherCorrected" >> beam.combiners.ToList()
+        | "ListCorrected"
+        >> beam.Map(lambda found: write_listing([*left_out, *sorted(found, key=lambda entry: entry.id)], listing_path))
+    )
+    return {split: outputs[_EXAMPLES] for split, outputs in corrected.items()}
+
+
+class CorrectLabelsFn(beam.DoFn):
+    """Applies corrections to tf.Examples; what it did goes to another output, as a `QuarantineEntry`."""
+
+    def __init__(self, corrections: LabelCorrections, class_names: Sequence[str], split: str) -> None:
+        self._corrections = corrections
+        self._class_names = class_names
+        self._split = split
+
+    def process(self, example: tf.train.Example) -> Iterator[Any]:
+        feature = example.features.feature
+        photo = feature[ID_KEY].bytes_list.value[0].decode("utf-8", "backslashreplace")
+        if photo not in self._corrections:
+            yield example
+            return
+        corrected, label = self._corrections[photo], feature[LABEL_KEY].int64_list.value[0]
+        reason, detail = Reason.EXCLUDED, "a reviewer left it out"
+        if corrected is not None:
+            reason, detail = Reason.RELABELLED, f"a reviewer made it {corrected}"
+            # Beam forbids changing what it hands in.
+            example = tf.train.Example.FromString(example.SerializeToString())
+            example.features.feature[LABEL_KEY].int64_list.value[0] = self._class_names.index(corrected)
+            yield example
+        class_name = self._class_names[label] if 0 <= label < len(self._class_names) else str(label)
+        entry = QuarantineEntry(photo, self._split, label, class_name, Action.REVIEWED, reason, detail)
+        yield beam.pvalue.TaggedOutput(_CORRECTED, entry)
+
+
+def write_listing(entries: Iterable[QuarantineEntry], path: str) -> None:
+    """Writes what ImageValidator is to list besides the photos that it leaves out itself.
+
+    Args:
+        entries: The entries.
+        path: A file, local or remote.
+    """
+    fileio.makedirs(posixpath.dirname(path))
+    with fileio.open(path, "w") as file:
+        file.write("".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries))
+
+
+def check_applied(corrections: LabelCorrections, listing_path: str) -> None:
+    """Says how many corrections were applied.
+
+    Args:
+        corrections: All of them, at least one.
+        listing_path: What `correct_splits` wrote.
+
+    Raises:
+        UserError: None of them names a photo that is there.
+    """
+    with fileio.open(listing_path) as file:
+        entries = (QuarantineEntry.from_json(json.loads(line)) for line in file.read().splitlines())
+        reasons = {entry.id: entry.reason for entry in entries if entry.action is Action.REVIEWED}
+    unknown = [photo for photo in corrections if photo not in reasons]
+    if not reasons:
+        raise UserError(
+            f"none of the {len(corrections):,} photos that --relabel or --exclude name is here, such as "
+            f"{unknown[0]!r}: give a review of these photos"
+        )
+    counts = Counter(reason.value for reason in reasons.values())
+    line = ", ".join(f"{count:,} photos {reason}" for reason, count in sorted(counts.items()))
+    missing = f"; {len(unknown):,} names are of no photo here, such as {unknown[0]!r}" if unknown else ""
+    logger.info("A reviewer's corrections: %s%s", line, missing)

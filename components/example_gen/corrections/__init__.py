@@ -1,1 +1,0 @@
-"""What a reviewer found wrong: read from files, and applied to examples."""

@@ -1,1 +1,0 @@
-"""TFDS datasets: downloaded, prepared once, and read as examples."""

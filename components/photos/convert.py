@@ -1,0 +1,209 @@
+"""Photos in formats that TensorFlow does not decode, turned into JPEG by Pillow.
+
+What is served decodes with TensorFlow alone: these photos are trained on, but the model does not take their format.
+Each one says in a comment what it was, so that it can be counted and told from another file.
+"""
+
+import functools
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from components.common.stack import IMAGE_FORMATS, PHOTO_SUFFIXES
+from components.contracts.quarantine import Reason
+
+JPEG_QUALITY: Final = 95
+MAX_PIXELS: Final = 64_000_000
+# Pillow's names, and ours.
+_FORMATS: Final = {"WEBP": "WebP", "TIFF": "TIFF", "HEIF": "HEIC", "AVIF": "AVIF", "JXL": "JPEG XL"}
+CONVERTED_FORMATS: Final = tuple(_FORMATS.values())
+_SUFFIXES: Final = (".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".jxl")
+ACCEPTED_SUFFIXES: Final = tuple(dict.fromkeys([*PHOTO_SUFFIXES, *_SUFFIXES]))
+# Photos of several pages or pictures (a burst, a scan with its preview) have a first one; films have none.
+_FILMS: Final = frozenset({"WEBP", "AVIF"})
+_JXL_STARTS: Final = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_GRAY_MODES: Final = frozenset({"1", "L", "LA"})
+_WIDE_MODES: Final = frozenset({"I", "F"})
+_COMMENT: Final = re.compile(rb"Converted from ([\w ]+), SHA-256 ([0-9a-f]{64})")
+_COMMENT_WITHIN: Final = 256  # bytes: Pillow writes it first
+
+
+class ConversionError(Exception):
+    """A photo that cannot be converted.
+
+    Attributes:
+        reason: Why.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class PhotoSource:
+    """The file that a photo was converted from: its format, and its SHA-256, hexadecimal."""
+
+    format: str
+    digest: str
+
+
+def convert_photo(image: bytes) -> bytes:
+    """Returns a photo as JPEG, turned upright; unchanged when TensorFlow decodes it or nothing here can.
+
+    Args:
+        image: The file as stored.
+    """
+    if any(image.startswith(magic, at) for at, magic in IMAGE_FORMATS.values()):
+        return image
+    try:
+        return convert(image)
+    except ConversionError:
+        return image
+
+
+def convert(image: bytes) -> bytes:
+    """Converts a WebP, TIFF, HEIC, AVIF or JPEG XL file to JPEG.
+
+    The quality is JPEG_QUALITY, without chroma subsampling. Gray photos stay gray. Of 16 bits a channel the upper eight
+    are kept, CMYK is converted without its profile, and transparency is dropped, as TensorFlow does.
+
+    Args:
+        image: The file as stored.
+
+    Raises:
+        ConversionError: It is of no such format, animated, too large or broken.
+    """
+    _load_plugins()
+    try:
+        if image.startswith(_JXL_STARTS):
+            _check_size(jxl_size(image))
+        with Image.open(io.BytesIO(image), formats=tuple(_FORMATS)) as photo:
+            _check_size(photo.size)
+            if photo.format in _FILMS and getattr(photo, "is_animated", False):
+                raise ConversionError(Reason.ANIMATED, f"{_FORMATS[photo.format]} with more than one frame")
+            name = _FORMATS[str(photo.format)]
+            photo.load()
+            upright = photo if _is_upright(photo) else ImageOps.exif_transpose(photo)
+            pixels = _to_eight_bits(upright)
+        buffer = io.BytesIO()
+        comment = f"Converted from {name}, SHA-256 {hashlib.sha256(image).hexdigest()}"
+        pixels.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, comment=comment)
+    except ConversionError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ConversionError(Reason.TOO_MANY_PIXELS, str(error)) from error
+    except Exception as error:
+        # Decoders raise many kinds on damaged files.
+        is_short = "truncated" in str(error).lower()
+        raise ConversionError(Reason.TRUNCATED if is_short else Reason.UNDECODABLE, str(error)) from error
+    return buffer.getvalue()
+
+
+def source_of(image: bytes) -> PhotoSource | None:
+    """Returns what a photo was converted from; None when it is as it was."""
+    found = _COMMENT.search(image[:_COMMENT_WITHIN])
+    return PhotoSource(found[1].decode(), found[2].decode()) if found else None
+
+
+def photo_digest(image: bytes) -> str:
+    """Returns the SHA-256 of a photo, hexadecimal; of one that was converted, that of its source."""
+    source = source_of(image)
+    return source.digest if source else hashlib.sha256(image).hexdigest()
+
+
+@functools.cache
+def _load_plugins() -> None:
+    import pillow_heif
+    import pillow_jxl  # noqa: F401
+
+    pillow_heif.register_heif_opener()
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise ConversionError(
+            Reason.TOO_MANY_PIXELS, f"{width:,}x{height:,} pixels, at most {MAX_PIXELS:,} in all are converted"
+        )
+
+
+def _is_upright(photo: Image.Image) -> bool:
+    """Tells whether its decoder has turned a photo already, whatever its EXIF data says.
+
+    A JPEG XL is turned as its own header says, but for one that was a JPEG and is decoded as such.
+    """
+    return photo.format == "JXL" and not getattr(photo, "jpeg", False)
+
+
+def _to_eight_bits(photo: Image.Image) -> Image.Image:
+    if photo.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(photo).astype(np.uint16) >> 8).astype(np.uint8))
+    if photo.mode in _WIDE_MODES:
+        raise ConversionError(
+            Reason.UNSUPPORTED_FORMAT, "32 bits a pixel: nothing tells which values are black and white"
+        )
+    return photo.convert("L" if photo.mode in _GRAY_MODES else "RGB")
+
+
+_CODESTREAM: Final = b"\xff\x0a"
+_CONTAINER: Final = b"\0\0\0\x0cJXL \r\n\x87\n"
+_BOX_HEADER_BYTES, _LONG_SIZE_BYTES, _PART_NUMBER_BYTES = 8, 8, 4
+_HEADER_BYTES: Final = 16
+_LENGTHS: Final = (9, 13, 18, 30)
+# Width to height, where the header says no more than which of these it is.
+_RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
+
+def jxl_size(image: bytes) -> tuple[int, int]:
+    """Returns width and height of a JPEG XL picture as stored (ISO/IEC 18181-1, SizeHeader).
+
+    Raises:
+        ValueError: It is none, or ends early.
+    """
+    stream = image if image.startswith(_CODESTREAM) else _codestream(image)
+    if not stream.startswith(_CODESTREAM) or len(stream) < _HEADER_BYTES:
+        raise ValueError("no JPEG XL header")
+    bits = int.from_bytes(stream[2:_HEADER_BYTES], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value = bits & ((1 << count) - 1)
+        bits >>= count
+        return value
+
+    is_small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if is_small else take(_LENGTHS[take(2)]) + 1
+
+    height = side()
+    ratio = take(3)
+    if not ratio:
+        return side(), height
+    across, down = _RATIOS[ratio - 1]
+    return height * across // down, height
+
+
+def _codestream(image: bytes) -> bytes:
+    """Returns the beginning of the codestream in a container of boxes; empty when there is none."""
+    position = len(_CONTAINER) if image.startswith(_CONTAINER) else len(image)
+    while position + _BOX_HEADER_BYTES <= len(image):
+        size, kind = int.from_bytes(image[position : position + 4], "big"), image[position + 4 : position + 8]
+        start = position + _BOX_HEADER_BYTES
+        if size == 1:
+            size = int.from_bytes(image[start : start + _LONG_SIZE_BYTES], "big")
+            start += _LONG_SIZE_BYTES
+        if kind == b"jxlp":
+            start += _PART_NUMBER_BYTES
+        if kind in (b"jxlc", b"jxlp"):
+            return image[start : start + _HEADER_BYTES]
+        if size < _BOX_HEADER_BYTES:  # To the end, or nonsense.
+            break
+        position += size
+    return b""

@@ -1,0 +1,58 @@
+"""Reviewed files: photos that belong to another class, or to none, by the ids that LabelReviewer lists."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from components.common.errors import UserError
+
+# Fields of `components.contracts.label_review.DoubtfulLabel`.
+_ID_COLUMN: Final = "id"
+_LABEL_COLUMN: Final = "suggested_label"
+
+# Class by the photo's id as text; None for a photo that is left out.
+LabelCorrections = Mapping[str, str | None]
+
+
+def read_corrections(relabel: str, exclude: str) -> dict[str, str | None]:
+    """Reads reviewed files.
+
+    Args:
+        relabel: A .csv whose column `suggested_label` has the class of the photo in column `id`; empty for none.
+        exclude: A .csv whose column `id` has the photos to leave out; empty for none.
+
+    Returns:
+        The corrections, sorted by id.
+
+    Raises:
+        UserError: A file cannot be read, lacks a column, or names a photo that was named before in another way.
+    """
+    corrections: dict[str, str | None] = {}
+    for flag, path, columns in (
+        ("--relabel", relabel, (_ID_COLUMN, _LABEL_COLUMN)),
+        ("--exclude", exclude, (_ID_COLUMN,)),
+    ):
+        for row in _read(flag, path, columns) if path else ():
+            photo, label = row[_ID_COLUMN], row[_LABEL_COLUMN] if len(columns) > 1 else None
+            if corrections.setdefault(photo, label) != label:
+                raise UserError(
+                    f"{flag} {path!r} names {photo!r} a second time, in another way: keep one of the two rows"
+                )
+    return dict(sorted(corrections.items()))
+
+
+def _read(flag: str, path: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with Path(path).expanduser().open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            rows = [] if missing else list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"cannot read {flag} {path!r}: {getattr(error, 'strerror', None) or error}") from error
+    if missing:
+        raise UserError(f"{flag} {path!r} has no column {missing[0]!r}: give what `labels --to FILE.csv` wrote")
+    for line, row in enumerate(rows, start=2):
+        if not all(row[column] for column in columns):
+            raise UserError(f"{flag} {path!r} has a row without {' or '.join(columns)}: the {line - 1}. one")
+    return rows

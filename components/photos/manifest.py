@@ -1,0 +1,342 @@
+"""Manifests of photos: CSV or JSON Lines with path, label and, if there is one, split, under the names that tools use.
+
+What is understood: a header, or a key of JSON, that is called like one of the names below, whatever its case and
+punctuation, of nested JSON the last part of it (`classificationAnnotation.displayName`); and CSV without a header,
+`[split,]path,label`, as Vertex AI imports it.
+"""
+
+import csv
+import functools
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from components.common.errors import UserError
+from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.contracts.quarantine import Reason
+from components.photos.bucket import reading_photos
+from components.photos.convert import ACCEPTED_SUFFIXES
+from components.photos.photo_set import (
+    LeftOutFile,
+    PhotoFile,
+    PhotoSet,
+    describe_left_out,
+    find_class_names,
+    fingerprint_of,
+)
+from components.photos.splits import SPLIT_NAMES, describe_missing_splits
+from components.storage import remote_files
+from components.storage.remote_files import is_remote
+
+_CSV_SUFFIXES: Final = (".csv", ".tsv")
+_SUFFIXES: Final = (*_CSV_SUFFIXES, ".jsonl", ".ndjson", ".manifest")
+
+_PATH, _LABEL, _SPLIT = "path", "label", "split"
+# In the order in which they are looked for: of a name and a number of the same class, the name counts.
+_NAMES: Final[Mapping[str, Sequence[str]]] = {
+    _PATH: (
+        "path", "filepath", "filename", "file", "imagepath", "imagefile", "imagename", "imagegcsuri", "gcsuri",
+        "imageuri", "uri", "imageurl", "url", "sourceref", "photo", "image",
+    ),
+    _LABEL: (
+        "classname", "labelname", "categoryname", "displayname", "label", "class", "category", "choice",
+        "groundtruth", "tag", "species", "target",
+    ),
+    _SPLIT: ("split", "mluse", "subset", "set", "partition", "usage"),
+}  # fmt: skip
+_SPLITS: Final = {
+    **SPLIT_NAMES,
+    "training": TRAIN_SPLIT,
+    "validate": VALIDATION_SPLIT,
+    "dev": VALIDATION_SPLIT,
+    "testing": TEST_SPLIT,
+    "unassigned": "",
+    "default": "",
+    "": "",
+}
+
+
+def is_manifest(path: str) -> bool:
+    """Tells by its name whether a file is a manifest."""
+    return PurePosixPath(path).suffix.lower() in _SUFFIXES
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One row.
+
+    Attributes:
+        line: Its number, from 1.
+        path: A path or URI, not empty.
+        label: Empty when there is none.
+        split: One of SPLITS; empty when there is none.
+        columns: All of it, by column.
+    """
+
+    line: int
+    path: str
+    label: str
+    split: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All rows, and which columns path, label and split were read from."""
+
+    rows: Sequence[ManifestRow]
+    roles: Mapping[str, str]
+
+
+def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Manifest:
+    """Reads a manifest.
+
+    Args:
+        content: What it holds.
+        source: Its path or URI, with the suffix of one, as messages call it.
+        needs_label: Whether there has to be a column for the label.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        UserError: It has no column for path or label, or a line cannot be understood.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"line {line} of {source!r} is not UTF-8: please save it as UTF-8") from None
+    read = _read_csv if PurePosixPath(source).suffix.lower() in _CSV_SUFFIXES else _read_json_lines
+    rows: list[ManifestRow] = []
+    roles: dict[str, str] = {}
+    others: dict[str, None] = {}
+    for line, columns in read(text, source):
+        found = {role: column for role in _NAMES if (column := _column(role, tuple(columns), columns))}
+        roles = {**found, **roles}
+        others |= dict.fromkeys(columns)
+        path, label, split = (columns[found[role]].strip() if role in found else "" for role in _NAMES)
+        if split.lower() not in _SPLITS:
+            raise UserError(f"line {line} of {source!r} has the split {split!r}: expected train, validation or test")
+        rows.append(ManifestRow(line, path, label, _SPLITS[split.lower()], columns))
+    _check_columns(roles, (_PATH, _LABEL) if needs_label else (_PATH,), others, source)
+    for row in rows:
+        if not row.path:
+            raise UserError(f"line {row.line} of {source!r} has no {roles[_PATH]}: a path or URI is expected there")
+    return Manifest(rows, roles)
+
+
+def _check_columns(roles: Mapping[str, str], needed: Sequence[str], columns: Mapping[str, None], source: str) -> None:
+    for role in needed:
+        if role not in roles:
+            raise UserError(
+                f"{source!r} has no column for the photo's {role}: found {', '.join(columns) or 'none'}; expected one "
+                f"called {', '.join(sorted(_NAMES[role]))}"
+            )
+
+
+def _column(role: str, names: tuple[str, ...], columns: Mapping[str, str]) -> str:
+    """Returns the column of a role, one that is filled first; empty when there is none."""
+    fitting = _columns(role, names)
+    return next((name for name in fitting if columns[name].strip()), next(iter(fitting), ""))
+
+
+@functools.lru_cache(maxsize=1024)
+def _columns(role: str, names: tuple[str, ...]) -> list[str]:
+    by_name = {re.sub(r"[^a-z0-9]", "", re.split(r"[./]", name)[-1].lower()): name for name in reversed(names)}
+    return [by_name[alias] for alias in _NAMES[role] if alias in by_name]
+
+
+def _read_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            line = reader.line_num
+            if not any(cell.strip() for cell in cells):
+                continue
+            if header is None:
+                header = [] if _starts_with_photo(cells) else [cell.strip() for cell in cells]
+                if twice := next((name for name in header if name and header.count(name) > 1), ""):
+                    raise UserError(f"{source!r} has two columns called {twice!r}: please rename one")
+                if header:
+                    continue
+            if not header:
+                yield line, _without_header(cells, line, source)
+            elif len(cells) > len(header):
+                raise UserError(f"line {line} of {source!r} has {len(cells)} fields, its header {len(header)}")
+            else:
+                yield line, dict(zip(header, [*cells, *[""] * (len(header) - len(cells))], strict=True))
+    except csv.Error as error:
+        raise UserError(f"line {reader.line_num} of {source!r} is not CSV: {error}") from None
+
+
+def _starts_with_photo(cells: Sequence[str]) -> bool:
+    """Tells whether the first row is a photo and no header."""
+    return any("://" in cell or PurePosixPath(cell.strip()).suffix.lower() in ACCEPTED_SUFFIXES for cell in cells[:2])
+
+
+def _without_header(cells: Sequence[str], line: int, source: str) -> dict[str, str]:
+    has_split = len(cells) > 1 and cells[0].strip().lower() in _SPLITS
+    split, path, *labels = cells if has_split else ["", *cells]
+    labels = [label for label in labels if label.strip()]
+    if len(labels) > 1:
+        raise UserError(f"line {line} of {source!r} has {len(labels)} labels: expected [split,]path,label")
+    return {_PATH: path, _LABEL: "".join(labels), _SPLIT: split}
+
+
+def _read_json_lines(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            continue
+        try:
+            row = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"line {line} of {source!r} is not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise UserError(f"line {line} of {source!r} is no JSON object: expected a path and a label by name")
+        yield line, dict(_flat(row))
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif not isinstance(value, list):
+            yield prefix + name, value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def scan_manifest(location: str, source: str) -> PhotoSet:
+    """Finds the photos of a manifest.
+
+    Args:
+        location: The manifest's path on this machine, or its URI. Relative paths in it are relative to it.
+        source: The path or URI that the user gave.
+
+    Returns:
+        The photo set. Rows without a label, without a photo, or of a photo that another row has, are left out.
+
+    Raises:
+        UserError: The manifest cannot be understood, a bucket cannot be read, or there are not two classes of photos.
+    """
+    manifest = read_manifest(_read(location), source)
+    base = location.rpartition("/")[0]
+    by_location: dict[str, list[ManifestRow]] = {}
+    for row in manifest.rows:
+        by_location.setdefault(_location(row.path, base), []).append(row)
+    left_out = []
+    chosen: dict[str, ManifestRow] = {}
+    for place, rows in by_location.items():
+        counting, reasons = _choose(rows)
+        left_out += reasons
+        if counting:
+            chosen[place] = counting
+    with reading_photos(source):
+        versions = remote_files.find_files([place for place in chosen if is_remote(place)])
+    files = []
+    for place, row in chosen.items():
+        version = versions.get(place, "")
+        if reason := _defect(place, version):
+            left_out.append(LeftOutFile(row.path, reason, row.line))
+        else:
+            files.append(PhotoFile(row.path, place, row.label, row.split or TRAIN_SPLIT, row.columns, version))
+    files.sort(key=lambda photo: photo.path)
+    left_out.sort(key=lambda unused: (unused.path, unused.line))
+    _check_photos(files, left_out, source)
+    name = PurePosixPath(location)
+    return PhotoSet(
+        source=source,
+        name=name.stem,
+        root=base,
+        files=tuple(files),
+        class_names=find_class_names(files, source),
+        fingerprint=fingerprint_of(files),
+        left_out=tuple(left_out),
+        layout=_describe(name.name, manifest, {photo.split for photo in files}),
+    )
+
+
+def photos_named(location: str) -> list[str]:
+    """Returns the URIs and local paths that a manifest's rows mean, each once; labels play no part.
+
+    Args:
+        location: The manifest's path on this machine, or its URI. Relative paths in it are relative to it.
+
+    Raises:
+        UserError: The manifest cannot be read or understood.
+    """
+    base = location.rpartition("/")[0]
+    rows = read_manifest(_read(location), location, needs_label=False).rows
+    return list(dict.fromkeys(_location(row.path, base) for row in rows))
+
+
+def _read(location: str) -> bytes:
+    if not is_remote(location):
+        return Path(location).read_bytes()
+    with reading_photos(location):
+        return remote_files.read_file(location)
+
+
+def _location(path: str, base: str) -> str:
+    """Returns the URI or the local path that a row means."""
+    path = path.removeprefix("file://")
+    if is_remote(path):
+        return path
+    if is_remote(base) and not path.startswith("/"):
+        return f"{base}/{path.removeprefix('./')}"
+    local = Path(base) / Path(path).expanduser()
+    if "\\" in path and not os.path.lexists(local):
+        local = Path(base) / path.replace("\\", "/")
+    return os.path.normpath(local)
+
+
+def _choose(rows: Sequence[ManifestRow]) -> tuple[ManifestRow | None, list[LeftOutFile]]:
+    """Returns which of the rows of one photo counts, and why the others do not."""
+    labelled = [row for row in rows if row.label]
+    reasons = [LeftOutFile(row.path, Reason.NO_LABEL, row.line) for row in rows if not row.label]
+    if len({row.label for row in labelled}) > 1:
+        return None, reasons + [LeftOutFile(row.path, Reason.LABEL_CONFLICT, row.line) for row in labelled]
+    reasons += [LeftOutFile(row.path, Reason.DUPLICATE_PATH, row.line) for row in labelled[1:]]
+    return next(iter(labelled), None), reasons
+
+
+def _defect(place: str, version: str) -> Reason | None:
+    """Returns why a photo cannot be used; `version` is that of what a bucket has."""
+    if is_remote(place):
+        return None if version else Reason.MISSING_FILE
+    path = Path(place)
+    try:
+        if path.is_file():
+            return None
+        return Reason.NO_REGULAR_FILE if path.exists() else Reason.MISSING_FILE
+    except (OSError, ValueError):  # A name that no file can have.
+        return Reason.MISSING_FILE
+
+
+def _check_photos(files: Sequence[PhotoFile], left_out: Sequence[LeftOutFile], source: str) -> None:
+    if not files:
+        others = "".join(f"; {line}" for line in [describe_left_out(left_out)] if line)
+        raise UserError(f"no photos in {source!r}: expected rows of path and label{others}")
+    splits = {photo.split for photo in files}
+    if TRAIN_SPLIT not in splits:
+        raise UserError(f"{source!r} has photos of {', '.join(sorted(splits))} but none of train: please add some")
+
+
+def _describe(name: str, manifest: Manifest, used: Iterable[str]) -> str:
+    columns = ", ".join(f"{role} is {column!r}" for role, column in manifest.roles.items())
+    return f"Manifest {name}: {columns}{_describe_splits(manifest.rows, set(used))}"
+
+
+def _describe_splits(rows: Sequence[ManifestRow], used: set[str]) -> str:
+    if not any(row.split for row in rows):
+        return ""
+    kept = ", ".join(split for split in SPLITS if split in used)
+    unassigned = sum(not row.split for row in rows)
+    into_train = f"; rows without one are in train: {unassigned:,}" if unassigned else ""
+    return f"; splits are kept: {kept}{into_train}{describe_missing_splits(used)}"

@@ -1,1 +1,0 @@
-"""The commands of `local_runner.py`, one module each."""

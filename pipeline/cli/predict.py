@@ -1,0 +1,136 @@
+"""`local_runner.py predict`: what a pushed model makes of photos."""
+
+import csv
+import dataclasses
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from components.contracts.familiarity import FAMILIARITY_OUTPUT
+from pipeline.cli.batch_prediction import batch_options, predict_batch
+from pipeline.cli.run_options import SectionedCommand, beam_options
+from pipeline.cli.store_options import console, print_json
+
+if TYPE_CHECKING:
+    from pipeline.prediction.served_model import Classification
+
+_BAR_WIDTH = 20
+_COLUMNS = ("photo", "rank", "class", "probability", "error", FAMILIARITY_OUTPUT, "unfamiliar")
+_TOP = 3
+
+
+@beam_options
+@click.command(cls=SectionedCommand)
+@click.argument("photos", metavar="PHOTO|FOLDER|URL...", nargs=-1)
+@click.option("--output", metavar="DIR", default="output", show_default=True, help="The --output of the runs.")
+@click.option(
+    "--model",
+    metavar="DIR|URI",
+    help="A SavedModel or a folder of versions, here or in a bucket.  [default: the latest pushed one]",
+)
+@click.option("--top", type=click.IntRange(min=1), help="Classes to show per photo.  [default: 3]")
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--csv", "form", flag_value="csv", help=f"Print CSV: {', '.join(_COLUMNS)}.")
+@batch_options
+def predict(
+    photos: tuple[str, ...], output: str, model: str | None, top: int | None, form: str | None, **batch: Any
+) -> None:
+    """Classify photos with the latest pushed model.
+
+    A photo that is less like those of the training than nearly all of the validation split is marked as unfamiliar.
+    A photo that cannot be read is reported and the others are still answered; the exit status is 1 then.
+
+    Any number of photos: --input a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix, and
+    --to a folder or prefix for the answers, a row per photo. After an interruption the same command goes on. The exit
+    status is 0 if any photo was classified.
+    """
+    folder = Path(output).expanduser().absolute()
+    if batch["source"] or batch["target"]:
+        if photos or top or form:
+            raise click.UsageError("PHOTO..., --top, --json and --csv do not go with --input and --to")
+        sys.exit(predict_batch(folder, model, **batch))
+    if not photos:
+        raise click.UsageError("name photos, or give --input and --to")
+    context = click.get_current_context()
+    for name in batch:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --input and --to")
+    _predict_here(photos, folder, model, top or _TOP, form)
+
+
+def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top: int, form: str | None) -> None:
+    from components.storage.remote_files import is_remote
+    from pipeline.local_run.logs import divert_native_output
+    from pipeline.prediction.model_folder import find_model
+    from pipeline.prediction.photo_inputs import list_photos, read_photos
+    from pipeline.prediction.served_model import ServedModel
+
+    path = find_model(output, model)
+    names = list_photos(photos)
+    # stderr: standard output is for the answer alone.
+    copied = f", copied from {model}" if model and is_remote(model) else ""
+    click.echo(f"Model: {path}{copied} (loading TensorFlow ...)", err=True)
+    divert_native_output(None)
+    served = ServedModel(path)
+    predictions = [
+        dataclasses.replace(prediction, classes=prediction.classes[:top])
+        for prediction in served.classify(read_photos(names))
+    ]
+    if form == "json":
+        print_json({"model": str(path), "predictions": [_content(prediction) for prediction in predictions]})
+    elif form == "csv":
+        _print_csv(predictions)
+    else:
+        _print_table(predictions)
+    if any(prediction.error for prediction in predictions):
+        sys.exit(1)
+
+
+def _content(prediction: "Classification") -> dict[str, object]:
+    if prediction.error:
+        return {"photo": prediction.photo, "error": prediction.error}
+    classes = [{"class": name, "probability": probability} for name, probability in prediction.classes]
+    told = {FAMILIARITY_OUTPUT: prediction.familiarity, "unfamiliar": prediction.unfamiliar}
+    return {"photo": prediction.photo, "classes": classes} | {k: v for k, v in told.items() if v is not None}
+
+
+def _print_csv(predictions: "Iterable[Classification]") -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for prediction in predictions:
+        if prediction.error:
+            writer.writerow([prediction.photo, "", "", "", prediction.error, "", ""])
+        told = ["", ""]
+        if prediction.familiarity is not None:
+            told = [f"{prediction.familiarity:.6f}", "yes" if prediction.unfamiliar else "no"]
+        for rank, (name, probability) in enumerate(prediction.classes, start=1):
+            writer.writerow([prediction.photo, rank, name, f"{probability:.6f}", "", *told])
+
+
+def _print_table(predictions: "Iterable[Classification]") -> None:
+    from rich.bar import Bar
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    # Folded, never cut: two photos in one deep folder differ at the end of their paths.
+    table.add_column("photo", overflow="fold")
+    table.add_column("class", overflow="fold")
+    table.add_column("probability", justify="right")
+    table.add_column("", width=_BAR_WIDTH)
+    for prediction in predictions:
+        if prediction.error:
+            table.add_row(escape(prediction.photo), f"[red]{escape(prediction.error)}[/]")
+        if prediction.unfamiliar:
+            table.add_row(escape(prediction.photo), "[yellow]unfamiliar; if anything:[/]")
+        for rank, (name, probability) in enumerate(prediction.classes):
+            photo = escape(prediction.photo) if rank == 0 and not prediction.unfamiliar else ""
+            bar = "" if prediction.unfamiliar else Bar(1, 0, probability, color="cyan")
+            style = "dim" if prediction.unfamiliar else None
+            table.add_row(photo, escape(name), f"{probability:.1%}", bar, style=style)
+        table.add_section()
+    console().print(table)

@@ -1,0 +1,31 @@
+"""`local_runner.py report`: a run as one HTML page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.store_options import print_json, store_options
+
+if TYPE_CHECKING:
+    from pipeline.records.store import RunStore
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option("--to", metavar="FILE", help="The page to write.  [default: DIR/reports/PIPELINE/RUN.html]")
+@store_options
+def report(store: "RunStore", run: str, to: str | None, as_json: bool) -> None:
+    """Write the report of RUN (an id, the beginning of one, latest, latest~1) as one HTML page.
+
+    Everything is in the page, which loads nothing from anywhere: data, training, evaluation, mistakes, lineage,
+    parameters and the model card. The model card is also written beside it, as JSON.
+    """
+    from pipeline.report.write import write_report
+
+    written = write_report(store.find_run(run), Path(to).expanduser().absolute() if to else None)
+    if as_json:
+        print_json(written)
+        return
+    click.echo(f"Report:      {written.page}")
+    click.echo(f"Model card:  {written.model_card}")

@@ -1,0 +1,114 @@
+"""`local_runner.py run`: the whole pipeline on this machine."""
+
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.cli.lean_start import skip_tfx_components_init, uncollected_imports
+from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
+from pipeline.config import RunOptions
+
+NOT_BLESSED_EXIT_STATUS = 3
+
+
+@run_options()
+@click.command(cls=SectionedCommand)
+@click.option("--verbose", is_flag=True, help="Show the logs of TensorFlow, TFX and Beam as well.")
+def run(output: str, verbose: bool, **values: Any) -> None:
+    """Ingest, validate, transform, extract features, train, evaluate, and push if blessed.
+
+    Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed (nothing was pushed).
+    """
+    from pipeline.local_run.logs import configure_logging, divert_native_output
+
+    bucket = _bucket(output)
+    # With artifacts in a bucket the rest stays here: ML Metadata, logs, reports, copies to work on.
+    options = collect_run_options(output=_output_folder(RunOptions().output if bucket else output), **values)
+    from pipeline.local_run.console import RunConsole
+
+    console = RunConsole()
+    log_file = Path(options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    configure_logging(console, log_file, verbose)
+    if not verbose:
+        divert_native_output(log_file)
+    sys.exit(_run(options, bucket, console, log_file, verbose))
+
+
+def _bucket(output: str) -> str:
+    """Returns the URI below which artifacts are to be kept; empty for a folder on this machine."""
+    from components.common.errors import UserError, refuse_credentials
+    from components.storage.remote_files import is_remote
+
+    if not is_remote(output):
+        return ""
+    refuse_credentials("--output", output)
+    if not output.startswith(("s3://", "gs://")):
+        raise UserError(f"cannot write to --output {output}: expected a folder, or a URI with s3:// or gs://")
+    return output.rstrip("/")
+
+
+def _output_folder(output: str) -> str:
+    from components.common.errors import UserError
+
+    path = Path(output).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to --output {output}: {error.strerror}; choose another folder") from error
+    return str(path)
+
+
+def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose: bool) -> int:
+    from pipeline.local_run.failures import report_failure
+    from pipeline.local_run.lock import exclusive
+    from pipeline.local_run.scratch import scratch_folder
+
+    try:
+        if options.metadata:
+            from pipeline.records.connection import check_recordable, connect, connection_config
+
+            # A server that is down is reported now, not after the data was looked at.
+            connection = connection_config(options.metadata)
+            check_recordable(connection)
+            connect(connection)
+        with exclusive(options.output), scratch_folder(options.output):
+            return _run_alone(options, bucket, console)
+    except KeyboardInterrupt:
+        console.stop()
+        console.console.print("interrupted: finished components are kept; the same command goes on from there")
+        return 130
+    except Exception as error:
+        console.stop()
+        return report_failure(error, console, log_file, verbose)
+
+
+def _run_alone(options: RunOptions, bucket: str, console: Any) -> int:
+    from pipeline.beam_runners.beam_args import prepare
+    from pipeline.presets import build_config
+
+    # Before TFX is imported, which takes long: wrong input is told at once.
+    config = dataclasses.replace(build_config(options), bucket=bucket)
+    prepare(config.beam_args, config.output)
+    console.configured(config)
+    with uncollected_imports():
+        skip_tfx_components_init()
+        import psutil
+
+        from pipeline.local_run import runner as local
+        from pipeline.local_run.outcome import print_outcome
+        from pipeline.local_run.recovery import recovering
+        from pipeline.records.store import open_store
+        from pipeline.report.write import write_report_after_run
+
+    with recovering(config):
+        run_id = local.run(config, console)
+    finished = open_store(config.output, config.metadata).run(run_id)
+    print_outcome(console, config, finished, time.time() - psutil.Process().create_time())
+    console.console.print(f"Report:          {write_report_after_run(finished)}", markup=False)
+    return 0 if finished.blessed else NOT_BLESSED_EXIT_STATUS

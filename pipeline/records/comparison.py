@@ -1,0 +1,96 @@
+"""Two runs side by side."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from components.contracts import TEST_SPLIT, VALIDATION_SPLIT
+from components.contracts.evaluation import ACCURACY, LOSS, ModelMetrics
+from pipeline.records.explanation import accuracy_change
+from pipeline.records.intervals import Interval
+from pipeline.records.parameters import run_parameters
+from pipeline.records.run import Run
+
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True)
+class ChangedPrediction:
+    """A test photo that two models put into different classes."""
+
+    id: str
+    true: str
+    first: str
+    second: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side; every pair is (first, second), None where a run has no value.
+
+    Attributes:
+        runs: The runs' ids.
+        parameters: Those that differ.
+        metrics: By split, then by metric; a class's are named like `daisy recall`.
+        accuracy_change: 95% interval of second minus first test accuracy; None unless both were evaluated.
+        common_photos: Test photos that both models classified.
+        changed_predictions: Those of them that got another class.
+    """
+
+    runs: tuple[str, str]
+    parameters: dict[str, tuple[Any, Any]]
+    metrics: dict[str, dict[str, tuple[float | None, float | None]]]
+    accuracy_change: Interval | None
+    common_photos: int
+    changed_predictions: list[ChangedPrediction]
+
+
+def compare(first: Run, second: Run) -> Comparison:
+    """Compares two runs, the older one usually first."""
+    parameters = (run_parameters(first.executions), run_parameters(second.executions))
+    metrics = {split: (first.metrics(split), second.metrics(split)) for split in (VALIDATION_SPLIT, TEST_SPLIT)}
+    tests = metrics[TEST_SPLIT]
+    common, changed = _changed_predictions(first, second)
+    return Comparison(
+        runs=(first.run_id, second.run_id),
+        parameters={name: pair for name, pair in sorted(_paired(*parameters).items()) if pair[0] != pair[1]},
+        metrics={split: _paired(_named_metrics(pair[0]), _named_metrics(pair[1])) for split, pair in metrics.items()},
+        accuracy_change=accuracy_change(second, first, (tests[1], tests[0])) if tests[0] and tests[1] else None,
+        common_photos=common,
+        changed_predictions=changed,
+    )
+
+
+def _paired(first: Mapping[str, _T], second: Mapping[str, _T]) -> dict[str, tuple[_T | None, _T | None]]:
+    return {name: (first.get(name), second.get(name)) for name in dict.fromkeys([*first, *second])}
+
+
+def _named_metrics(metrics: ModelMetrics | None) -> dict[str, float]:
+    if metrics is None:
+        return {}
+    named = {ACCURACY: metrics.accuracy, LOSS: metrics.loss}
+    for entry in metrics.classes:
+        values = {"precision": entry.precision, "recall": entry.recall, "f1_score": entry.f1_score}
+        named |= {f"{entry.name} {metric}": value for metric, value in values.items() if value is not None}
+    return named
+
+
+def _changed_predictions(first: Run, second: Run) -> tuple[int, list[ChangedPrediction]]:
+    """Returns how many photos both runs classified, and those that they classify differently.
+
+    Classes are compared by name: the two runs may know different ones.
+    """
+    named, others = (
+        {
+            prediction.photo: (run.class_names[prediction.label], run.class_names[prediction.predicted])
+            for prediction in run.predictions(TEST_SPLIT)
+        }
+        for run in (first, second)
+    )
+    common = sorted(named.keys() & others.keys())
+    changed = [
+        ChangedPrediction(photo[0], *named[photo], others[photo][1])
+        for photo in common
+        if named[photo][1] != others[photo][1]
+    ]
+    return len(common), changed

@@ -1,0 +1,149 @@
+"""Where ML Metadata is, as one line: `sqlite:PATH`, `mysql://`, `postgresql://` or `grpc://`.
+
+Passwords come from the environment alone: a URL shows up in shell histories, process lists and logs.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.common.errors import UserError
+from pipeline.records.records import sqlite_config
+
+PASSWORD_VARIABLE = "FLOWERS_METADATA_PASSWORD"  # noqa: S105  (a variable's name)
+_FORMS = "sqlite:PATH, mysql://USER@HOST[:PORT]/DATABASE, postgresql://USER@HOST[:PORT]/DATABASE or grpc://HOST:PORT"
+_GRPC_TIMEOUT_S = 60.0
+_BUSY_TIMEOUT_S, _BUSY_PAUSE_S = 10.0, 0.1
+
+ConnectionConfig: TypeAlias = pb.ConnectionConfig | pb.MetadataStoreClientConfig
+
+
+def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
+    """Turns a URI into ML Metadata's connection configuration.
+
+    Args:
+        uri: One of the four forms; a database's password is read from FLOWERS_METADATA_PASSWORD.
+        read_only: Opens a SQLite file without making or changing it; servers have users with rights for that.
+
+    Returns:
+        The configuration; with a password in it, it is not for printing.
+
+    Raises:
+        UserError: The URI has another form, or names a missing SQLite file with `read_only`.
+    """
+    if uri.startswith("sqlite:"):
+        path = Path(uri.removeprefix("sqlite:")).expanduser().absolute()
+        if read_only and not path.is_file():
+            raise UserError(f"no metadata store at {path}: give the --output of a run, or start one")
+        return sqlite_config(path, read_only)
+    parts = urlsplit(uri)
+    if parts.password is not None:
+        raise UserError(f"--metadata holds a password: take it out of the URL and set {PASSWORD_VARIABLE} instead")
+    if parts.scheme == "grpc" and parts.hostname and _port(parts, 0):
+        return pb.MetadataStoreClientConfig(
+            host=parts.hostname, port=_port(parts, 0), client_timeout_sec=_GRPC_TIMEOUT_S
+        )
+    database, user = parts.path.strip("/"), unquote(parts.username or "")
+    if parts.scheme not in ("mysql", "postgresql") or not (parts.hostname and database and user):
+        raise UserError(f"--metadata {uri!r} is not of the form {_FORMS}")
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    config = pb.ConnectionConfig()
+    if parts.scheme == "mysql":
+        # The client library takes "localhost" for a socket file and would leave the port aside.
+        host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
+        config.mysql.host, config.mysql.port = host, _port(parts, 3306)
+        config.mysql.database, config.mysql.user, config.mysql.password = database, user, password
+    else:
+        config.postgresql.host, config.postgresql.port = parts.hostname, str(_port(parts, 5432))
+        config.postgresql.dbname, config.postgresql.user, config.postgresql.password = database, user, password
+    return config
+
+
+def connect(config: ConnectionConfig) -> mlmd.MetadataStore:
+    """Opens a store.
+
+    Args:
+        config: From `connection_config`.
+
+    Returns:
+        The store.
+
+    Raises:
+        UserError: It cannot be reached or is not a metadata store; the message holds no password.
+    """
+    try:
+        store = _open(config)
+        store.get_context_types()
+    except (RuntimeError, mlmd.errors.StatusError) as error:
+        raise UserError(f"cannot open the metadata store {_name(config)}: {_reason(error)}{_hint(config)}") from None
+    return store
+
+
+def check_recordable(config: ConnectionConfig) -> None:
+    """Checks that ML Metadata can record a run where a configuration points.
+
+    Args:
+        config: From `connection_config`.
+
+    Raises:
+        UserError: It cannot.
+    """
+    if isinstance(config, pb.ConnectionConfig) and config.HasField("postgresql"):
+        raise UserError(
+            f"ml-metadata {mlmd.__version__} cannot record runs on PostgreSQL: it writes a text with a backslash, such "
+            "as the Evaluator's configuration, as broken SQL; use --metadata mysql://, grpc:// or sqlite:PATH"
+        )
+
+
+def _open(config: ConnectionConfig) -> mlmd.MetadataStore:
+    """Opens a store, again and again while a run that writes to it at the same moment keeps it locked."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            return mlmd.MetadataStore(config)
+        except RuntimeError as error:
+            if "concurrent" not in str(error).lower() or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+
+
+def _port(parts: SplitResult, default: int) -> int:
+    try:
+        return parts.port or default
+    except ValueError:
+        raise UserError(f"--metadata: the port of {parts.hostname} is not a number from 1 to 65535") from None
+
+
+def _name(config: ConnectionConfig) -> str:
+    if isinstance(config, pb.MetadataStoreClientConfig):
+        return f"grpc://{config.host}:{config.port}"
+    if config.HasField("sqlite"):
+        return str(config.sqlite.filename_uri)
+    if config.HasField("mysql"):
+        return f"mysql://{config.mysql.user}@{config.mysql.host}:{config.mysql.port}/{config.mysql.database}"
+    server = config.postgresql
+    return f"postgresql://{server.user}@{server.host}:{server.port}/{server.dbname}"
+
+
+def _hint(config: ConnectionConfig) -> str:
+    """Returns what to look at; the client libraries hardly say why they could not connect."""
+    if isinstance(config, pb.MetadataStoreClientConfig):
+        return "; is ML Metadata's gRPC server running there?"
+    if config.HasField("sqlite"):
+        return ""
+    old_passwords = " (MySQL 8 users need mysql_native_password)" if config.HasField("mysql") else ""
+    return (
+        f"; check that the server is running there, that the user may create or use the database, and that "
+        f"{PASSWORD_VARIABLE} holds the user's password{old_passwords}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    password = os.environ.get(PASSWORD_VARIABLE)
+    text = " ".join(str(error).split())
+    return text.replace(password, "***") if password else text

@@ -1,0 +1,182 @@
+"""Why a model was or was not blessed, and whether the photos were enough to tell."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from components.contracts import TEST_SPLIT, nodes
+from components.contracts.evaluation import (
+    ACCURACY,
+    CHANGE_THRESHOLD,
+    LOWER,
+    EvaluationMetrics,
+    ModelMetrics,
+)
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY
+from pipeline.records.intervals import Interval, independent_difference, paired_difference, wilson
+from pipeline.records.records import ExecutionRecord
+from pipeline.records.run import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One bound, and how the model stands to it.
+
+    Attributes:
+        metric: Name of the metric.
+        kind: `value` (an absolute bound) or `change` (a bound on the difference to the baseline).
+        direction: `lower` or `upper`.
+        bound: The bound.
+        measured: The metric, or its difference to the baseline's; None when it was not measured.
+        value: The metric itself.
+        baseline: The baseline's metric, for a change.
+        gap: Measured minus bound: below 0 when a lower bound is missed, above 0 when an upper one is.
+        passed: Whether the bound was met.
+        interval: Of what was measured; None for other metrics than accuracy.
+        within_noise: Whether the interval holds the bound, so that other photos could have decided otherwise; None
+            without an interval.
+    """
+
+    metric: str
+    kind: str
+    direction: str
+    bound: float
+    measured: float | None
+    value: float | None
+    baseline: float | None
+    gap: float | None
+    passed: bool
+    interval: Interval | None
+    within_noise: bool | None
+
+    @property
+    def miss(self) -> str:
+        """How the bound was missed, in a sentence without its end."""
+        if self.value is None or self.measured is None:
+            return f"test {self.metric} was not measured, for none of the test photos counts in it"
+        if self.baseline is None:
+            side = "below the required" if self.direction == LOWER else "above the allowed"
+            return f"test {self.metric} is {self.value:.4f}, {side} {self.bound:.4f}"
+        side = "below" if self.measured < 0 else "above"
+        # A bound of 0 allows no change for the worse.
+        falls = self.bound < 0 or (self.bound == 0 and self.direction == LOWER)
+        demand = "allowed" if falls == (self.direction == LOWER) else "required"
+        return (
+            f"test {self.metric} is {self.value:.4f}, {abs(self.measured):.4f} {side} the latest blessed model's "
+            f"{self.baseline:.4f}; the {demand} {'drop' if falls else 'rise'} is {abs(self.bound):.4f}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """A run's blessing and its reasons.
+
+    Attributes:
+        run_id: The run.
+        state: As in `Run`.
+        blessed: Whether the thresholds were met; None when the run did not get that far.
+        examples: Test photos.
+        baseline_run: The run that first evaluated the baseline; None without a baseline.
+        ignored_baseline_classes: The classes of a baseline that was left aside because they are others.
+        checks: Every bound.
+        failed_nodes: What failed, for a run without a verdict.
+    """
+
+    run_id: str
+    state: str
+    blessed: bool | None
+    examples: int | None
+    baseline_run: str | None
+    ignored_baseline_classes: Sequence[str] | None
+    checks: list[Check]
+    failed_nodes: list[str]
+
+    @property
+    def misses(self) -> list[str]:
+        """Every bound missed, in a sentence each."""
+        return [check.miss for check in self.checks if not check.passed]
+
+    @property
+    def baseline_remark(self) -> str:
+        """Why the model that was to be the baseline is none, in a sentence; empty otherwise."""
+        if self.ignored_baseline_classes is None:
+            return ""
+        classes = ", ".join(self.ignored_baseline_classes) or "not known"
+        return f"The latest blessed model is no baseline: its classes are {classes}."
+
+
+def explain(run: Run) -> Explanation:
+    """Explains a run's blessing; the explanation of one that was not evaluated is without checks."""
+    test = run.metrics(TEST_SPLIT)
+    evaluator = run.executions.get(nodes.EVALUATOR_TEST)
+    ignored = test.ignored_baseline_classes if test else None
+    baseline_run = _baseline_run(run, evaluator) if evaluator and ignored is None else None
+    return Explanation(
+        run_id=run.run_id,
+        state=run.state,
+        blessed=run.blessed,
+        examples=test.examples if test else None,
+        baseline_run=baseline_run.run_id if baseline_run else None,
+        ignored_baseline_classes=ignored,
+        checks=_checks(run, test, baseline_run) if test else [],
+        failed_nodes=run.failed_nodes,
+    )
+
+
+def _checks(run: Run, test: EvaluationMetrics, baseline_run: Run | None) -> list[Check]:
+    checks = []
+    for result in test.thresholds:
+        interval = None
+        if result.metric == ACCURACY:
+            interval = wilson(test.correct, test.examples)
+            if result.kind == CHANGE_THRESHOLD and test.baseline:
+                interval = accuracy_change(run, baseline_run, (test, test.baseline))
+        checks.append(
+            Check(
+                **dataclasses.asdict(result),
+                measured=result.measured,
+                gap=None if result.measured is None else result.measured - result.bound,
+                interval=interval,
+                within_noise=interval.holds(result.bound) if interval else None,
+            )
+        )
+    return checks
+
+
+def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, ModelMetrics]) -> Interval:
+    """Interval of the difference between two models' test accuracies.
+
+    Args:
+        first: The run whose accuracy is the minuend.
+        second: The other one; None when it is not known.
+        totals: Both models' metrics of the test split.
+
+    Returns:
+        A paired interval if both runs' predictions are there for the same photos, by the labels that they have in the
+        first one; otherwise one for independent photos.
+    """
+    own = {prediction.photo: prediction for prediction in first.predictions(TEST_SPLIT)}
+    others = {prediction.photo: prediction for prediction in second.predictions(TEST_SPLIT)} if second else {}
+    if second and own and own.keys() == others.keys():
+        names, other_names = first.class_names, second.class_names
+        pairs = [
+            (mine.correct, names[mine.label] == other_names[others[photo].predicted]) for photo, mine in own.items()
+        ]
+        return paired_difference(pairs.count((True, False)), pairs.count((False, True)), len(pairs))
+    return independent_difference((totals[0].correct, totals[1].correct), (totals[0].examples, totals[1].examples))
+
+
+def _baseline_run(run: Run, evaluator: ExecutionRecord) -> Run | None:
+    """Returns the first run that evaluated the baseline as its own model, or pushed it; None without a baseline."""
+    baseline = evaluator.inputs.get(nodes.BASELINE_INPUT, [])
+    ids = {artifact.id for artifact in baseline}
+    # One that was read from the serving folder is another artifact than the model that was trained.
+    versions = {artifact.properties.get(BASELINE_VERSION_PROPERTY) for artifact in baseline}
+    for earlier in run.store.runs if baseline else ():
+        execution = earlier.executions.get(nodes.EVALUATOR_TEST)
+        if execution and ids == {artifact.id for artifact in execution.inputs.get(nodes.MODEL_INPUT, [])}:
+            return earlier
+        is_same_pipeline = earlier.pipeline_name == run.pipeline_name
+        if is_same_pipeline and earlier.pushed_path and PurePath(earlier.pushed_path).name in versions:
+            return earlier
+    return None

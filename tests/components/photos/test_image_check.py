@@ -1,0 +1,149 @@
+"""What is said of one photo by looking at its file."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from photo_files import ANIMATED_GIF, HTML, JPEG, encode, jpeg, png_header, scene
+from PIL import ExifTags, Image, ImageOps
+
+from components.common.stack import IMAGE_FORMATS
+from components.contracts.quarantine import Reason
+from components.photos.check import Defect, ImageCheck, Limits, check_image, fingerprint
+
+LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
+MPO = encode(scene(1), format="MPO", save_all=True, append_images=[scene(2)])
+APNG = encode(scene(1), format="PNG", save_all=True, append_images=[scene(2)])
+WEBP = encode(scene(1), format="WEBP")
+ANIMATED_WEBP = encode(scene(1), format="WEBP", save_all=True, append_images=[scene(2)])
+reads_webp = pytest.mark.skipif("WebP" not in IMAGE_FORMATS, reason="this TensorFlow reads no WebP")
+reads_no_webp = pytest.mark.skipif("WebP" in IMAGE_FORMATS, reason="this TensorFlow reads WebP")
+
+
+def found(image: bytes, limits: Limits = LIMITS) -> Defect:
+    defect = check_image(image, limits).defect
+    assert defect
+    return defect
+
+
+@pytest.mark.parametrize(
+    ("image", "image_format", "color_mode"),
+    [
+        (jpeg(1), "JPEG", "RGB"),
+        (encode(scene(1), format="JPEG", progressive=True), "JPEG", "RGB"),
+        (encode(scene(1).convert("L"), format="JPEG"), "JPEG", "L"),
+        (encode(scene(1).convert("CMYK"), format="JPEG"), "JPEG", "CMYK"),
+        (MPO, "JPEG", "RGB"),
+        (jpeg(1) + bytes(50), "JPEG", "RGB"),
+        (encode(scene(1), format="PNG"), "PNG", "RGB"),
+        (encode(scene(1).convert("RGBA"), format="PNG"), "PNG", "RGBA"),
+        (encode(scene(1).convert("P"), format="PNG"), "PNG", "P"),
+        (encode(scene(1), format="GIF"), "GIF", "P"),
+        (encode(scene(1), format="BMP"), "BMP", "RGB"),
+        pytest.param(WEBP, "WebP", "RGB", marks=reads_webp),
+    ],
+    ids=["jpeg", "progressive", "gray", "cmyk", "mpo", "trailing", "png", "alpha", "palette", "gif", "bmp", "webp"],
+)
+def test_usable_photos_are_decodable_by_tensorflow(image: bytes, image_format: str, color_mode: str) -> None:
+    check = check_image(image, LIMITS)
+
+    assert (check.defect, check.image_format, check.color_mode) == (None, image_format, color_mode)
+    assert check.fingerprint
+    assert tf.io.decode_image(image, channels=3, expand_animations=False).shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason", "detail"),
+    [
+        (b"", Reason.EMPTY, "0 bytes"),
+        (HTML, Reason.NOT_AN_IMAGE, "the file is an HTML page"),
+        (b"\n  <HTML lang=en>", Reason.NOT_AN_IMAGE, "the file is an HTML page"),
+        (b"%PDF-1.7", Reason.NOT_AN_IMAGE, "the file is a PDF"),
+        (b"no such photo", Reason.NOT_AN_IMAGE, "the file is text"),
+        (bytes(1000), Reason.NOT_AN_IMAGE, "the file is unknown data starting with 00 00 00 00"),
+        (encode(scene(1), format="TIFF"), Reason.UNSUPPORTED_FORMAT, "the file is TIFF"),
+        pytest.param(WEBP, Reason.UNSUPPORTED_FORMAT, "the file is WebP", marks=reads_no_webp),
+        pytest.param(ANIMATED_WEBP, Reason.ANIMATED, "WebP with more than one frame", marks=reads_webp),
+        (ANIMATED_GIF, Reason.ANIMATED, "GIF with more than one frame"),
+        (APNG, Reason.ANIMATED, "PNG with more than one frame"),
+        (png_header(0, 10), Reason.UNDECODABLE, "cannot identify image file"),
+        (png_header(2000, 1000), Reason.TOO_MANY_PIXELS, "2,000x1,000 pixels, at most 1,000,000"),
+        (png_header(60_000, 60_000), Reason.TOO_MANY_PIXELS, "3600000000 pixels"),
+        (jpeg(1) + bytes(1_000_000), Reason.TOO_MANY_BYTES, "at most 1,000,000 are allowed"),
+        (png_header(10, 10), Reason.TRUNCATED, "truncated"),
+        (b"BM, said the text", Reason.UNDECODABLE, ""),
+        (encode(scene(1).convert("1"), format="BMP"), Reason.UNDECODABLE, "Number of channels"),
+        (jpeg(1)[:200], Reason.TRUNCATED, ""),
+    ],
+    ids=lambda value: value.value if isinstance(value, Reason) else "",
+)
+def test_unusable_photos(image: bytes, reason: Reason, detail: str) -> None:
+    defect = found(image)
+
+    assert defect.reason is reason
+    assert detail in defect.detail
+    assert "\n" not in defect.detail
+    assert " at 0x" not in defect.detail
+    assert len(defect.detail) <= 200
+
+
+@pytest.mark.parametrize("options", [{"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "PNG"}])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_truncated_scan_is_found(options: dict[str, object], share: float) -> None:
+    image = encode(scene(1), **options)
+
+    assert found(image[: int(len(image) * share)]).reason is Reason.TRUNCATED
+
+
+def test_every_single_corrupted_byte_gives_a_verdict() -> None:
+    for image in (jpeg(1), encode(scene(1), format="GIF"), encode(scene(1), format="PNG")):
+        for position in range(0, len(image), len(image) // 60):
+            damaged = image[:position] + bytes([image[position] ^ 0xFF]) + image[position + 1 :]
+            assert isinstance(check_image(damaged, LIMITS), ImageCheck)
+
+
+def test_bomb_is_not_decoded_before_its_size_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.io, "decode_image", lambda *_, **__: pytest.fail("decoded"))
+
+    assert found(png_header(30_000, 5_000)).reason is Reason.TOO_MANY_PIXELS
+
+
+def test_copies_have_close_fingerprints_and_others_do_not() -> None:
+    original = np.asarray(scene(1))
+    smaller = np.asarray(scene(1).resize((80, 60)))
+    other = np.asarray(scene(2))
+
+    def distance(one: np.ndarray, two: np.ndarray) -> int:
+        first, second = fingerprint(one), fingerprint(two)
+        assert first
+        assert second
+        return (int.from_bytes(first.phash, "big") ^ int.from_bytes(second.phash, "big")).bit_count()
+
+    assert distance(original, smaller) <= 4
+    assert distance(original, other) > 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_fingerprints_are_of_the_photo_as_it_was_seen(orientation: int) -> None:
+    stored = scene(7)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    tagged = encode(stored, **JPEG, exif=exif)
+    stored.info["exif"] = exif.tobytes()
+    one = check_image(tagged, LIMITS).fingerprint
+    other = check_image(encode(ImageOps.exif_transpose(stored), **JPEG), LIMITS).fingerprint
+    assert one
+    assert other
+    for first, second, bits in ((one.phash, other.phash, 2), (one.dhash, other.dhash, 4)):
+        assert (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count() <= bits
+
+
+def test_photos_without_texture_have_no_fingerprint() -> None:
+    noise = np.random.default_rng(0).integers(98, 103, (200, 200, 3), np.uint8)
+
+    assert fingerprint(np.full((50, 50, 3), 7, np.uint8)) is None
+    assert fingerprint(noise) is None
+    assert check_image(encode(Image.fromarray(noise)), LIMITS).defect is None
+
+
+def test_single_pixel_photo_is_usable() -> None:
+    assert check_image(encode(scene(1).resize((1, 1)), format="PNG"), LIMITS).defect is None

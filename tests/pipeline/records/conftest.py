@@ -1,0 +1,56 @@
+"""Fixtures of the inspection tests: a real metadata store and a way to ask the command line."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_metadata as mlmd
+import pytest
+from click.testing import CliRunner
+from recorded_runs import RecordedRuns, predictions
+
+from pipeline.cli.main import cli
+from pipeline.records.records import sqlite_config
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> RecordedRuns:
+    """An output folder whose store has no run yet."""
+    output = tmp_path / "output"
+    return RecordedRuns(mlmd.MetadataStore(sqlite_config(output / "metadata.sqlite")), output)
+
+
+@pytest.fixture
+def two_runs(runs: RecordedRuns) -> RecordedRuns:
+    """`run-a` (blessed, 4 of 100 wrong) and `run-b` (data from the cache, 12 wrong, missing both bounds)."""
+    made = runs.add("run-a", predictions(range(4)), epochs=10)
+    runs.add(
+        "run-b", predictions(range(2, 14)), epochs=2, min_accuracy=0.9, baseline="run-a", examples=made["examples"]
+    )
+    return runs
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """Runs a command with `--json` and returns its answer; `text=True` returns what is printed without `--json`."""
+
+    def ask_command(*args: str, output: Path | None = None, text: bool = False) -> Any:
+        options = ["--output", str(output or tmp_path / "output"), *([] if text else ["--json"])]
+        result = CliRunner().invoke(cli, [*args, *options])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.stdout if text else json.loads(result.stdout)
+
+    return ask_command

@@ -1,0 +1,79 @@
+"""What the end of a run says on the terminal."""
+
+import io
+import json
+from pathlib import Path
+
+from recorded_runs import RecordedRuns, predictions
+from rich.console import Console
+
+from components.contracts.evaluation import ThresholdResult
+from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
+from pipeline.local_run.console import RunConsole
+from pipeline.local_run.outcome import print_outcome
+from pipeline.records.run import Run
+from pipeline.records.store import open_store
+
+_CONFIG = PipelineConfig(
+    name="flowers",
+    output="/tmp/flowers",
+    data=DataConfig(class_names=("daisy", "roses"), fingerprint="1", dataset="synthetic_flowers"),
+    backbone=BackboneConfig("efficientnet_lite0", (224, 224), digest="d1"),
+)
+_METRICS = {
+    "test_photos": 200,
+    "calibration_photos": 100,
+    "original": {"accuracy": 0.93, "bytes": 18_000_000},
+    "float16": {"accuracy": 0.93, "bytes": 8_060_000, "max_probability_difference": 0.001},
+    "int8": {"accuracy": 0.925, "bytes": 4_610_000, "max_probability_difference": 0.1},
+}
+
+
+def _outcome(run: Run) -> str:
+    written = io.StringIO()
+    print_outcome(RunConsole(Console(file=written, soft_wrap=True, width=200)), _CONFIG, run, 1.0)
+    return written.getvalue()
+
+
+def test_results_per_class_and_where_the_model_is(two_runs: RecordedRuns) -> None:
+    first, second = open_store(str(two_runs.output)).runs
+    said = _outcome(first)
+    assert f"Blessed and pushed: {two_runs.output}/serving_model/flowers/101" in said
+    (row,) = [line for line in said.splitlines() if "daisy" in line]
+    assert row.count("0.941") == 2
+    assert "Not blessed: test accuracy is 0.8800, below the required 0.9000; test accuracy is 0.8800, 0.0800 below" in (
+        _outcome(second)
+    )
+
+
+def test_a_missed_bound_on_any_metric_is_a_reason(runs: RecordedRuns) -> None:
+    loss = ThresholdResult("loss", "value", "upper", 0.5, passed=False, value=0.75, baseline=None)
+    unseen = ThresholdResult("recall[roses]", "value", "lower", 0.5, passed=False, value=None, baseline=None)
+    runs.add("run-a", predictions(range(4)), thresholds=[loss, unseen])
+    assert (
+        "Not blessed: test loss is 0.7500, above the allowed 0.5000; test recall[roses] was not measured, for none of "
+        "the test photos counts in it. Nothing was pushed."
+    ) in _outcome(open_store(str(runs.output)).run("run-a"))
+
+
+def _exported(runs: RecordedRuns, exported: int) -> Run:
+    runs.add("run-a", predictions(range(4)))
+    made = runs.node("run-a", "TFLiteExporter", {}, {"tflite_model": ("flowers.TFLiteModel", {"exported": exported})})
+    if exported:
+        (Path(made["tflite_model"].uri) / "metrics.json").write_text(json.dumps(_METRICS))
+    return open_store(str(runs.output)).run("run-a")
+
+
+def test_without_an_export_nothing_is_said_of_it(runs: RecordedRuns) -> None:
+    run = _exported(runs, 0)
+    assert run.tflite is None
+    assert "TFLite" not in _outcome(run)
+
+
+def test_accuracies_and_paths_of_an_export(runs: RecordedRuns) -> None:
+    lines = [line for line in _outcome(_exported(runs, 1)).splitlines() if line.startswith("TFLite")]
+    folder = runs.output / "pipelines/flowers/TFLiteExporter/tflite_model/run-a"
+    assert lines == [
+        f"TFLite float16: accuracy 0.9300 (original 0.9300) on 200 test photos, 8.1 MB: {folder}/float16.tflite",
+        f"TFLite int8:    accuracy 0.9250 (original 0.9300) on 200 test photos, 4.6 MB: {folder}/int8.tflite",
+    ]
