@@ -1,8 +1,8 @@
-"""What can be said of one photo by looking at its file alone.
+"""Checks of a photo's file: its format, its header, and whether it decodes.
 
-Decoding is TensorFlow's, because that is what Transform and the served model use: a photo that only another library can
-read is of no use here. Pillow reads the header first, so that a decompression bomb is never decoded, and explains what
-TensorFlow could not read.
+TensorFlow decodes, because Transform and the served model do: a photo that only another library can read is unusable
+here. Pillow reads the header first, so that a decompression bomb is never decoded, and explains why TensorFlow cannot
+read a file. TensorFlow is imported only to decode: `predict` checks headers before it loads a model.
 """
 
 import dataclasses
@@ -11,15 +11,12 @@ import re
 import warnings
 from typing import Final, NamedTuple
 
-import imagehash
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from components.common.stack import IMAGE_FORMATS
 from components.contracts.quarantine import Reason
 from components.photos.convert import CONVERTED_FORMATS, ConversionError, convert, source_of
-from components.photos.exif import UPRIGHT, orientation_of, turn_upright
 
 # What of Pillow is used to read headers.
 _PILLOW_FORMATS: Final = tuple(name.upper() for name in IMAGE_FORMATS)
@@ -128,6 +125,24 @@ def check_image(image: bytes, limits: Limits) -> ImageCheck:
     Returns:
         The result. Never raises: whatever a broken file provokes in a decoder is a defect of that file.
     """
+    import tensorflow as tf
+
+    from components.photos.exif import orientation_of
+
+    check = check_header(image, limits)
+    if check.defect:
+        return check
+    try:
+        pixels = tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
+        hashes = fingerprint(pixels, orientation_of(image))
+    except Exception as error:
+        return dataclasses.replace(check, defect=explain_undecodable(image, error))
+    source = source_of(image)
+    return dataclasses.replace(check, fingerprint=hashes, converted_from=source.format if source else "")
+
+
+def check_header(image: bytes, limits: Limits) -> ImageCheck:
+    """Checks a photo without decoding it: `check_image` without `fingerprint`. Needs no TensorFlow and never raises."""
     image_format, is_image = _sniff_format(image)
     defect = _check_file(image, image_format, is_image, limits)
     if defect:
@@ -137,19 +152,14 @@ def check_image(image: bytes, limits: Limits) -> ImageCheck:
         with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS) as header:
             color_mode = header.mode
             defect = _check_header(header, image_format, limits)
-        if not defect:
-            pixels = tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
-            source = source_of(image)
-            hashes = fingerprint(pixels, orientation_of(image))
-            return ImageCheck(None, image_format, color_mode, hashes, source.format if source else "")
     except Image.DecompressionBombError as error:
         defect = Defect(Reason.TOO_MANY_PIXELS, _one_line(error))
     except Exception as error:
-        defect = _explain(image, error)
+        defect = explain_undecodable(image, error)
     return ImageCheck(defect, image_format, color_mode)
 
 
-def fingerprint(pixels: np.ndarray, orientation: int = UPRIGHT) -> Fingerprint | None:
+def fingerprint(pixels: np.ndarray, orientation: int = 1) -> Fingerprint | None:
     """Computes the perceptual hashes of a photo as it was seen.
 
     Both hashes look at gray levels only, so recoloured copies are found too. pHash is the sign of the 8x8 lowest DCT
@@ -163,16 +173,16 @@ def fingerprint(pixels: np.ndarray, orientation: int = UPRIGHT) -> Fingerprint |
     Returns:
         The hashes, or None for a photo with so little texture that they would describe noise.
     """
+    import imagehash
+
+    from components.photos.exif import UPRIGHT, turn_upright
+
     gray = Image.fromarray(pixels).convert("L").resize(_THUMBNAIL_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if np.asarray(gray).std() < _MIN_TEXTURE:
         return None
     if orientation != UPRIGHT:
         gray = Image.fromarray(turn_upright(np.asarray(gray)[..., np.newaxis], orientation).numpy()[..., 0])
-    return Fingerprint(_as_bytes(imagehash.phash(gray)), _as_bytes(imagehash.dhash(gray)))
-
-
-def _as_bytes(image_hash: imagehash.ImageHash) -> bytes:
-    return np.packbits(image_hash.hash).tobytes()
+    return Fingerprint(*(np.packbits(hashed(gray).hash).tobytes() for hashed in (imagehash.phash, imagehash.dhash)))
 
 
 def _sniff_format(image: bytes) -> tuple[str, bool]:
@@ -225,8 +235,8 @@ def _check_header(header: Image.Image, image_format: str, limits: Limits) -> Def
     return None
 
 
-def _explain(image: bytes, error: Exception) -> Defect:
-    """Tells a file that ends early from one that is broken; only reached for files that are of no use."""
+def explain_undecodable(image: bytes, error: Exception) -> Defect:
+    """Tells a truncated file from a damaged one, after a decoder raised `error`."""
     try:
         with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS) as photo:
             photo.load()
