@@ -18,8 +18,8 @@ from components.contracts.evaluation import ACCURACY, LOSS
 from components.contracts.nodes import BASELINE_IMPORTER, BASELINE_RESOLVER
 from components.drift_detector.component import DriftDetector
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
-from components.evaluator.bounds import ONE_CLASS_METRICS, OWN_METRICS, Bound
 from components.evaluator.metrics import CONFUSION_MATRIX
+from components.evaluator.thresholds import ONE_CLASS_METRICS, OWN_METRICS, Threshold
 from components.modeling.serving import RAW_EXAMPLES_SIGNATURE
 from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, BlessingConfig, PipelineConfig
 
@@ -36,14 +36,14 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
     blessing asks for.
 
     Args:
-        blessing: Bounds; None measures without deciding on a blessing.
-        class_names: The classes in label order, for bounds per class.
+        blessing: The thresholds; None measures without deciding on a blessing.
+        class_names: The classes in label order, for thresholds per class.
 
     Returns:
         A config for models that take raw examples and return `probabilities` [N, C].
 
     Raises:
-        UserError: A bound names a class that there is none of.
+        UserError: A threshold names an unknown class.
     """
     metrics = {
         ACCURACY: _metric(ACCURACY),
@@ -53,15 +53,16 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
             class_name="MultiClassConfusionMatrixAtThresholds", config=_CONFUSION_MATRIX_CONFIG
         ),
     }
-    for bound in blessing.bounds() if blessing else []:
-        for class_id in _class_ids(bound, class_names):
-            if class_id is not None and bound.metric in ONE_CLASS_METRICS:
-                name, label_id, of_slice = f"{bound.metric}[{class_names[class_id]}]", class_id, {}
+    for threshold in blessing.thresholds() if blessing else []:
+        for class_id in _class_ids(threshold, class_names):
+            if class_id is not None and threshold.metric in ONE_CLASS_METRICS:
+                name, label_id, of_slice = f"{threshold.metric}[{class_names[class_id]}]", class_id, {}
             else:
-                name, label_id = bound.metric, None
+                name, label_id = threshold.metric, None
                 of_slice = {} if class_id is None else {LABEL_KEY: str(class_id)}
-            metric = metrics.setdefault(name, _metric(bound.metric, name, label_id))
-            metric.per_slice_thresholds.append(_threshold(bound, config_pb2.SlicingSpec(feature_values=of_slice)))
+            metric = metrics.setdefault(name, _metric(threshold.metric, name, label_id))
+            spec = config_pb2.SlicingSpec(feature_values=of_slice)
+            metric.per_slice_thresholds.append(_metric_threshold(threshold, spec))
     # Left out, TFMA loads the whole model once more to find the type out.
     model = config_pb2.ModelSpec(
         signature_name=RAW_EXAMPLES_SIGNATURE,
@@ -71,8 +72,8 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
     )
     # An empty slicing spec is the whole split; the other one slices by true class.
     slices = [config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[LABEL_KEY])]
-    spec = config_pb2.MetricsSpec(metrics=list(metrics.values()))
-    return config_pb2.EvalConfig(model_specs=[model], metrics_specs=[spec], slicing_specs=slices)
+    metrics_spec = config_pb2.MetricsSpec(metrics=list(metrics.values()))
+    return config_pb2.EvalConfig(model_specs=[model], metrics_specs=[metrics_spec], slicing_specs=slices)
 
 
 def _metric(metric: str, name: str = "", label_id: int | None = None) -> config_pb2.MetricConfig:
@@ -83,30 +84,30 @@ def _metric(metric: str, name: str = "", label_id: int | None = None) -> config_
     return config_pb2.MetricConfig(class_name=metric, config=text)
 
 
-def _class_ids(bound: Bound, class_names: Sequence[str]) -> Sequence[int | None]:
-    if bound.class_name is None:
+def _class_ids(threshold: Threshold, class_names: Sequence[str]) -> Sequence[int | None]:
+    if threshold.class_name is None:
         return [None]
-    if bound.class_name == "*":
+    if threshold.class_name == "*":
         return range(len(class_names))
-    if bound.class_name not in class_names:
-        raise UserError(f"--bless names class {bound.class_name}; the classes are {', '.join(class_names)}")
-    return [class_names.index(bound.class_name)]
+    if threshold.class_name not in class_names:
+        raise UserError(f"--bless names class {threshold.class_name}; the classes are {', '.join(class_names)}")
+    return [class_names.index(threshold.class_name)]
 
 
-def _threshold(bound: Bound, spec: config_pb2.SlicingSpec) -> config_pb2.PerSliceMetricThreshold:
-    if bound.is_change:
+def _metric_threshold(threshold: Threshold, spec: config_pb2.SlicingSpec) -> config_pb2.PerSliceMetricThreshold:
+    if threshold.is_change:
         # Without a baseline (the first run) TFX's Evaluator leaves the change threshold out.
         direction = (
             config_pb2.MetricDirection.HIGHER_IS_BETTER
-            if bound.is_lower
+            if threshold.is_lower
             else config_pb2.MetricDirection.LOWER_IS_BETTER
         )
-        change = config_pb2.GenericChangeThreshold(direction=direction, absolute={"value": bound.limit})
-        threshold = config_pb2.MetricThreshold(change_threshold=change)
+        change = config_pb2.GenericChangeThreshold(direction=direction, absolute={"value": threshold.bound})
+        result = config_pb2.MetricThreshold(change_threshold=change)
     else:
-        side = {"lower_bound" if bound.is_lower else "upper_bound": {"value": bound.limit}}
-        threshold = config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(**side))
-    return config_pb2.PerSliceMetricThreshold(slicing_specs=[spec], threshold=threshold)
+        side = {"lower_bound" if threshold.is_lower else "upper_bound": {"value": threshold.bound}}
+        result = config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(**side))
+    return config_pb2.PerSliceMetricThreshold(slicing_specs=[spec], threshold=result)
 
 
 def baseline_node(config: PipelineConfig, trainer: base_node.BaseNode) -> base_node.BaseNode | None:

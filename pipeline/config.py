@@ -21,7 +21,7 @@ from components.contracts.output_folder import (
     SERVING_MODEL_FOLDER,
     TRAINING_FOLDER,
 )
-from components.evaluator.bounds import OWN_METRICS, Bound
+from components.evaluator.thresholds import OWN_METRICS, Threshold
 from components.modeling.backbones.registry import BACKBONES
 from components.modeling.hyperparameters import STRONG, FineTuning, Hyperparameters, parse_size
 from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
@@ -185,22 +185,22 @@ class BlessingConfig:
     )
     bless: tuple[str, ...] = setting(
         (),
-        "One more bound: METRIC>=X or METRIC<=X; METRIC[CLASS] or METRIC[*] per class; baseline-X or baseline+X to "
+        "One more threshold: METRIC>=X or METRIC<=X; METRIC[CLASS] or METRIC[*] per class; baseline-X or baseline+X to "
         "compare with the latest blessed model: 'loss<=0.5', 'recall[*]>=baseline-0.05'. Metrics: "
         f"{', '.join(OWN_METRICS)}, or a class of TFMA or Keras.",
-        metavar="BOUND",
+        metavar="THRESHOLD",
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
-        self.bounds()
+        self.thresholds()
 
-    def bounds(self) -> list[Bound]:
-        """Returns every bound."""
+    def thresholds(self) -> list[Threshold]:
+        """Returns every threshold."""
         return [
-            Bound(ACCURACY, None, is_lower=True, limit=self.min_accuracy),
-            Bound(ACCURACY, None, is_lower=True, limit=-self.max_accuracy_drop, is_change=True),
-            *map(Bound.parse, self.bless),
+            Threshold(ACCURACY, None, is_lower=True, bound=self.min_accuracy),
+            Threshold(ACCURACY, None, is_lower=True, bound=-self.max_accuracy_drop, is_change=True),
+            *map(Threshold.parse, self.bless),
         ]
 
 

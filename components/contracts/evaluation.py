@@ -22,15 +22,15 @@ UPPER: Final = "upper"
 
 @dataclasses.dataclass(frozen=True)
 class ThresholdResult:
-    """One bound of the blessing, and how the model stands to it.
+    """One threshold of the blessing, and how the model did.
 
     Attributes:
         metric: Name of the metric, with the class if it is about one: `loss`, `recall[daisy]`.
-        kind: `value` (an absolute bound) or `change` (a bound on the difference to the baseline).
-        direction: `lower` or `upper`: on which side the bound is.
-        bound: The bound.
-        passed: Whether it was met.
-        value: The metric; None when it was not measured, or is not defined.
+        kind: `value` (of the metric) or `change` (difference from the baseline's metric).
+        direction: Whether `bound` is the `lower` or the `upper` one.
+        bound: The smallest or largest value allowed.
+        passed: Whether the model met it.
+        value: The metric; None if it was not measured or is undefined.
         baseline: The baseline's metric, for a change.
     """
 
@@ -44,22 +44,27 @@ class ThresholdResult:
 
     @property
     def measured(self) -> float | None:
-        """What the bound is on: the metric, or its difference to the baseline's."""
+        """What is compared with the bound: the metric, or its difference from the baseline's."""
         if self.kind == VALUE_THRESHOLD or self.value is None:
             return self.value
         return None if self.baseline is None else self.value - self.baseline
 
 
+def f1_score(hits: float, predicted: float, actual: float) -> float | None:
+    """Harmonic mean of precision and recall, in [0, 1]; None for a class that is neither predicted nor present."""
+    return 2 * hits / (predicted + actual) if predicted + actual else None
+
+
 @dataclasses.dataclass(frozen=True)
 class ClassMetrics:
-    """One class against the rest, the most probable class being the prediction.
+    """One class against the rest; the prediction is the most probable class.
 
     Attributes:
         name: The class.
-        examples: Its examples.
-        precision: In [0, 1]; None when the class is never predicted.
+        examples: Number of its examples.
+        precision: In [0, 1]; None if the class is never predicted.
         recall: In [0, 1]; None without examples.
-        f1_score: In [0, 1]; None without either.
+        f1_score: See the function `f1_score`.
     """
 
     name: str
@@ -110,7 +115,7 @@ class EvaluationMetrics(ModelMetrics):
 
     Attributes:
         baseline: The baseline's metrics on the same examples; None without a baseline.
-        thresholds: The bounds of the blessing; empty without any.
+        thresholds: The thresholds of the blessing; empty without any.
         serving_difference: Largest difference in probability between what is evaluated and what is served.
         ignored_baseline_classes: The classes of a baseline that was left aside because they are others.
     """

@@ -20,6 +20,7 @@ from components.contracts.evaluation import (
     ClassMetrics,
     ModelMetrics,
     ThresholdResult,
+    f1_score,
 )
 
 CONFUSION_MATRIX: Final = "confusion_matrix"
@@ -79,12 +80,12 @@ def class_metrics(name: str, examples: int, confusion_matrix: Sequence[Sequence[
         examples=examples,
         precision=correct / predicted if predicted else None,
         recall=correct / actual if actual else None,
-        f1_score=2 * correct / (predicted + actual) if predicted + actual else None,
+        f1_score=f1_score(correct, predicted, actual),
     )
 
 
 def threshold_results(path: str, class_names: Sequence[str]) -> list[ThresholdResult]:
-    """Returns every bound that the model was held against, as TFMA decided.
+    """Returns every threshold that the model was tested against, as TFMA decided.
 
     Args:
         path: Where TFMA's results are.
@@ -95,10 +96,10 @@ def threshold_results(path: str, class_names: Sequence[str]) -> list[ThresholdRe
         return []
     read_slice, read_key = slicer.deserialize_slice_key, metric_types.MetricKey.from_proto
     missed = {
-        (read_slice(entry.slice_key), read_key(failure.metric_key), str(bound))
+        (read_slice(entry.slice_key), read_key(failure.metric_key), str(threshold))
         for entry in validation.metric_validations_per_slice
         for failure in entry.failures
-        for bound in (failure.metric_threshold.value_threshold, failure.metric_threshold.change_threshold)
+        for threshold in (failure.metric_threshold.value_threshold, failure.metric_threshold.change_threshold)
     }
     measured = {
         (read_slice(entry.slice_key), read_key(pair.key)): pair.value
@@ -107,32 +108,32 @@ def threshold_results(path: str, class_names: Sequence[str]) -> list[ThresholdRe
     }
     config = tfma.load_eval_result(path).config
     results = []
-    for key, bounds in metric_specs.metric_thresholds_from_metrics_specs(config.metrics_specs, config).items():
+    for key, thresholds in metric_specs.metric_thresholds_from_metrics_specs(config.metrics_specs, config).items():
         if key.model_name == BASELINE:
             continue
-        for spec, bound in bounds:
+        for spec, threshold in thresholds:
             slice_key = tuple((name, int(label)) for name, label in spec.feature_values.items())
             value, baseline = (
                 _number(measured.get((slice_key, key._replace(model_name=model, is_diff=False))))
                 for model in (key.model_name, BASELINE)
             )
             # A slice without examples is in none of TFMA's failures, and forbids the blessing all the same.
-            passed = value is not None and (slice_key, key, str(bound)) not in missed
+            passed = value is not None and (slice_key, key, str(threshold)) not in missed
             name = key.name + "".join(f"[{class_names[label]}]" for _, label in slice_key)
-            results.append(_threshold_result(name, bound, passed, value, baseline if key.is_diff else None))
+            results.append(_threshold_result(name, threshold, passed, value, baseline if key.is_diff else None))
     return results
 
 
 def _threshold_result(
-    name: str, bound: Any, passed: bool, value: float | None, baseline: float | None
+    name: str, threshold: Any, passed: bool, value: float | None, baseline: float | None
 ) -> ThresholdResult:
-    if isinstance(bound, config_pb2.GenericChangeThreshold):
-        is_lower = bound.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
-        kind, limit = CHANGE_THRESHOLD, bound.absolute.value
+    if isinstance(threshold, config_pb2.GenericChangeThreshold):
+        is_lower = threshold.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
+        kind, bound = CHANGE_THRESHOLD, threshold.absolute.value
     else:
-        is_lower = bound.HasField("lower_bound")
-        kind, limit = VALUE_THRESHOLD, bound.lower_bound.value if is_lower else bound.upper_bound.value
-    return ThresholdResult(name, kind, LOWER if is_lower else UPPER, limit, passed, value, baseline)
+        is_lower = threshold.HasField("lower_bound")
+        kind, bound = VALUE_THRESHOLD, threshold.lower_bound.value if is_lower else threshold.upper_bound.value
+    return ThresholdResult(name, kind, LOWER if is_lower else UPPER, bound, passed, value, baseline)
 
 
 def _number(value: Any) -> float | None:

@@ -15,7 +15,7 @@ def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dic
     baselines = input_dict.get(BASELINE_MODEL_KEY, [])
     present = [model for model in baselines if _version(model) != NO_VERSION]
     if present != baselines:
-        logger.info("No other model has been pushed: there is no baseline, and bounds on a change do not count")
+        logger.info("No other model has been pushed: there is no baseline, and thresholds on a change do not count")
     return {**input_dict, BASELINE_MODEL_KEY: present} if baselines else input_dict
 
 

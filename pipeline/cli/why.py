@@ -1,5 +1,6 @@
 """`local_runner.py why`: why a model was or was not blessed."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import click
@@ -8,7 +9,7 @@ from components.contracts.evaluation import LOWER
 from pipeline.cli.store_options import console, print_json, store_options
 
 if TYPE_CHECKING:
-    from pipeline.records.explanation import Check, Explanation
+    from pipeline.records.explanation import ExplainedThreshold, Explanation
     from pipeline.records.store import RunStore
 
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 def why(store: "RunStore", run: str, as_json: bool) -> None:
     """Say why RUN (an id, the beginning of one, latest, latest~1) was or was not blessed.
 
-    Every bound with what was measured, the gap between the two, and the 95% confidence interval that the number of
-    test photos allows: a bound inside the interval means that other photos could have decided otherwise.
+    For every threshold: the bound, what was measured, the gap between the two, and a 95% confidence interval. If the
+    bound lies inside the interval, other test photos could have changed the outcome.
     """
     from rich.table import Table
 
@@ -27,29 +28,32 @@ def why(store: "RunStore", run: str, as_json: bool) -> None:
 
     explanation = explain(store.find_run(run))
     if as_json:
-        print_json(explanation)
+        content = dataclasses.asdict(explanation)
+        # The public name in the JSON output.
+        print_json({"checks" if key == "thresholds" else key: value for key, value in content.items()})
         return
     out = console()
     out.print(_headline(explanation), style="green" if explanation.blessed else "yellow", markup=False)
-    if not explanation.checks:
+    if not explanation.thresholds:
         return
-    table = Table("bound", "", title=None)
+    table = Table("threshold", "", title=None)
     for heading in ("required", "measured", "baseline", "gap", "95% interval"):
         table.add_column(heading, justify="right")
-    for check in explanation.checks:
-        interval = "-" if check.interval is None else f"{check.interval.low:+.4f} to {check.interval.high:+.4f}"
+    for threshold in explanation.thresholds:
+        interval = threshold.interval
+        limits = "-" if interval is None else f"{interval.low:+.4f} to {interval.high:+.4f}"
         table.add_row(
-            _bound_name(check),
-            "[green]met[/]" if check.passed else "[red]missed[/]",
-            _number(check.bound, check),
-            _number(check.measured, check),
-            "-" if check.baseline is None else f"{check.baseline:.4f}",
-            "-" if check.gap is None else f"{check.gap:+.4f}",
-            interval if check.kind == "change" else interval.replace("+", ""),
+            _threshold_name(threshold),
+            "[green]met[/]" if threshold.passed else "[red]missed[/]",
+            _number(threshold.bound, threshold),
+            _number(threshold.measured, threshold),
+            "-" if threshold.baseline is None else f"{threshold.baseline:.4f}",
+            "-" if threshold.gap is None else f"{threshold.gap:+.4f}",
+            limits if threshold.kind == "change" else limits.replace("+", ""),
         )
     out.print(table)
-    for check in explanation.checks:
-        out.print(_remark(check), markup=False)
+    for threshold in explanation.thresholds:
+        out.print(_remark(threshold), markup=False)
     if explanation.baseline_run:
         out.print(f"The baseline is the model of run {explanation.baseline_run}.", markup=False)
     if remark := explanation.baseline_remark:
@@ -65,32 +69,34 @@ def _headline(explanation: "Explanation") -> str:
         return f"Run {explanation.run_id} has no verdict: {reason}."
     if explanation.blessed:
         return f"Run {explanation.run_id} was blessed."
-    missed = [_bound_name(check) for check in explanation.checks if not check.passed]
-    reason = f": it missed {len(missed)} of {len(explanation.checks)} bounds" if missed else ""
+    missed = [_threshold_name(threshold) for threshold in explanation.thresholds if not threshold.passed]
+    total = len(explanation.thresholds)
+    reason = f": it missed {len(missed)} of {total} threshold{'s' * (total != 1)}" if missed else ""
     return f"Run {explanation.run_id} was not blessed{reason}."
 
 
-def _bound_name(check: "Check") -> str:
-    return f"test {check.metric}" if check.kind == "value" else f"change of test {check.metric} to the baseline"
+def _threshold_name(threshold: "ExplainedThreshold") -> str:
+    name = f"test {threshold.metric}"
+    return name if threshold.kind == "value" else f"change of {name} to the baseline"
 
 
-def _number(value: float | None, check: "Check") -> str:
+def _number(value: float | None, threshold: "ExplainedThreshold") -> str:
     if value is None:
         return "-"
     # Adding 0 turns a bound of -0.0 (no drop allowed) into 0.0.
-    return f"{value:.4f}" if check.kind == "value" else f"{value + 0.0:+.4f}"
+    return f"{value:.4f}" if threshold.kind == "value" else f"{value + 0.0:+.4f}"
 
 
-def _remark(check: "Check") -> str:
-    name = _bound_name(check)
-    if check.measured is None:
-        return f"- {check.miss}."
-    if check.interval is None:
+def _remark(threshold: "ExplainedThreshold") -> str:
+    name = _threshold_name(threshold)
+    if threshold.measured is None:
+        return f"- {threshold.miss}."
+    if threshold.interval is None:
         return f"- {name}: no interval is known for this metric."
-    side = "above" if check.passed == (check.direction == LOWER) else "below"
-    if check.within_noise:
+    side = "above" if threshold.passed == (threshold.direction == LOWER) else "below"
+    if threshold.within_noise:
         return (
-            f"- {name}: within noise ({check.interval.method}): the interval holds the bound, so other photos could "
-            f"have put the model on its other side. More test photos would tell."
+            f"- {name}: within noise ({threshold.interval.method}): the interval contains the bound, so other "
+            "test photos could have changed the outcome. More test photos would decide."
         )
-    return f"- {name}: clearly {side} the bound ({check.interval.method})."
+    return f"- {name}: clearly {side} the bound ({threshold.interval.method})."

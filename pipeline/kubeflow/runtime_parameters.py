@@ -44,8 +44,8 @@ def _hyperparameter(name: str) -> Setter:
     return lambda properties, value: set_json(properties, "custom_config", ("hyperparameters", name), value)
 
 
-def _set_thresholds(properties: ExecProperties, kind: str, bound: dict[str, float]) -> None:
-    """Sets the first bound of its kind, which is the one that the options for accuracy give."""
+def _set_thresholds(properties: ExecProperties, kind: str, values: dict[str, float]) -> None:
+    """Sets the first threshold of its kind: the one that the accuracy options give."""
     eval_config = json.loads(properties["eval_config"])
     thresholds = (
         entry["threshold"]
@@ -53,7 +53,7 @@ def _set_thresholds(properties: ExecProperties, kind: str, bound: dict[str, floa
         for metric in spec["metrics"]
         for entry in metric.get("per_slice_thresholds", [])
     )
-    next(threshold for threshold in thresholds if kind in threshold)[kind].update(bound)
+    next(threshold for threshold in thresholds if kind in threshold)[kind].update(values)
     properties["eval_config"] = json.dumps(eval_config)
 
 

@@ -19,22 +19,16 @@ from pipeline.records.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
-    """One bound, and how the model stands to it.
+class ExplainedThreshold:
+    """A `ThresholdResult` with the gap to its bound and a confidence interval.
 
     Attributes:
-        metric: Name of the metric.
-        kind: `value` (an absolute bound) or `change` (a bound on the difference to the baseline).
-        direction: `lower` or `upper`.
-        bound: The bound.
-        measured: The metric, or its difference to the baseline's; None when it was not measured.
-        value: The metric itself.
-        baseline: The baseline's metric, for a change.
-        gap: Measured minus bound: below 0 when a lower bound is missed, above 0 when an upper one is.
-        passed: Whether the bound was met.
-        interval: Of what was measured; None for other metrics than accuracy.
-        within_noise: Whether the interval holds the bound, so that other photos could have decided otherwise; None
-            without an interval.
+        metric: See `ThresholdResult`, as for the fields without a description here.
+        measured: The metric, or its difference from the baseline's; None if it was not measured.
+        gap: `measured - bound`: negative if a lower bound was missed, positive if an upper bound was missed.
+        interval: 95% confidence interval of `measured`; None for metrics other than accuracy.
+        within_noise: Whether the interval contains the bound, so that other photos could have changed the outcome;
+            None without an interval.
     """
 
     metric: str
@@ -51,9 +45,9 @@ class Check:
 
     @property
     def miss(self) -> str:
-        """How the bound was missed, in a sentence without its end."""
+        """How the model missed the threshold, as a sentence without its full stop."""
         if self.value is None or self.measured is None:
-            return f"test {self.metric} was not measured, for none of the test photos counts in it"
+            return f"test {self.metric} was not measured: no test photo counts towards it"
         if self.baseline is None:
             side = "below the required" if self.direction == LOWER else "above the allowed"
             return f"test {self.metric} is {self.value:.4f}, {side} {self.bound:.4f}"
@@ -78,7 +72,7 @@ class Explanation:
         examples: Test photos.
         baseline_run: The run that first evaluated the baseline; None without a baseline.
         ignored_baseline_classes: The classes of a baseline that was left aside because they are others.
-        checks: Every bound.
+        thresholds: Every threshold.
         failed_nodes: What failed, for a run without a verdict.
     """
 
@@ -88,13 +82,13 @@ class Explanation:
     examples: int | None
     baseline_run: str | None
     ignored_baseline_classes: Sequence[str] | None
-    checks: list[Check]
+    thresholds: list[ExplainedThreshold]
     failed_nodes: list[str]
 
     @property
     def misses(self) -> list[str]:
-        """Every bound missed, in a sentence each."""
-        return [check.miss for check in self.checks if not check.passed]
+        """One sentence per missed threshold."""
+        return [threshold.miss for threshold in self.thresholds if not threshold.passed]
 
     @property
     def baseline_remark(self) -> str:
@@ -106,7 +100,7 @@ class Explanation:
 
 
 def explain(run: Run) -> Explanation:
-    """Explains a run's blessing; the explanation of one that was not evaluated is without checks."""
+    """Explains a run's blessing; the explanation of one that was not evaluated has no thresholds."""
     test = run.metrics(TEST_SPLIT)
     evaluator = run.executions.get(nodes.EVALUATOR_TEST)
     ignored = test.ignored_baseline_classes if test else None
@@ -118,21 +112,21 @@ def explain(run: Run) -> Explanation:
         examples=test.examples if test else None,
         baseline_run=baseline_run.run_id if baseline_run else None,
         ignored_baseline_classes=ignored,
-        checks=_checks(run, test, baseline_run) if test else [],
+        thresholds=_thresholds(run, test, baseline_run) if test else [],
         failed_nodes=run.failed_nodes,
     )
 
 
-def _checks(run: Run, test: EvaluationMetrics, baseline_run: Run | None) -> list[Check]:
-    checks = []
+def _thresholds(run: Run, test: EvaluationMetrics, baseline_run: Run | None) -> list[ExplainedThreshold]:
+    thresholds = []
     for result in test.thresholds:
         interval = None
         if result.metric == ACCURACY:
             interval = wilson(test.correct, test.examples)
             if result.kind == CHANGE_THRESHOLD and test.baseline:
                 interval = accuracy_change(run, baseline_run, (test, test.baseline))
-        checks.append(
-            Check(
+        thresholds.append(
+            ExplainedThreshold(
                 **dataclasses.asdict(result),
                 measured=result.measured,
                 gap=None if result.measured is None else result.measured - result.bound,
@@ -140,7 +134,7 @@ def _checks(run: Run, test: EvaluationMetrics, baseline_run: Run | None) -> list
                 within_noise=interval.holds(result.bound) if interval else None,
             )
         )
-    return checks
+    return thresholds
 
 
 def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, ModelMetrics]) -> Interval:

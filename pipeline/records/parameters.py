@@ -16,7 +16,7 @@ def run_parameters(executions: Mapping[str, ExecutionRecord]) -> dict[str, Any]:
         executions: The run's executions by node id.
 
     Returns:
-        Values by names such as `Trainer.custom_config.hyperparameters.epochs`; a blessing's bounds are named
+        Values by names such as `Trainer.custom_config.hyperparameters.epochs`; thresholds are named
         `Evaluator.test.threshold.accuracy.value`.
     """
     return {
@@ -46,7 +46,7 @@ def _named(execution: ExecutionRecord) -> Iterator[tuple[str, Any]]:
         value = decoded(text)
         if key == _EVAL_CONFIG and isinstance(value, dict):
             for metric in (metric for spec in value.get("metrics_specs", []) for metric in spec.get("metrics", [])):
-                yield from _bounds(metric)
+                yield from _thresholds(metric)
         yield from _flatten(key, value)
 
 
@@ -61,14 +61,14 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _bounds(metric: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the bounds on a metric of an EvalConfig, and takes them out of it."""
+def _thresholds(metric: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields the thresholds of a metric of an EvalConfig, and removes them from it."""
     name = json.loads(f"{{{metric.get('config', '')}}}").get("name", metric["class_name"])
     for entry in metric.pop("per_slice_thresholds", []):
         for spec in entry.get("slicing_specs") or [{}]:
             label = "".join(f"[{value}]" for value in spec.get("feature_values", {}).values())
-            for kind, bound in entry["threshold"].items():
-                is_upper = "upper_bound" in bound or bound.get("direction") == "LOWER_IS_BETTER"
+            for kind, threshold in entry["threshold"].items():
+                is_upper = "upper_bound" in threshold or threshold.get("direction") == "LOWER_IS_BETTER"
                 side = f"{kind.removesuffix('_threshold')}{'.upper' if is_upper else ''}"
-                (limit,) = (bound[key] for key in ("lower_bound", "upper_bound", "absolute") if key in bound)
-                yield f"threshold.{name}{label}.{side}", limit
+                (bound,) = (threshold[key] for key in ("lower_bound", "upper_bound", "absolute") if key in threshold)
+                yield f"threshold.{name}{label}.{side}", bound

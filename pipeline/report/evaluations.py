@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from components.contracts.evaluation import EvaluationMetrics, ExamplePrediction
+from components.contracts.evaluation import ClassMetrics, EvaluationMetrics, ExamplePrediction
 from components.contracts.nodes import EVALUATIONS
 from pipeline.records.run import Run
 from pipeline.report import scores
@@ -13,27 +13,13 @@ _NUM_MISTAKES = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassResult:
-    """One class of one split, each photo counted for its most probable class.
-
-    TFMA counts a class as predicted from a probability of 0.5, so its recall leaves undecided photos out; here the
-    figures agree with accuracy and confusion matrix.
-
-    Attributes:
-        name: The class.
-        recall: Share of its photos that were recognized.
-        precision: Share of the photos called so that are.
-    """
+class ClassShares:
+    """Recall and precision of a class with their intervals, and its F1 score (0.0 where undefined)."""
 
     name: str
     recall: Share
     precision: Share
-
-    @property
-    def f1_score(self) -> float:
-        """Harmonic mean of recall and precision; 0 when both are."""
-        total = self.recall.total + self.precision.total
-        return 2 * self.recall.hits / total if total else 0.0
+    f1_score: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +29,7 @@ class Evaluation:
     Attributes:
         metrics: What was measured.
         accuracy: Share of photos classified correctly.
-        classes: One result per class, in label order.
+        classes: In label order.
         bins: Calibration; empty without predictions.
         calibration_error: Expected calibration error; None without predictions.
         mistakes: The wrong predictions with the highest confidence.
@@ -51,7 +37,7 @@ class Evaluation:
 
     metrics: EvaluationMetrics
     accuracy: Share
-    classes: list[ClassResult]
+    classes: list[ClassShares]
     bins: list[CalibrationBin]
     calibration_error: float | None
     mistakes: list[ExamplePrediction]
@@ -83,17 +69,18 @@ def _load(run: Run, split: str) -> Evaluation | None:
     return Evaluation(
         metrics=metrics,
         accuracy=scores.share_of(metrics.correct, sum(map(sum, matrix))),
-        classes=[_class_result(entry.name, index, matrix) for index, entry in enumerate(metrics.classes)],
+        classes=[_class_shares(entry, index, matrix) for index, entry in enumerate(metrics.classes)],
         bins=bins,
         calibration_error=scores.expected_calibration_error(bins) if bins else None,
         mistakes=scores.confident_mistakes(predictions, _NUM_MISTAKES),
     )
 
 
-def _class_result(name: str, index: int, matrix: Sequence[Sequence[int]]) -> ClassResult:
+def _class_shares(metrics: ClassMetrics, index: int, matrix: Sequence[Sequence[int]]) -> ClassShares:
     hits = matrix[index][index]
-    return ClassResult(
-        name=name,
+    return ClassShares(
+        name=metrics.name,
         recall=scores.share_of(hits, sum(matrix[index])),
         precision=scores.share_of(hits, sum(row[index] for row in matrix)),
+        f1_score=metrics.f1_score or 0.0,
     )

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from components.contracts import TEST_SPLIT
-from pipeline.records.explanation import Check, explain
+from pipeline.records.explanation import ExplainedThreshold, explain
 from pipeline.records.run import Run
 from pipeline.report.text import percent
 
@@ -18,9 +18,9 @@ class Headline:
         verdict: The state in words.
         title: The most important sentence about the run.
         reasons: Why the model was not blessed, or the run did not end.
-        remarks: What is said in addition: bounds that noise may have decided.
+        remarks: Thresholds that noise may have decided.
         pushed_to: Where the model was pushed; empty when it was not.
-        checks: Every bound of the blessing, met or missed.
+        thresholds: Every threshold of the blessing, met or missed.
     """
 
     state: str
@@ -29,7 +29,7 @@ class Headline:
     reasons: list[str]
     remarks: list[str]
     pushed_to: str = ""
-    checks: Sequence[Check] = ()
+    thresholds: Sequence[ExplainedThreshold] = ()
 
 
 def make_headline(run: Run) -> Headline:
@@ -44,19 +44,19 @@ def make_headline(run: Run) -> Headline:
         return Headline(state, state.capitalize(), title, [], [])
     title = f"{percent(accuracy)} of the test photos classified correctly"
     explanation = explain(run)
-    checks = explanation.checks
-    remarks = [_remark(check) for check in checks if check.within_noise]
+    thresholds = explanation.thresholds
+    remarks = [_remark(threshold) for threshold in thresholds if threshold.within_noise]
     if not run.blessed:
         reasons = [f"{miss[0].upper()}{miss[1:]}." for miss in explanation.misses]
-        return Headline("not-blessed", "Not blessed, not pushed", title, reasons, remarks, "", checks)
+        return Headline("not-blessed", "Not blessed, not pushed", title, reasons, remarks, "", thresholds)
     verdict = "Blessed and pushed" if run.pushed_path else "Blessed"
-    return Headline("blessed", verdict, title, [], remarks, run.pushed_path or "", checks)
+    return Headline("blessed", verdict, title, [], remarks, run.pushed_path or "", thresholds)
 
 
-def _remark(check: Check) -> str:
-    what = f"test {check.metric}" if check.kind == "value" else f"the change of test {check.metric}"
-    outcome = "met" if check.passed else "missed"
+def _remark(threshold: ExplainedThreshold) -> str:
+    what = f"test {threshold.metric}" if threshold.kind == "value" else f"the change of test {threshold.metric}"
+    outcome = "met" if threshold.passed else "missed"
     return (
-        f"The bound on {what} was {outcome} within noise: it lies inside the 95% interval, so that other test photos "
-        "could have decided otherwise."
+        f"The threshold on {what} was {outcome} within noise: it lies inside the 95% interval, so other test photos "
+        "could have changed the outcome."
     )

@@ -87,8 +87,8 @@ def test_a_fresh_run_pushes_a_blessed_model(config: PipelineConfig, fresh_run: t
     assert finished.pushed_path == f"{config.serving_model_dir}/{_versions(config)[0]}"
     assert finished.drift
     assert finished.drift.summary == "Drift: not looked for; there is no other blessed model whose photos are known"
-    # Without a baseline there is no change to bound.
-    assert [(check.metric, check.kind) for check in explain(finished).checks] == [
+    # Without a baseline there is no change to limit.
+    assert [(check.metric, check.kind) for check in explain(finished).thresholds] == [
         (metric, "value")
         for metric in ("accuracy", "recall[blue]", "recall[green]", "recall[red]", "SparseCategoricalAccuracy")
     ]
@@ -177,10 +177,10 @@ def test_what_has_gone_from_the_disk_is_made_anew(config: PipelineConfig, fresh_
 
 
 def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: tuple[str, _Observer]) -> None:
-    """Another head, hardly trained, against a bound that it cannot reach; ingestion and features stay cached."""
+    """Another head, hardly trained, against a threshold that it cannot reach; ingestion and features stay cached."""
     hyperparameters = Hyperparameters(epochs=1, learning_rate=1e-6, hidden_units=4, batch_size=8)
-    bounds = ("loss<=baseline-0.01", "loss>=0", "precision[red]>=baseline+0.01")
-    blessing = BlessingConfig(min_accuracy=0.99, bless=bounds)
+    thresholds = ("loss<=baseline-0.01", "loss>=0", "precision[red]>=baseline+0.01")
+    blessing = BlessingConfig(min_accuracy=0.99, bless=thresholds)
     config = build_config(dataclasses.replace(options, hyperparameters=hyperparameters, blessing=blessing))
     versions = _versions(config)
     observer = _Observer()
@@ -194,7 +194,7 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     assert not finished.blessed
     assert finished.pushed_path is None
     assert _versions(config) == versions
-    checks = {(check.metric, check.kind): check for check in explain(finished).checks}
+    checks = {(check.metric, check.kind): check for check in explain(finished).thresholds}
     loss = checks["loss", "change"]
     assert loss.baseline == pytest.approx(_run(config, fresh_run[0]).metrics("test").loss, abs=1e-6)
     assert not loss.passed
@@ -217,7 +217,7 @@ def test_a_baseline_with_other_classes_is_none(
     run = _run(config, local.run(dataclasses.replace(others, name=config.name), _Observer()))
     assert run.blessed
     explanation = explain(run)
-    assert [check.kind for check in explanation.checks] == ["value"]
+    assert [check.kind for check in explanation.thresholds] == ["value"]
     assert explanation.baseline_run is None
     assert run.drift
     assert "labels (blue 33.3% before, 0.0% now)" in run.drift.summary

@@ -89,11 +89,11 @@ def test_a_class_without_test_photos_meets_no_bound(missed: Callable[..., dict[s
 @pytest.mark.parametrize(
     ("bound", "message"),
     [
-        ("accuracy>0.5", "is not understood; give METRIC>=X"),
-        ("loss<=", "is not understood"),
-        ("loss<=baseline0.1", "is not understood"),
+        ("accuracy>0.5", "is not valid; use METRIC>=X"),
+        ("loss<=", "is not valid"),
+        ("loss<=baseline0.1", "is not valid"),
         ("recall>=0.5", "needs a class"),
-        ("Acuracy>=0.5", "Acuracy, which is no metric"),
+        ("Acuracy>=0.5", "Acuracy, which is not a metric"),
         ("PrecisionAtRecall>=0.5", "PrecisionAtRecall: it needs more than a name"),
         ("recall[lily]>=0.5", "names class lily; the classes are daisy, roses, tulips"),
     ],

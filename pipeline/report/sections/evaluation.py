@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from pipeline.records.explanation import Check, explain
+from pipeline.records.explanation import ExplainedThreshold, explain
 from pipeline.records.run import Run
 from pipeline.report.drawing import charts
 from pipeline.report.evaluations import Evaluation, load_evaluations
@@ -20,12 +20,12 @@ class Results:
 
     Attributes:
         evaluations: By split.
-        checks: Every bound of the blessing.
+        thresholds: Every threshold of the blessing.
         charts: By name; those without data are missing.
     """
 
     evaluations: Mapping[str, Evaluation]
-    checks: Sequence[Check]
+    thresholds: Sequence[ExplainedThreshold]
     charts: Mapping[str, Markup]
 
     def heat(self, number: int, total: int) -> int:
@@ -36,7 +36,7 @@ class Results:
 def load(run: Run) -> Results:
     """Reads the evaluations and draws their charts."""
     evaluations = load_evaluations(run)
-    return Results(evaluations, explain(run).checks, _charts(list(evaluations.values())))
+    return Results(evaluations, explain(run).thresholds, _charts(list(evaluations.values())))
 
 
 def _charts(evaluations: Sequence[Evaluation]) -> dict[str, Markup]:

@@ -26,7 +26,7 @@ def runs(tmp_path: Path) -> RecordedRuns:
 
 @pytest.fixture
 def two_runs(runs: RecordedRuns) -> RecordedRuns:
-    """`run-a` (blessed, 4 of 100 wrong) and `run-b` (data from the cache, 12 wrong, missing both bounds)."""
+    """`run-a` (blessed, 4 of 100 wrong) and `run-b` (data from the cache, 12 wrong, missing both thresholds)."""
     made = runs.add("run-a", predictions(range(4)), epochs=10)
     runs.add(
         "run-b", predictions(range(2, 14)), epochs=2, min_accuracy=0.9, baseline="run-a", examples=made["examples"]

@@ -127,7 +127,7 @@ def test_the_next_run_is_compared_with_what_was_pushed(folder: Path, first: Fake
     before, after = (run.metrics("test") for run in runs)
     assert before
     assert before.baseline is None
-    assert "there is no baseline, and bounds on a change do not count" in _log(first, "evaluator-test")
+    assert "there is no baseline, and thresholds on a change do not count" in _log(first, "evaluator-test")
     assert after
     assert after.baseline
     assert after.baseline.confusion_matrix == before.confusion_matrix

@@ -1,4 +1,4 @@
-"""How bounds on any metric are explained, and named among a run's parameters."""
+"""How thresholds on any metric are explained, and named among a run's parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ def _change(direction: str, bound: float, value: float, baseline: float) -> Thre
     return ThresholdResult("loss", "change", direction, bound, passed=False, value=value, baseline=baseline)
 
 
-def test_why_shows_bounds_on_any_metric(runs: RecordedRuns, ask: Ask) -> None:
+def test_why_shows_thresholds_on_any_metric(runs: RecordedRuns, ask: Ask) -> None:
     loss = ThresholdResult("loss", "value", "upper", 0.5, passed=False, value=0.75, baseline=None)
     recall = ThresholdResult("recall[daisy]", "value", "lower", 0.5, passed=True, value=0.75, baseline=None)
     unseen = ThresholdResult("recall[roses]", "value", "lower", 0.5, passed=False, value=None, baseline=None)
@@ -31,8 +31,8 @@ def test_why_shows_bounds_on_any_metric(runs: RecordedRuns, ask: Ask) -> None:
     assert checks["recall[daisy]"]["passed"]
     assert (checks["recall[roses]"]["measured"], checks["recall[roses]"]["gap"]) == (None, None)
     text = ask("why", text=True)
-    assert "it missed 2 of 4 bounds" in text
-    assert "test recall[roses] was not measured, for none of the test photos counts in it" in text
+    assert "it missed 2 of 4 thresholds" in text
+    assert "test recall[roses] was not measured: no test photo counts towards it" in text
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_missed_change_says_what_is_allowed_or_required(
     assert words in reason
 
 
-def test_bounds_are_named_among_the_parameters(runs: RecordedRuns) -> None:
+def test_thresholds_are_named_among_the_parameters(runs: RecordedRuns) -> None:
     blessing = BlessingConfig(bless=("loss<=0.5", "loss<=baseline+0.1", "precision[roses]>=0.6", "recall[roses]>=0.7"))
     config = build_eval_config(blessing, ["daisy", "roses"])
     runs.node("run-a", "Evaluator.test", {}, {}, {"eval_config": proto_utils.proto_to_json(config)})

@@ -1,0 +1,72 @@
+"""Thresholds of the blessing as users write them: `METRIC>=X`, `METRIC[CLASS]<=X`, `METRIC>=baseline-X`."""
+
+import dataclasses
+import re
+from typing import Final
+
+from components.common.errors import UserError
+from components.contracts.evaluation import ACCURACY, LOSS
+
+# Classes in components.evaluator.classification_metrics; other names are metrics of TFMA or Keras.
+OWN_METRICS: Final = {
+    ACCURACY: "Accuracy", LOSS: "CrossEntropy",
+    "precision": "ClassPrecision", "recall": "Accuracy", "f1_score": "ClassF1Score",
+}  # fmt: skip
+# For one class these need all photos; the other metrics use the photos of that class.
+ONE_CLASS_METRICS: Final = ("precision", "f1_score")
+_FORM: Final = re.compile(
+    r"\s*(?P<metric>\w+)\s*(?:\[(?P<class>[^\]]+)\])?\s*(?P<sign>>=|<=)"
+    r"\s*(?:(?P<baseline>baseline)\s*(?P<change>[-+]\s*[\d.eE-]+)?|(?P<bound>[-+]?[\d.eE-]+))\s*"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Threshold:
+    """What a metric must reach for a blessing.
+
+    Attributes:
+        metric: A name in `OWN_METRICS`, or a metric class of TFMA or Keras.
+        class_name: The class it applies to; `*` means each class, None all examples.
+        is_lower: Whether `bound` is a lower bound, otherwise an upper one.
+        bound: The smallest or largest value allowed.
+        is_change: Whether `bound` limits the difference from the baseline's metric.
+    """
+
+    metric: str
+    class_name: str | None
+    is_lower: bool
+    bound: float
+    is_change: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Threshold":
+        """Parses a threshold; raises UserError for invalid syntax or an unknown metric."""
+        found = _FORM.fullmatch(text)
+        try:
+            bound = float((found["bound"] or found["change"] or "0").replace(" ", "")) if found else 0.0
+        except ValueError:
+            found = None
+        if not found:
+            raise UserError(f"--bless {text!r} is not valid; use METRIC>=X, METRIC[CLASS]<=X or METRIC>=baseline-X")
+        if found["metric"] in ("recall", *ONE_CLASS_METRICS) and not found["class"]:
+            raise UserError(f"--bless {text!r} needs a class: {found['metric']}[CLASS], or [*] for each class")
+        if found["metric"] not in OWN_METRICS:
+            _check_library_metric(found["metric"])
+        return cls(found["metric"], found["class"], found["sign"] == ">=", bound, bool(found["baseline"]))
+
+
+def _check_library_metric(name: str) -> None:
+    # These imports take seconds.
+    import tf_keras
+    from tensorflow_model_analysis.metrics import metric_types
+
+    known = metric_types.registered_metrics().get(name) or getattr(tf_keras.metrics, name, None)
+    if not isinstance(known, type):
+        raise UserError(
+            f"--bless names {name}, which is not a metric; choose {', '.join(OWN_METRICS)}, or a class of tfma.metrics "
+            "or tf.keras.metrics"
+        )
+    try:
+        known(name=name)
+    except TypeError as error:
+        raise UserError(f"--bless cannot use {name}: it needs more than a name ({error})") from error
