@@ -1,8 +1,8 @@
 """The pipeline's configuration: frozen dataclasses, the one place where an option is declared.
 
-The options of the command lines, `RunOptions` and Kubeflow's run-time parameters follow from the fields' declarations;
-`PipelineConfig` is `RunOptions` with what a look at data and backbone adds. Values only: nothing here imports
-TensorFlow or TFX, so commands that merely print help stay quick.
+Command-line options and Kubeflow's run-time parameters are derived from the fields' declarations. `RunOptions` holds
+the user's choices; `PipelineConfig` adds the resolved photo source and backbone. Nothing here imports TensorFlow or
+TFX, so that `--help` stays fast.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError, refuse_credentials
-from components.common.settings import check_settings, setting
+from components.common.settings import check_settings, on_unless, setting
 from components.contracts import FLOAT32, PRECISIONS
 from components.contracts.evaluation import ACCURACY
 from components.contracts.output_folder import (
@@ -29,6 +29,7 @@ from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
 RESOLVER_BASELINE: Final = "resolver"
 PUSHED_BASELINE: Final = "pushed"
 NO_BASELINE: Final = "none"
+BEAM_PREFIX: Final = "beam_"
 
 
 def _parse_memory(text: str) -> int:
@@ -41,73 +42,71 @@ def _parse_memory(text: str) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which photos, and how they are split."""
+    """The photo source, as the user names it."""
 
     photos: str = setting(
         "",
-        "Your own photos: a folder or .tgz of class-named folders, or a .csv or .jsonl that names them.",
+        "Your own photos: a folder or .tgz with one sub-folder per class, or a .csv or .jsonl manifest.",
         metavar="PATH",
     )
-    dataset: str = setting("", "Any TFDS image-classification dataset, instead of the preset's.", metavar="NAME")
-    data_dir: str = setting("", "Where TFDS datasets are prepared.", metavar="DIR", default_text="TFDS's own")
-    num_photos: int = setting(1600, "Photos to draw.", minimum=1)
-    seed: int = setting(0, "Which series of photos to draw.", minimum=0, flag="--data-seed")
+    dataset: str = setting("", "A TFDS image-classification dataset.", metavar="NAME", default_text="the preset's")
+    num_photos: int = setting(1600, "Number of photos that synthetic_flowers generates.", minimum=1)
     split_method: str = setting(
         "count",
-        "count: exactly 50/25/25; hash: added photos move none of the others between splits.",
+        "count: exact shares; hash: approximate shares, and adding photos never changes the split of others.",
         choices=("count", "hash"),
     )
     group_by: str = setting(
         "",
-        "Photos of one group never cross splits: a manifest's column, or a regular expression over paths whose "
-        "brackets name the group, such as '(plant\\d+)_'.",
+        "Keep photos of one group in one split. A column of the manifest, or a regular expression over paths with the "
+        "group in brackets, such as '(plant\\d+)_'.",
         metavar="COLUMN|REGEX",
     )
-    convert: bool = setting(
-        True, "Quarantine WebP, TIFF, HEIC, AVIF and JPEG XL instead of converting them to JPEG.", flag="--no-convert"
+    max_quarantine_share: float = setting(
+        0.05, "Stop the run if a larger share of the photos is unusable.", minimum=0, maximum=1
     )
-
     relabel: str = setting(
         "",
-        "A reviewed .csv of `labels --to`: every photo in it gets the label in its column suggested_label.",
+        "A reviewed .csv of `labels --to`: its photos get the label in column suggested_label.",
         metavar="FILE",
     )
-    exclude: str = setting("", "A reviewed .csv of `labels --to`: no photo in it is used.", metavar="FILE")
+    exclude: str = setting("", "A reviewed .csv of `labels --to`: its photos are not used.", metavar="FILE")
 
     def __post_init__(self) -> None:
         check_settings(self)
         if self.group_by and not self.photos:
-            raise UserError("--group-by groups your own photos: give --photos, or leave it out")
+            raise UserError("--group-by needs your own photos: add --photos, or remove --group-by")
         if self.group_by and self.split_method != "count":
-            raise UserError("--group-by needs --split-method count: a photo's own name cannot decide for its group")
+            raise UserError("--group-by needs --split-method count: hash assigns each photo by its own name")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(DataOptions):
-    """Which photos, looked at.
+    """The resolved photo source.
 
     Attributes:
-        class_names: The classes in label order.
-        fingerprint: What identifies the content (a version, or a digest of the photos), part of the cache key.
-        fingerprint_per_run: Whether each run looks at the photos itself; `fingerprint` is then what it must find, or
-            empty for any photos.
-        split_fractions: Shares of train, validation and test; they add up to 1.
-        num_photos: How many photos `synthetic_flowers` draws; 0 is its default.
-        corrections: What `relabel` and `exclude` hold, as JSON; empty without either.
+        class_names: In label order.
+        fingerprint: Identifies the content (a version, or a digest of the photos); part of the cache key.
+        fingerprint_per_run: Whether each run computes the fingerprint itself; `fingerprint` is then the expected one,
+            or empty for any photos.
+        split_fractions: Shares of train, validation and test; they sum to 1.
+        data_dir: Where TFDS datasets are prepared and archives extracted; empty is TFDS's own folder.
+        num_photos: 0 except for `synthetic_flowers`.
+        corrections: Contents of `relabel` and `exclude`, as JSON; empty without either.
     """
 
     class_names: tuple[str, ...]
     fingerprint: str
     fingerprint_per_run: bool = False
     split_fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    data_dir: str = ""
     num_photos: int = 0
-    seed: int = 0
     corrections: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class BackboneOptions:
-    """Which TF Hub feature vector."""
+    """The TF Hub feature vector, as the user names it."""
 
     name: str = setting(
         "",
@@ -118,7 +117,7 @@ class BackboneOptions:
     )
     image_size: tuple[int, int] | None = setting(
         None,
-        "For a backbone that takes several sizes; embedded ones: 128 to 384 pixels a side.",
+        "Input size, for a backbone that supports several; embedded ones: 128 to 384 pixels per side.",
         metavar="HxW",
         parse=parse_size,
     )
@@ -136,12 +135,12 @@ class BackboneOptions:
 
 @dataclasses.dataclass(frozen=True)
 class BackboneConfig(BackboneOptions):
-    """Which TF Hub feature vector, looked at.
+    """The resolved TF Hub feature vector.
 
     Attributes:
-        name: Registry name, Hub URL or SavedModel folder, as given by the user.
-        image_size: Height and width in pixels that it reads.
-        digest: Content digest of its SavedModel; empty when it is not known before the run.
+        name: Registry name, Hub URL or SavedModel folder.
+        image_size: Height and width of its input in pixels.
+        digest: Content digest of its SavedModel; empty if unknown before the run.
         batch_size: Photos per forward pass during feature extraction.
     """
 
@@ -152,41 +151,23 @@ class BackboneConfig(BackboneOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageValidationConfig:
-    """What ImageValidator lets pass; see `components.image_validator.component`."""
-
-    max_quarantine_share: float = setting(
-        0.05, "Share of unusable photos above which the run stops.", minimum=0, maximum=1
-    )
-    cross_split_duplicates: str = setting(
-        "drop_from_evaluation",
-        "The same picture in several splits.",
-        choices=("drop_from_evaluation", "move_to_train", "keep"),
-    )
-    near_duplicate_distance: int = setting(
-        4,
-        "Bits in which perceptual hashes of one picture may differ; 0: equal bytes only; -1: do not look.",
-        maximum=10,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-@dataclasses.dataclass(frozen=True)
 class BlessingConfig:
-    """What the test split has to show before a model is pushed."""
+    """Thresholds on the test split; a model that misses one is not pushed."""
 
     min_accuracy: float = setting(
-        0.7, "Test accuracy needed for a blessing.", minimum=0, maximum=1, default_text="the preset's", per_run=True
+        0.7, "Test accuracy required for a blessing.", minimum=0, maximum=1, default_text="the preset's", per_run=True
     )
     max_accuracy_drop: float = setting(
-        0.02, "Allowed drop below the latest blessed model.", minimum=0, maximum=1, per_run=True
+        0.02,
+        "Largest drop of test accuracy below the latest blessed model.",
+        minimum=0,
+        maximum=1,
+        per_run=True,
     )
     bless: tuple[str, ...] = setting(
         (),
-        "One more threshold: METRIC>=X or METRIC<=X; METRIC[CLASS] or METRIC[*] per class; baseline-X or baseline+X to "
-        "compare with the latest blessed model: 'loss<=0.5', 'recall[*]>=baseline-0.05'. Metrics: "
+        "Additional threshold, repeatable: METRIC>=X or METRIC<=X; METRIC[CLASS] or METRIC[*] per class; baseline-X or "
+        "baseline+X relative to the latest blessed model. Examples: 'loss<=0.5', 'recall[*]>=baseline-0.05'. Metrics: "
         f"{', '.join(OWN_METRICS)}, or a class of TFMA or Keras.",
         metavar="THRESHOLD",
     )
@@ -206,37 +187,36 @@ class BlessingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BeamOptions:
-    """What runs the Beam components."""
+    """The Beam runner and its options."""
 
     runner: str = setting(
         DIRECT,
-        f"What runs the Beam components: {', '.join(RUNNERS)}, or a Beam runner's own name, such as SparkRunner.",
+        f"Beam runner: {', '.join(RUNNERS)}, or a class of Beam, such as SparkRunner.",
         metavar="NAME",
     )
-    workers: int = setting(0, "Workers.", minimum=0, metavar="N", default_text="one per CPU")
+    workers: int = setting(0, "Number of Beam workers.", minimum=0, metavar="N", default_text="one per CPU")
     args: tuple[str, ...] = setting(
-        (), "One more Beam option, as --beam-arg=--x=y.", flag="--beam-arg", metavar="--X=Y"
+        (), "Beam pipeline option, repeatable: --beam-arg=--x=y.", flag="--beam-arg", metavar="--X=Y"
     )
 
     def __post_init__(self) -> None:
-        check_settings(self, "beam_")
+        check_settings(self, BEAM_PREFIX)
 
     def to_args(self) -> tuple[str, ...]:
-        """Returns Beam's pipeline options; raises UserError for a runner that is not known or lacks something."""
+        """Returns Beam's pipeline options; raises UserError for an unknown runner or one that is not set up."""
         return beam_args(self.runner, self.workers, self.args)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """A user's choices."""
+    """The user's choices."""
 
     data: DataOptions = setting(factory=DataOptions, section="Photos")
-    image_validation: ImageValidationConfig = setting(factory=ImageValidationConfig, section="Validation of photos")
     backbone: BackboneOptions = setting(factory=BackboneOptions, section="Backbone")
     hyperparameters: Hyperparameters = setting(factory=Hyperparameters, section="Head and training")
     tuning_trials: int = setting(
         0,
-        "Try N settings of the head (hidden units, learning rate, batch size) and train with the best.",
+        "Search N settings of hidden units, learning rate and batch size, and train with the best; 0 disables it.",
         minimum=0,
         flag="--tune",
         section="Head and training",
@@ -244,7 +224,7 @@ class RunOptions:
     )
     feature_memory: int = setting(
         10**9,
-        "Memory for features while the head is trained; those that do not fit are read in every epoch.",
+        "Memory for features during training; features beyond it are read from disk in every epoch.",
         minimum=0,
         section="Head and training",
         metavar="SIZE",
@@ -253,51 +233,46 @@ class RunOptions:
     )
     fine_tuning: FineTuning | None = setting(
         None,
-        "Train the backbone, too, once the head is trained.",
+        "After the head, train the backbone as well.",
         section="Fine-tuning",
         flag="--fine-tune",
         prefix="fine_tune_",
     )
     blessing: BlessingConfig = setting(factory=BlessingConfig, section="Blessing")
-    beam: BeamOptions = setting(factory=BeamOptions, section="Beam", prefix="beam_")
-    export_tflite: bool = setting(False, "Convert a blessed model to TFLite (float16 and int8), and measure both.")
-    review_labels: bool = setting(True, "Do not look for photos whose label is doubtful.", flag="--no-label-review")
-    output: str = setting("output", "Everything is written below it: a folder, or s3://BUCKET/PREFIX.", metavar="DIR")
+    beam: BeamOptions = setting(factory=BeamOptions, section="Beam", prefix=BEAM_PREFIX)
+    export_tflite: bool = setting(False, "Convert a blessed model to TFLite (float16 and int8) and evaluate both.")
+    review_labels: bool = on_unless("--no-label-review", "Skip the search for doubtful labels.")
+    output: str = setting("output", "Folder, or s3://BUCKET/PREFIX, for everything a run writes.", metavar="DIR")
     metadata: str = setting(
         "",
-        "ML Metadata elsewhere than in --output: sqlite:PATH, mysql://USER@HOST/DATABASE or grpc://HOST:PORT; the "
-        "password is read from FLOWERS_METADATA_PASSWORD.",
+        "Database of ML Metadata: sqlite:PATH, mysql://USER@HOST/DATABASE or grpc://HOST:PORT; the password is read "
+        "from FLOWERS_METADATA_PASSWORD.",
         metavar="URI",
+        default_text="SQLite in --output",
     )
-    enable_cache: bool = setting(True, "Compute everything again.", flag="--no-cache")
+    enable_cache: bool = on_unless("--no-cache", "Recompute every component.")
 
     def __post_init__(self) -> None:
         check_settings(self)
         if self.fine_tuning and self.hyperparameters.recipe == STRONG:
             raise UserError(
-                "--fine-tune and --recipe strong exclude each other: the kernel machine knows the training photos by "
-                "their features, which fine-tuning changes; leave one of them out"
-            )
-        if self.data.group_by and self.image_validation.cross_split_duplicates == "move_to_train":
-            raise UserError(
-                "--group-by and --cross-split-duplicates move_to_train exclude each other: a photo that moves leaves "
-                "its group"
+                "--fine-tune and --recipe strong exclude each other: the kernel machine stores features, which "
+                "fine-tuning changes; remove one of them"
             )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig(RunOptions):
-    """One pipeline, whole.
+    """The complete configuration of one pipeline.
 
     Attributes:
-        name: Names the pipeline in ML Metadata; models are compared with earlier ones of the same name.
-        data: Which photos.
-        backbone: Which feature extractor.
-        baseline: What the change threshold compares with: `resolver` (the latest blessed model in ML Metadata),
-            `pushed` (the model that was pushed last, as the serving folder tells), `none`, or the folder of a Model
-            artifact.
-        work_root: Local folder for what only a running step needs; empty keeps it in `output`.
-        bucket: URI below which a local run keeps artifacts and pushed models; empty keeps them in `output`.
+        name: The pipeline's name in ML Metadata; models are compared with earlier ones of the same name.
+        data: The resolved photo source.
+        backbone: The resolved feature extractor.
+        baseline: The model that change thresholds compare with: `resolver` (the latest blessed one in ML Metadata),
+            `pushed` (the latest one in the serving folder), `none`, or the folder of a Model artifact.
+        work_root: Local folder for intermediate files; empty is `output`.
+        bucket: URI for a local run's artifacts and pushed models; empty is `output`.
     """
 
     name: str
@@ -309,25 +284,25 @@ class PipelineConfig(RunOptions):
 
     @functools.cached_property
     def beam_args(self) -> tuple[str, ...]:
-        """Beam pipeline options, passed to every Beam component."""
+        """Pipeline options of every Beam component."""
         return self.beam.to_args()
 
     @property
     def pipeline_root(self) -> str:
-        """Where artifacts are written."""
+        """Folder of the artifacts."""
         return f"{self.bucket or self.output}/{PIPELINES_FOLDER}/{self.name}"
 
     @property
     def serving_model_dir(self) -> str:
-        """Where blessed models are pushed, one folder per version, as TF Serving reads them."""
+        """Folder of pushed models: one numbered folder per version, as TF Serving reads them."""
         return f"{self.bucket or self.output}/{SERVING_MODEL_FOLDER}/{self.name}"
 
     @property
     def training_work_root(self) -> str:
-        """Where interrupted training is kept until it is resumed."""
+        """Folder of the checkpoints of interrupted training."""
         return f"{self.work_root or self.output}/{TRAINING_FOLDER}/{self.name}"
 
     @property
     def metadata_uri(self) -> str:
-        """Where a local run's ML Metadata is; holds no password."""
+        """Database of a local run's ML Metadata, without a password."""
         return self.metadata or f"sqlite:{Path(self.output) / METADATA_FILE}"

@@ -1,6 +1,5 @@
 """The pipeline's graph, the same for every runner but for where the baseline comes from."""
 
-import dataclasses
 import re
 
 from tfx import types
@@ -39,7 +38,9 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         A pipeline without a metadata connection; a local runner adds its own.
     """
     sources = _example_gen(config)
-    validator = ImageValidator(examples=sources[-1].outputs["examples"], **dataclasses.asdict(config.image_validation))
+    validator = ImageValidator(
+        examples=sources[-1].outputs["examples"], max_quarantine_share=config.data.max_quarantine_share
+    )
     examples = validator.outputs["valid_examples"]
     schema_gen = ImageSchemaGen(examples=examples)
     schema = schema_gen.outputs["schema"]
@@ -116,10 +117,8 @@ def _example_gen(config: PipelineConfig) -> list[base_component.BaseComponent]:
         split_fractions=data.split_fractions,
         split_method=data.split_method,
         group_by=data.group_by,
-        convert=data.convert,
         corrections=data.corrections,
         num_photos=data.num_photos or None,
-        seed=data.seed,
     )
     return [*nodes, example_gen]
 

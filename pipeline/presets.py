@@ -1,4 +1,4 @@
-"""Named sets of defaults, and the way from a user's choices to a `PipelineConfig`."""
+"""Named sets of defaults, and the resolution of a user's choices to a `PipelineConfig`."""
 
 import dataclasses
 import hashlib
@@ -10,17 +10,12 @@ from typing import Any, Final
 
 from components.common.errors import UserError
 from components.modeling.hyperparameters import REFERENCE, STRONG
-from pipeline.config import BackboneConfig, DataConfig, DataOptions, PipelineConfig, RunOptions
+from pipeline.config import BackboneConfig, DataConfig, PipelineConfig, RunOptions
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Defaults that belong together.
-
-    Attributes:
-        summary: What it is, for `--help`.
-        options: Values by the names of options, with underscores.
-    """
+    """A named set of defaults: a summary for `--help`, and values by option name, with underscores."""
 
     summary: str
     options: Mapping[str, Any]
@@ -28,7 +23,7 @@ class Preset:
 
 PRESETS: Final = {
     "quickstart": Preset(
-        "1,600 drawn flowers and an embedded backbone; needs no download",
+        "1,600 generated flowers and an embedded backbone, without downloads",
         {"dataset": "synthetic_flowers", "backbone": "efficientnet_lite0", "min_accuracy": 0.75, "recipe": STRONG},
     ),
     "tf_flowers": Preset(
@@ -39,63 +34,67 @@ PRESETS: Final = {
 
 
 def build_config(options: RunOptions, backbone: BackboneConfig | None = None) -> PipelineConfig:
-    """Looks at the data and the backbone.
+    """Resolves the photo source and the backbone.
 
     Args:
         options: The user's choices.
-        backbone: What is known of the backbone; None loads it and looks.
-
-    Returns:
-        The configuration of a run.
+        backbone: The resolved backbone; None loads it.
 
     Raises:
-        UserError: The data or the backbone cannot be found or used, or the runner lacks something.
+        UserError: The photos or the backbone cannot be found or used, or the Beam runner is not set up.
     """
-    # These two may download or import TensorFlow; the values that need neither are checked first.
+    # Before the steps that may download, or import TensorFlow.
     options.beam.to_args()
     data, name = _data_config(options)
-    return PipelineConfig(**{**vars(options), "name": name, "data": data, "backbone": backbone or _look_at(options)})
+    backbone = backbone or _backbone_config(options)
+    return PipelineConfig(**{**vars(options), "name": name, "data": data, "backbone": backbone})
 
 
 def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
+    """Returns the resolved photo source and the pipeline's name."""
     from components.example_gen.data_source import SYNTHETIC_FLOWERS, DataSource, describe_source
     from components.photos.corrections import read_corrections
     from components.storage.remote_files import is_remote
 
-    given: DataOptions = options.data
-    # Absolute, because the path is recorded in ML Metadata and read by workers.
+    given = options.data
+    # Absolute, because ML Metadata records the path and workers read it.
     is_local = given.photos and not is_remote(given.photos)
     photos = str(Path(given.photos).expanduser().absolute()) if is_local else given.photos
     dataset = "" if photos else given.dataset
-    # Hosted datasets stay where TFDS keeps them for all projects; what is made here stays under the output.
-    own = photos or dataset == SYNTHETIC_FLOWERS
-    data_dir = given.data_dir or (f"{options.output}/datasets" if own else "")
-    num_photos, seed = (given.num_photos, given.seed) if dataset == SYNTHETIC_FLOWERS else (0, 0)
+    is_synthetic = dataset == SYNTHETIC_FLOWERS
     source = DataSource(
-        dataset, photos, data_dir, num_photos, seed, given.split_method, group_by=given.group_by, convert=given.convert
+        dataset,
+        photos,
+        # Hosted datasets stay in TFDS's folder (TFDS_DATA_DIR), shared by all projects.
+        data_dir=f"{options.output}/datasets" if photos or is_synthetic else "",
+        num_photos=given.num_photos if is_synthetic else 0,
+        split_method=given.split_method,
+        group_by=given.group_by,
     )
     corrections = read_corrections(given.relabel, given.exclude)
     description = describe_source(source)
-    data = DataConfig(
-        **dataclasses.asdict(source),
-        relabel=given.relabel,
-        exclude=given.exclude,
+    resolved = DataConfig(
+        **{
+            **vars(given),
+            **{name: getattr(source, name) for name in ("dataset", "photos", "data_dir", "num_photos")},
+            "split_fractions": source.split_fractions,
+        },
         corrections=json.dumps(corrections) if corrections else "",
         class_names=description.class_names,
         fingerprint=description.fingerprint,
     )
-    return data, _pipeline_name(description.name, description.class_names, bool(photos))
+    return resolved, _pipeline_name(description.name, description.class_names, bool(photos))
 
 
 def _pipeline_name(dataset: str, class_names: tuple[str, ...], own_photos: bool) -> str:
-    """Models are compared with earlier ones of the same pipeline, so other classes make another pipeline."""
+    """Different classes give different names: models are compared with earlier ones of the same pipeline."""
     slug = re.sub(r"[^A-Za-z0-9]+", "_", dataset).strip("_") or "photos"
     if not own_photos:
         return slug
     return f"{slug}-{hashlib.sha256(json.dumps(class_names).encode()).hexdigest()[:6]}"
 
 
-def _look_at(options: RunOptions) -> BackboneConfig:
+def _backbone_config(options: RunOptions) -> BackboneConfig:
     from components.modeling.backbones.loading import prepare_backbone
 
     name = options.backbone.name
@@ -104,7 +103,7 @@ def _look_at(options: RunOptions) -> BackboneConfig:
     _, info = prepare_backbone(name, options.backbone.image_size)
     if options.fine_tuning and not info.trainable:
         raise UserError(
-            f"backbone {name} cannot be fine-tuned: it has no trainable variables; leave out --fine-tune, or choose "
+            f"backbone {name} cannot be fine-tuned: it has no trainable variables; remove --fine-tune, or choose "
             "another --backbone"
         )
     if options.fine_tuning and options.fine_tuning.image_size:

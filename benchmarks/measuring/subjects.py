@@ -100,9 +100,14 @@ def run_pipeline(subject: Subject, name: str, *options: str) -> Outcome:
     data = ["--photos", source.photos] if source.photos else ["--dataset", source.dataset]
     if source.num_photos:
         data += ["--num-photos", str(source.num_photos)]
+    datasets = output_folder(subject) / "datasets"
+    if not datasets.is_symlink():
+        # Prepared once for all subjects.
+        Path(source.data_dir).mkdir(parents=True, exist_ok=True)
+        datasets.parent.mkdir(parents=True, exist_ok=True)
+        datasets.symlink_to(source.data_dir, target_is_directory=True)
     command = [
         sys.executable, "local_runner.py", "run", *data,
-        "--data-dir", source.data_dir,
         "--backbone", subject.backbone, "--image-size", f"{subject.image_size}x{subject.image_size}",
         "--recipe", REFERENCE, "--epochs", str(subject.epochs),
         # Random backbones and other hyperparameters must not keep a run from being pushed.

@@ -1,4 +1,4 @@
-"""Settings declared once, as fields of dataclasses: default, help text, range, and name on a command line."""
+"""Settings, declared as fields of dataclasses: default, help text, range and option on a command line."""
 
 import dataclasses
 import math
@@ -8,27 +8,26 @@ from typing import Any, Final
 from components.common.errors import UserError
 
 _SETTING: Final = "setting"
-_NONE: Final = dataclasses.MISSING
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a field besides its type and default.
+    """The declaration of a field, besides its type and default.
 
     Attributes:
-        help: What it is, for users.
-        minimum: The smallest value allowed.
-        maximum: The largest value allowed.
-        above: What the value has to be greater than.
+        help: For users; of a boolean that is true by default, the effect of its option, which turns it off.
+        minimum: The smallest value.
+        maximum: The largest value.
+        above: Exclusive lower limit; excludes infinity, too.
         choices: The values allowed.
-        flag: The option on the command line; empty is `--` and the field's name, None is no option. On a field that is
-            a dataclass of settings or None: the switch that asks for it.
-        section: Title that it is shown under, or that the settings in a field that is a dataclass are shown under.
-        prefix: Comes before the names of the settings in a field that is a dataclass.
-        metavar: What stands for the value in the help.
-        default_text: What the help says of the default, where it depends.
+        flag: The option; empty derives it from the field's name, None declares no option. On a field that is an
+            optional dataclass of settings: the switch that turns them on.
+        section: Title in the help, for the field or for the dataclass of settings in it.
+        prefix: Start of the names of the settings in a field that is a dataclass.
+        metavar: Placeholder for the value in the help.
+        default_text: Describes the default in the help, where it is not one value.
         per_run: Whether a compiled pipeline takes it as a parameter of each run.
-        parse: From the text on the command line to the value, where the type does not say it; raises ValueError.
+        parse: Converts the option's text to the value; raises ValueError.
     """
 
     help: str = ""
@@ -44,6 +43,10 @@ class Setting:
     per_run: bool = False
     parse: Callable[[str], Any] | None = None
 
+    def option(self, name: str) -> str:
+        """Returns the option for a field `name`, which includes any prefix."""
+        return self.flag or f"--{name.replace('_', '-')}"
+
     @property
     def allowed(self) -> str:
         """The values allowed, in words; empty for any."""
@@ -57,55 +60,37 @@ class Setting:
             return f"at least {self.minimum:g}"
         return "" if self.maximum is None else f"at most {self.maximum:g}"
 
+    def allows(self, value: Any) -> bool:
+        """Tells whether a value is in range; None always is, NaN never."""
+        if value is None:
+            return True
+        if self.choices:
+            return value in self.choices
+        if self.above is not None:
+            return self.above < value < math.inf
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+
 
 def setting(
     default: Any = dataclasses.MISSING, help_text: str = "", *, factory: Any = dataclasses.MISSING, **own: Any
 ) -> Any:
-    """Declares a field of a dataclass.
-
-    Args:
-        default: Its default.
-        help_text: What it is, for users.
-        factory: Makes the default, for a field that is a dataclass.
-        **own: The other attributes of `Setting`.
-    """
+    """Declares a field of a dataclass; `own` are further attributes of `Setting`."""
     return dataclasses.field(default=default, default_factory=factory, metadata={_SETTING: Setting(help_text, **own)})
 
 
-def per_run_settings(cls: Any) -> dict[str, tuple[Any, Setting]]:
-    """Returns type and declaration of the fields that a compiled pipeline takes as parameters, by name."""
-    found = {field.name: (field.type, setting_of(field)) for field in dataclasses.fields(cls)}
-    return {name: (kind, declared) for name, (kind, declared) in found.items() if declared and declared.per_run}
+def on_unless(flag: str, help_text: str) -> Any:
+    """Declares a boolean field that is true unless the option `flag` is given; `help_text` describes the option."""
+    return setting(True, help_text, flag=flag)
 
 
-def setting_of(field: dataclasses.Field[Any]) -> Setting | None:
-    """Returns a field's declaration; None for a field that is no setting."""
-    return field.metadata.get(_SETTING)
+def settings_of(cls: Any) -> dict[str, tuple[dataclasses.Field[Any], Setting]]:
+    """Returns the fields that are settings, by name."""
+    return {f.name: (f, f.metadata[_SETTING]) for f in dataclasses.fields(cls) if _SETTING in f.metadata}
 
 
 def check_settings(instance: Any, prefix: str = "") -> None:
-    """Checks the values of a dataclass against the ranges of its fields.
-
-    Args:
-        instance: The dataclass.
-        prefix: Comes before a field's name in the message.
-
-    Raises:
-        UserError: A value is out of its range.
-    """
-    for field in dataclasses.fields(instance):
-        declared, value = setting_of(field), getattr(instance, field.name)
-        if declared and _unmet(declared, value):
-            raise UserError(f"{prefix}{field.name} is {value}; it must be {declared.allowed}")
-
-
-def _unmet(declared: Setting, value: Any) -> bool:
-    if value is None:
-        return False
-    if declared.choices:
-        return value not in declared.choices
-    if declared.above is not None:
-        return not declared.above < value < math.inf
-    # Negated comparisons, for NaN.
-    too_low = declared.minimum is not None and not value >= declared.minimum
-    return too_low or (declared.maximum is not None and not value <= declared.maximum)
+    """Raises UserError for the first value of a dataclass that is out of range."""
+    for name, (_, declared) in settings_of(instance).items():
+        value = getattr(instance, name)
+        if not declared.allows(value):
+            raise UserError(f"{declared.option(prefix + name)} is {value}; it must be {declared.allowed}")

@@ -1,28 +1,27 @@
-"""The options of the command lines that run or compile the pipeline, made from `RunOptions`, and the way back to it."""
+"""Command-line options derived from the declarations of `RunOptions`, and back from their values to `RunOptions`."""
 
 import dataclasses
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from components.common.settings import Setting, setting_of
+from components.common.settings import Setting, settings_of
 from components.modeling.hyperparameters import REFERENCE
-from pipeline.config import BeamOptions, RunOptions
+from pipeline.config import BEAM_PREFIX, BeamOptions, RunOptions
 from pipeline.presets import PRESETS
 
-_OTHERS = "Run"
+_LAST_SECTION: Final = "Run"
 
 
 class SectionedCommand(click.Command):
-    """A command whose help shows options by section."""
+    """A command whose help groups its options in sections."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the options."""
+        """Writes the options; arguments are in the usage line."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            # Of arguments the usage line tells.
             if not isinstance(parameter, click.Argument) and (record := parameter.get_help_record(ctx)):
                 sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
         for title, records in sections.items():
@@ -30,14 +29,14 @@ class SectionedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class _SettingOption(click.Option):
+class _SectionOption(click.Option):
     def __init__(self, *declarations: str, section: str, **arguments: Any):
         super().__init__(list(declarations), **arguments)
         self.section = section
 
 
 def run_options(*, without: frozenset[str] = frozenset()) -> Callable[[click.Command], click.Command]:
-    """Returns a decorator that gives a command an option for every setting of `RunOptions`, and `--preset`.
+    """Returns a decorator that adds `--preset` and an option for every setting of `RunOptions`.
 
     Args:
         without: Names of options to leave out, with underscores.
@@ -47,111 +46,84 @@ def run_options(*, without: frozenset[str] = frozenset()) -> Callable[[click.Com
     preset = click.Option(["--preset"], type=choice, default="quickstart", show_default=True, help=help_text)
 
     def add(command: click.Command) -> click.Command:
-        options = [_option(*declaration) for declaration in _declarations(RunOptions)]
-        command.params += [preset, *(option for option in options if option.name not in without)]
+        command.params += [preset, *(option for option in _options(RunOptions) if option.name not in without)]
         return command
 
     return add
 
 
 def beam_options(command: click.Command) -> click.Command:
-    """Gives a command the options that choose what runs Beam.
-
-    Args:
-        command: The command.
-    """
-    command.params += [_option(*declaration) for declaration in _declarations(BeamOptions, *_beam())]
+    """Adds the options of `BeamOptions`."""
+    command.params += _options(BeamOptions, BEAM_PREFIX, "Beam")
     return command
 
 
 def collect_beam_options(**values: Any) -> BeamOptions:
-    """Returns the user's choices.
-
-    Args:
-        **values: By the names of options, with underscores; None is not given.
-
-    Raises:
-        UserError: A value is out of range.
-    """
-    given = {name: value for name, value in values.items() if value is not None}
-    options: BeamOptions = _build(BeamOptions, _beam()[0], given)
+    """Returns the settings from values by option name, with underscores; raises UserError for one out of range."""
+    options: BeamOptions = _build(BeamOptions, BEAM_PREFIX, _given(values))
     return options
 
 
 def collect_run_options(preset: str, **values: Any) -> RunOptions:
-    """Groups flat options.
+    """Returns the settings from values by option name, with underscores.
 
     Args:
-        preset: What options that are not given fall back to before their own default.
-        **values: By the names of options, with underscores; None is not given.
-
-    Returns:
-        The user's choices.
+        preset: Its values replace the declared defaults.
+        **values: None is not given.
 
     Raises:
-        click.UsageError: An option is given without the switch that it belongs to.
+        click.UsageError: An option is given without the switch that it needs.
         UserError: A value is out of range.
     """
-    given = {name: value for name, value in values.items() if value is not None}
-    defaults = dict(PRESETS[preset].options)
+    given, defaults = _given(values), dict(PRESETS[preset].options)
     if given.get("fine_tune"):
         defaults["recipe"] = REFERENCE
     options: RunOptions = _build(RunOptions, "", {**defaults, **given})
     return options
 
 
-def _beam() -> tuple[str, str]:
-    """Returns prefix and section of the options that choose what runs Beam."""
-    (declared,) = (setting for field, setting in _settings(RunOptions) if _dataclass_of(field) is BeamOptions)
-    return declared.prefix, declared.section
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _declarations(cls: Any, prefix: str = "", section: str = "") -> Iterator[tuple[dataclasses.Field[Any], str, str]]:
-    """Yields every option's field, name and section; the options of a run as a whole last."""
-    for field, setting in _settings(cls):
-        if inner := _dataclass_of(field):
-            if setting.flag:
-                yield field, _name(field, setting, prefix), setting.section
-            yield from _declarations(inner, prefix + setting.prefix, setting.section)
-        else:
-            yield field, _name(field, setting, prefix), setting.section or section or _OTHERS
+def _declared(cls: Any, prefix: str) -> Iterator[tuple[dataclasses.Field[Any], Setting, str, Any]]:
+    """Yields field, declaration, option and, for a field that is one, the dataclass of settings."""
+    for name, (field, declared) in settings_of(cls).items():
+        kinds = (field.type, *typing.get_args(field.type))
+        inner = next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
+        if declared.flag is not None:
+            yield field, declared, declared.option(prefix + name), inner
 
 
-def _settings(cls: Any) -> Iterator[tuple[dataclasses.Field[Any], Setting]]:
-    for field in dataclasses.fields(cls):
-        setting = setting_of(field)
-        if setting and setting.flag is not None:
-            yield field, setting
+def _options(cls: Any, prefix: str = "", section: str = _LAST_SECTION) -> Iterator[click.Option]:
+    for field, declared, option, inner in _declared(cls, prefix):
+        title = declared.section or section
+        if not inner or declared.flag:
+            yield _option(field, declared, option, title, is_switch=bool(inner) or field.type is bool)
+        if inner:
+            yield from _options(inner, prefix + declared.prefix, title)
 
 
-def _name(field: dataclasses.Field[Any], setting: Setting, prefix: str) -> str:
-    return (setting.flag or prefix + field.name).lstrip("-").replace("-", "_")
-
-
-def _dataclass_of(field: dataclasses.Field[Any]) -> Any:
-    return next((kind for kind in (field.type, *typing.get_args(field.type)) if dataclasses.is_dataclass(kind)), None)
-
-
-def _option(field: dataclasses.Field[Any], name: str, section: str) -> click.Option:
-    setting = setting_of(field)
-    assert setting  # noqa: S101
-    text = setting.help
-    arguments: dict[str, Any] = {"metavar": setting.metavar}
-    if field.type is bool or _dataclass_of(field):
+def _option(
+    field: dataclasses.Field[Any], declared: Setting, option: str, section: str, is_switch: bool
+) -> click.Option:
+    text = declared.help + (f"  [default: {declared.default_text}]" if declared.default_text else "")
+    arguments: dict[str, Any] = {"metavar": declared.metavar}
+    if is_switch:
         arguments = {"is_flag": True}
-    elif setting.parse:
-        arguments["callback"] = _parsing(setting.parse)
-        if setting.default_text:
-            text += f"  [default: {setting.default_text}]"
+    elif declared.parse:
+        arguments["callback"] = _parsing(declared.parse)
     elif typing.get_origin(field.type) is tuple:
         arguments["multiple"] = True
     else:
-        arguments["type"] = click.Choice(setting.choices) if setting.choices else field.type
-        if setting.default_text:
-            text += f"  [default: {setting.default_text}]"
-        elif field.default not in ("", dataclasses.MISSING):
+        arguments["type"] = click.Choice(declared.choices) if declared.choices else field.type
+        if not declared.default_text and field.default not in ("", dataclasses.MISSING):
             arguments |= {"default": field.default, "show_default": True}
-    return _SettingOption(f"--{name.replace('_', '-')}", name, section=section, help=text, **arguments)
+    return _SectionOption(option, _key(option), section=section, help=text, **arguments)
+
+
+def _key(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
 
 
 def _parsing(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
@@ -165,18 +137,18 @@ def _parsing(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Para
 
 
 def _build(cls: Any, prefix: str, values: Mapping[str, Any]) -> Any:
-    """Builds a dataclass of settings from flat values."""
+    """Builds a dataclass of settings, and those in its fields, from flat values."""
     own: dict[str, Any] = {}
-    for field, setting in _settings(cls):
-        name = _name(field, setting, prefix)
-        inner = _dataclass_of(field)
+    for field, declared, option, inner in _declared(cls, prefix):
         if inner:
-            content = _build(inner, prefix + setting.prefix, values)
-            if not setting.flag or values.get(name):
+            content = _build(inner, prefix + declared.prefix, values)
+            if not declared.flag or values.get(_key(option)):
                 own[field.name] = content
-            elif differing := [pair for pair in _settings(inner) if getattr(content, pair[0].name) != pair[0].default]:
-                names = [f"--{_name(*pair, prefix + setting.prefix)}".replace("_", "-") for pair in differing]
-                raise click.UsageError(f"{', '.join(names)} without {setting.flag}: give that as well")
-        elif name in values:
-            own[field.name] = values[name] != (field.default is True) if field.type is bool else values[name]
+                continue
+            of_inner = _declared(inner, prefix + declared.prefix)
+            if changed := [name for f, _, name, _ in of_inner if getattr(content, f.name) != f.default]:
+                raise click.UsageError(f"missing {declared.flag}, required by {', '.join(changed)}")
+        elif (value := values.get(_key(option))) is not None:
+            # The option of a boolean that is true by default turns it off.
+            own[field.name] = value != (field.default is True) if field.type is bool else value
     return cls(**own)

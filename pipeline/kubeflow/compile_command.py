@@ -12,7 +12,7 @@ from pipeline.config import PUSHED_BASELINE
 from pipeline.kubeflow.cluster import ClusterSettings, Resources, default_resources
 
 # Meant for a run on this machine, or chosen anew below.
-_NOT_HERE = frozenset({"output", "metadata", "data_dir", "no_cache"})
+_NOT_HERE = frozenset({"output", "metadata", "no_cache"})
 
 
 def _by_component(values: tuple[str, ...]) -> list[tuple[str, str]]:

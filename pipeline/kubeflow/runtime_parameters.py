@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from components.common.settings import per_run_settings
+from components.common.settings import settings_of
 from components.contracts import nodes
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import BlessingConfig, PipelineConfig
@@ -113,12 +113,13 @@ def _from_settings(group: str, settings: Any, setters: Callable[[str], Mapping[s
     return [
         RuntimeParameter(
             name,
-            _INTEGER if kind is int else _DOUBLE,
+            _INTEGER if field.type is int else _DOUBLE,
             f"{declared.help} It must be {declared.allowed}.",
             _value_of(group, name),
             setters=setters(name),
         )
-        for name, (kind, declared) in per_run_settings(settings).items()
+        for name, (field, declared) in settings_of(settings).items()
+        if declared.per_run
     ]
 
 

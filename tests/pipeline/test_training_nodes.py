@@ -72,7 +72,7 @@ def test_fine_tuning_goes_on_from_the_trained_head_and_is_what_is_judged() -> No
 def test_fine_tuning_options_need_fine_tuning() -> None:
     result = CliRunner().invoke(cli, ["run", "--fine-tune-layers", "3", "--budget", "5m"])
     assert result.exit_code == 2
-    assert "Error: --budget, --fine-tune-layers without --fine-tune: give that as well" in result.output
+    assert "Error: missing --fine-tune, required by --budget, --fine-tune-layers" in result.output
 
 
 def test_a_backbone_that_cannot_be_trained_is_refused_at_once(tmp_path: Path, tiny_backbone: Path) -> None:

@@ -14,7 +14,7 @@ from components.example_gen.component import TfdsExampleGen
 from components.example_gen.data_source import DataSource, describe_source, find_photos
 from components.photos.photo_set import PhotoFile
 from components.photos.split_assignment import deal_groups, find_groups
-from pipeline.config import DataOptions, ImageValidationConfig, RunOptions
+from pipeline.config import DataOptions
 
 SPLITS = ("train", "validation", "test")
 
@@ -161,19 +161,13 @@ def test_groups_of_a_folder_end_up_in_one_split_of_the_prepared_photos(tmp_path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group_by": "x"}, "--group-by groups your own photos: give --photos"),
+        ({"group_by": "x"}, "--group-by needs your own photos: add --photos"),
         ({"group_by": "x", "photos": "p", "split_method": "hash"}, "--group-by needs --split-method count"),
     ],
 )
 def test_options_that_do_not_go_together_are_explained(options: dict[str, str], message: str):
     with pytest.raises(UserError, match=message):
         DataOptions(**options)
-
-
-def test_moving_a_photo_to_train_would_break_its_group():
-    data = DataOptions(photos="p", group_by="x")
-    with pytest.raises(UserError, match="--group-by and --cross-split-duplicates move_to_train"):
-        RunOptions(data=data, image_validation=ImageValidationConfig(cross_split_duplicates="move_to_train"))
 
 
 def test_the_component_takes_it():

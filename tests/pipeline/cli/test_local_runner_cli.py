@@ -40,8 +40,8 @@ def test_run_is_the_default_command() -> None:
     [
         (["--photos", "no/such/folder"], ["no/such/folder", "class-named folders"]),
         (["--epochs", "0"], ["epochs is 0", "at least 1"]),
-        (["--learning-rate", "-1"], ["learning_rate is -1.0"]),
-        (["--min-accuracy", "1.5"], ["min_accuracy is 1.5", "between 0 and 1"]),
+        (["--learning-rate", "-1"], ["--learning-rate is -1.0"]),
+        (["--min-accuracy", "1.5"], ["--min-accuracy is 1.5", "between 0 and 1"]),
         (["--bless", "loss<0.5"], ["loss<0.5", "METRIC>=X"]),
         (["--bless", "Acuracy>=0.5", "--backbone", "no_such_backbone"], ["Acuracy", "no metric"]),
         (["--dataset", "tf_flower"], ["tf_flower", "tf_flowers"]),
