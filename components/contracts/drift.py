@@ -1,8 +1,8 @@
 """What DriftDetector leaves: files of the Drift artifact."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 DRIFT_KEY: Final = "drift"  # DriftDetector's output; also the input of Pusher, which tells whose it is
 DRIFT_FILE: Final = "drift.json"  # `DriftReport`
@@ -80,12 +80,3 @@ class DriftReport:
             details = ", ".join(f"{shift.what} ({shift.detail})" for shift in self.shifts if shift.moved)
             return f"Drift: the data has moved from {than} in {details}{remark}"
         return f"Drift: none from {than} in {', '.join(shift.what for shift in self.shifts)}{remark}"
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "DriftReport":
-        """Builds it from parsed JSON."""
-        parts = {
-            "shifts": [Shift(**shift) for shift in content["shifts"]],
-            "classes": [ClassShift(**entry) for entry in content["classes"]],
-        }
-        return cls(**{**content, **parts})

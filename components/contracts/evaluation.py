@@ -1,8 +1,8 @@
 """What an Evaluator leaves: files in the ModelEvaluation artifact, and custom properties."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 METRICS_FILE: Final = "metrics.json"  # `EvaluationMetrics`
 PREDICTIONS_FILE: Final = "predictions.jsonl"  # one `ExamplePrediction` a line
@@ -103,11 +103,6 @@ class ModelMetrics:
         """Returns a metric over the whole split by its name; None for one that is not kept."""
         return {ACCURACY: self.accuracy, LOSS: self.loss}.get(metric)
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "ModelMetrics":
-        """Builds it from parsed JSON."""
-        return ModelMetrics(**_parsed(content))
-
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationMetrics(ModelMetrics):
@@ -124,20 +119,6 @@ class EvaluationMetrics(ModelMetrics):
     thresholds: Sequence[ThresholdResult]
     serving_difference: float
     ignored_baseline_classes: Sequence[str] | None = None
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "EvaluationMetrics":
-        """Builds it from parsed JSON."""
-        baseline = content["baseline"]
-        own = {
-            "baseline": ModelMetrics.from_json(baseline) if baseline else None,
-            "thresholds": [ThresholdResult(**entry) for entry in content["thresholds"]],
-        }
-        return EvaluationMetrics(**_parsed(content) | own)
-
-
-def _parsed(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {**content, "classes": [ClassMetrics(**entry) for entry in content["classes"]]}
 
 
 @dataclasses.dataclass(frozen=True)

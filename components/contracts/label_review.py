@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 LISTING_FILE: Final = "label_review.jsonl"  # one `DoubtfulLabel` a line, the most doubtful first
 SUMMARY_FILE: Final = "label_review.json"  # `LabelReviewSummary`
@@ -47,8 +47,3 @@ class LabelReviewSummary:
     def num_doubtful(self) -> int:
         """Doubtful labels in all splits."""
         return sum(self.doubtful.values())
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "LabelReviewSummary":
-        """Builds it from parsed JSON."""
-        return cls(**content)

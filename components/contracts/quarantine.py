@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 LISTING_FILE: Final = "quarantine.jsonl"  # one `QuarantineEntry` a line, sorted by split and id
 SUMMARY_FILE: Final = "quarantine.json"  # `QuarantineSummary`
@@ -79,17 +79,6 @@ class QuarantineEntry:
     detail: str
     duplicate_of: DuplicatedPhoto | None = None
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "QuarantineEntry":
-        """Builds it from parsed JSON."""
-        other = content["duplicate_of"]
-        own = {
-            "action": Action(content["action"]),
-            "reason": Reason(content["reason"]),
-            "duplicate_of": DuplicatedPhoto(**other) if other else None,
-        }
-        return cls(**{**content, **own})
-
 
 @dataclasses.dataclass(frozen=True)
 class QuarantineSummary:
@@ -136,8 +125,3 @@ class QuarantineSummary:
     def num_quarantined(self) -> int:
         """Photos left out because they are unusable."""
         return sum(self.quarantined.values())
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "QuarantineSummary":
-        """Builds it from parsed JSON."""
-        return cls(**content)

@@ -6,13 +6,14 @@ TensorFlow Serving looks at folders that have a number for a name, and at nothin
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from components.common.errors import UserError
+from components.common.records import from_json
 
 LATEST_BLESSED_FILE: Final = "latest_blessed.json"  # `LatestBlessed`
 STAGING_PREFIX: Final = ".staging-"  # of copies that are no version yet
@@ -45,11 +46,6 @@ class LatestBlessed:
     accuracy: float
     loss: float
     baseline_version: str
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "LatestBlessed":
-        """Builds it from parsed JSON; entries of later versions of this project are left out."""
-        return cls(**{field.name: content[field.name] for field in dataclasses.fields(cls)})
 
 
 def path_in(folder: str, name: str) -> str:
@@ -91,9 +87,8 @@ def read_latest(folder: str) -> LatestBlessed | None:
     with fileio.open(path, "r") as file:
         text = file.read()
     try:
-        content: dict[str, Any] = json.loads(text)
-        return LatestBlessed.from_json(content)
-    except (ValueError, KeyError, TypeError) as error:
+        return from_json(LatestBlessed, json.loads(text))
+    except ValueError as error:
         raise UserError(
             f"{path} is damaged ({type(error).__name__}: {error}): put it right, or delete it to go on without a "
             "baseline"

@@ -1,8 +1,7 @@
 """What TFLiteExporter leaves: files of the TFLiteModel artifact, and custom properties."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 FLOAT16_FILE: Final = "float16.tflite"
 INT8_FILE: Final = "int8.tflite"
@@ -49,13 +48,3 @@ class TFLiteMetrics:
     original: OriginalModel
     float16: ConvertedModel
     int8: ConvertedModel
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "TFLiteMetrics":
-        """Builds it from parsed JSON."""
-        models = {
-            "original": OriginalModel(**content["original"]),
-            "float16": ConvertedModel(**content["float16"]),
-            "int8": ConvertedModel(**content["int8"]),
-        }
-        return cls(**{**content, **models})

@@ -1,8 +1,8 @@
 """What Tuner and Trainer leave: files in the ModelRun artifact, and custom properties."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 HISTORY_FILE: Final = "history.json"  # JSON list of `EpochResult`
 FINE_TUNING_FILE: Final = "fine_tuning.json"  # `FineTuningOutcome`, of the Trainer that fine-tunes
@@ -22,11 +22,6 @@ class EpochResult:
     accuracy: float
     validation_loss: float
     validation_accuracy: float
-
-
-def parse_history(content: Iterable[Mapping[str, Any]]) -> list[EpochResult]:
-    """Builds a history from parsed JSON."""
-    return [EpochResult(**entry) for entry in content]
 
 
 def best_epoch(history: Sequence[EpochResult]) -> int:

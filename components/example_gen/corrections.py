@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from components.common.errors import UserError
+from components.common.records import from_json
 from components.contracts import ID_KEY, LABEL_KEY
 from components.contracts.quarantine import Action, QuarantineEntry, Reason
 from components.photos.corrections import LabelCorrections
@@ -122,7 +123,7 @@ def check_applied(corrections: LabelCorrections, listing_path: str) -> None:
         UserError: None of them names a photo that is there.
     """
     with fileio.open(listing_path) as file:
-        entries = (QuarantineEntry.from_json(json.loads(line)) for line in file.read().splitlines())
+        entries = (from_json(QuarantineEntry, json.loads(line)) for line in file.read().splitlines())
         reasons = {entry.id: entry.reason for entry in entries if entry.action is Action.REVIEWED}
     unknown = [photo for photo in corrections if photo not in reasons]
     if not reasons:

@@ -21,6 +21,7 @@ from tfx.types import artifact_utils
 
 from components import contracts
 from components.common.progress import WorkerProgress, process_name
+from components.common.records import from_json
 from components.contracts.quarantine import (
     LEFT_OUT_FILE,
     LISTING_FILE,
@@ -184,7 +185,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 )
             )
         with fileio.open(f"{quarantine.uri}/{SUMMARY_FILE}") as file:
-            summary = QuarantineSummary.from_json(json.loads(file.read()))
+            summary = from_json(QuarantineSummary, json.loads(file.read()))
         decisions.check_usable(summary, exec_properties["max_quarantine_share"])
         target.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(summary.split_counts))
         target.set_string_custom_property(contracts.CLASS_COUNTS_PROPERTY, json.dumps(summary.class_counts))
@@ -258,4 +259,4 @@ def _read_listing(path: str) -> list[QuarantineEntry]:
     if not fileio.exists(path):
         return []
     with fileio.open(path) as file:
-        return [QuarantineEntry.from_json(json.loads(line)) for line in file.read().splitlines()]
+        return [from_json(QuarantineEntry, json.loads(line)) for line in file.read().splitlines()]

@@ -14,7 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.contracts.training import HISTORY_FILE, EpochResult, best_epoch, parse_history
+from components.common.records import from_json
+from components.contracts.training import HISTORY_FILE, EpochResult, best_epoch
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.streaming_metrics import StreamingMetrics, cross_entropies, smoothed
 from components.storage.atomic import write_whole
@@ -112,7 +113,7 @@ class TrainingLoop:
     def _restore_or_initialize(self) -> list[EpochResult]:
         if not self._latest.restore_or_initialize():
             return []
-        history = parse_history(json.loads(self._history_file.read_text()))
+        history = from_json(list[EpochResult], json.loads(self._history_file.read_text()))
         logger.info("Training resumes after epoch %d of %d", int(self._epoch), self._hyperparameters.epochs)
         # Written before the checkpoint: a kill in between leaves an epoch that will be run again.
         return history[: int(self._epoch)]

@@ -13,6 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import proto_utils
 
 from components.common.errors import UserError
+from components.common.records import from_json
 from components.contracts.drift import DRIFT_KEY, SAMPLE_FILE
 from components.contracts.evaluation import METRICS_FILE, EvaluationMetrics
 from components.contracts.serving_folder import (
@@ -124,7 +125,7 @@ def _check_pointer(base: str, compared: str) -> None:
 
 def _described(uri: str, version: str, evaluation: types.Artifact, compared: str) -> LatestBlessed:
     with fileio.open(path_in(evaluation.uri, METRICS_FILE), "r") as file:
-        metrics = EvaluationMetrics.from_json(json.loads(file.read()))
+        metrics = from_json(EvaluationMetrics, json.loads(file.read()))
     return LatestBlessed(
         version=version,
         uri=uri,

@@ -3,11 +3,12 @@
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from components import contracts
+from components.common.records import from_json
 from components.contracts import evaluation, label_review, nodes, training
 from components.contracts.drift import DRIFT_FILE, DriftReport
 from components.contracts.label_review import DoubtfulLabel, LabelReviewSummary
@@ -64,26 +65,20 @@ class Run:
         artifact = self.artifact(output)
         return artifact.path if artifact and artifact.path.is_dir() else None
 
-    def json(self, output: Output, name: str, parse: Callable[[Any], _T]) -> _T | None:
-        """Returns what a JSON file of an output holds; None when it is not there.
-
-        Args:
-            output: The output.
-            name: The file's name.
-            parse: From parsed JSON to its type.
-        """
+    def json(self, output: Output, name: str, cls: type[_T]) -> _T | None:
+        """Returns a JSON file of an output as a record; None when there is no such file."""
         artifact = self.artifact(output)
         path = artifact.path / name if artifact else None
-        return parse(json.loads(path.read_text(encoding="utf-8"))) if path and path.is_file() else None
+        return from_json(cls, json.loads(path.read_text(encoding="utf-8"))) if path and path.is_file() else None
 
-    def json_lines(self, output: Output, name: str, parse: Callable[[Any], _T]) -> list[_T]:
-        """Returns what the lines of a JSON Lines file hold; arguments are those of `json`."""
+    def json_lines(self, output: Output, name: str, cls: type[_T]) -> list[_T]:
+        """Returns the lines of a JSON Lines file as records."""
         artifact = self.artifact(output)
         path = artifact.path / name if artifact else None
         if path is None or not path.is_file():
             return []
         # Not splitlines(): ids may hold other line separators of Unicode.
-        return [parse(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        return [from_json(cls, json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
     # How far it came
 
@@ -183,7 +178,7 @@ class Run:
     def history(self, node_id: str) -> list[training.EpochResult]:
         """Returns the epochs of a training."""
         output = Output(node_id, nodes.MODEL_RUN_KEY)
-        return self.json(output, training.HISTORY_FILE, training.parse_history) or []
+        return self.json(output, training.HISTORY_FILE, list[training.EpochResult]) or []
 
     @property
     def tuning(self) -> training.TuningResult | None:
@@ -200,26 +195,24 @@ class Run:
     @property
     def fine_tuning(self) -> training.FineTuningOutcome | None:
         """What fine-tuning led to."""
-        return self.json(
-            nodes.FINE_TUNING_RUN, training.FINE_TUNING_FILE, lambda found: training.FineTuningOutcome(**found)
-        )
+        return self.json(nodes.FINE_TUNING_RUN, training.FINE_TUNING_FILE, training.FineTuningOutcome)
 
     # Labels and drift
 
     @property
     def drift(self) -> DriftReport | None:
         """How the photos differ from the latest blessed model's."""
-        return self.json(nodes.DRIFT, DRIFT_FILE, DriftReport.from_json)
+        return self.json(nodes.DRIFT, DRIFT_FILE, DriftReport)
 
     @property
     def label_review(self) -> LabelReviewSummary | None:
         """How many labels are doubtful."""
-        return self.json(nodes.LABEL_REVIEW, label_review.SUMMARY_FILE, LabelReviewSummary.from_json)
+        return self.json(nodes.LABEL_REVIEW, label_review.SUMMARY_FILE, LabelReviewSummary)
 
     @property
     def doubtful_labels(self) -> list[DoubtfulLabel]:
         """Photos whose label is doubtful, the most doubtful first."""
-        return self.json_lines(nodes.LABEL_REVIEW, label_review.LISTING_FILE, lambda line: DoubtfulLabel(**line))
+        return self.json_lines(nodes.LABEL_REVIEW, label_review.LISTING_FILE, DoubtfulLabel)
 
     # Evaluation and push
 
@@ -231,19 +224,16 @@ class Run:
 
     def metrics(self, split: str) -> evaluation.EvaluationMetrics | None:
         """Returns what the Evaluator of a split measured."""
-        parse = evaluation.EvaluationMetrics.from_json
-        return self.json(nodes.EVALUATIONS[split], evaluation.METRICS_FILE, parse)
+        return self.json(nodes.EVALUATIONS[split], evaluation.METRICS_FILE, evaluation.EvaluationMetrics)
 
     def predictions(self, split: str) -> list[evaluation.ExamplePrediction]:
         """Returns what the model made of every example of a split."""
-        return self.json_lines(
-            nodes.EVALUATIONS[split], evaluation.PREDICTIONS_FILE, lambda line: evaluation.ExamplePrediction(**line)
-        )
+        return self.json_lines(nodes.EVALUATIONS[split], evaluation.PREDICTIONS_FILE, evaluation.ExamplePrediction)
 
     @property
     def tflite(self) -> TFLiteMetrics | None:
         """What the TFLite export measured; None as well when the model was not blessed, and so not converted."""
-        return self.json(nodes.TFLITE_MODEL, TFLITE_METRICS_FILE, TFLiteMetrics.from_json)
+        return self.json(nodes.TFLITE_MODEL, TFLITE_METRICS_FILE, TFLiteMetrics)
 
     @property
     def blessed(self) -> bool | None:

@@ -19,6 +19,7 @@ from installation import ACCESS_KEY, ADDRESS, BUCKET, REGION, S3_PORT, SECRET_KE
 from s3_buckets import Buckets
 from same_model import metrics_of, probabilities_of
 
+from components.common.records import from_json
 from components.contracts.serving_folder import LATEST_BLESSED_FILE, LatestBlessed
 from pipeline.kubeflow.command_line import cli
 from pipeline.kubeflow.server.submit import read_spec
@@ -48,7 +49,7 @@ def _collected(buckets: Buckets, folder: Path) -> RunStore:
 def _latest(buckets: Buckets, pipeline_name: str, folder: Path) -> tuple[LatestBlessed, Path]:
     """Returns the pointer in the serving folder and a copy of the model that it names."""
     serving = buckets.download(BUCKET, f"flowers/serving_model/{pipeline_name}", folder / "serving")
-    latest = LatestBlessed.from_json(json.loads((serving / LATEST_BLESSED_FILE).read_text()))
+    latest = from_json(LatestBlessed, json.loads((serving / LATEST_BLESSED_FILE).read_text()))
     return latest, serving / latest.version
 
 

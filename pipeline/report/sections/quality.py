@@ -44,10 +44,10 @@ class Validation:
 
 def load_validation(run: Run) -> Validation | None:
     """Reads the Quarantine artifact; None when the run has none."""
-    summary = run.json(QUARANTINE, SUMMARY_FILE, QuarantineSummary.from_json)
+    summary = run.json(QUARANTINE, SUMMARY_FILE, QuarantineSummary)
     if summary is None:
         return None
-    listing = run.json_lines(QUARANTINE, LISTING_FILE, QuarantineEntry.from_json)
+    listing = run.json_lines(QUARANTINE, LISTING_FILE, QuarantineEntry)
     duplicates = [entry for entry in listing if entry.duplicate_of]
     return Validation(summary, listing[:_MAX_LISTED], len(listing), duplicates[:_MAX_DUPLICATES], len(duplicates))
 

@@ -13,6 +13,7 @@ from tfx import types
 from tfx.types import standard_artifacts
 
 from components import contracts
+from components.common.records import from_json
 from components.contracts.artifacts import Drift
 from components.contracts.drift import DRIFT_FILE, SAMPLE_FILE, SIGNIFICANCE, DriftReport
 from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
@@ -106,7 +107,7 @@ def _detect(
     drift.uri = str(folder / "drift")
     inputs = {**photos.artifacts(folder), key: [baseline] if baseline else []}
     Executor().Do(inputs, {"drift": [drift]}, {})
-    return drift, DriftReport.from_json(json.loads((folder / "drift" / DRIFT_FILE).read_text()))
+    return drift, from_json(DriftReport, json.loads((folder / "drift" / DRIFT_FILE).read_text()))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tfx.types import standard_artifacts
 
 from components import contracts
 from components.common.errors import UserError
+from components.common.records import from_json
 from components.contracts.quarantine import LEFT_OUT_FILE, Action, QuarantineEntry, Reason
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.executor import Executor
@@ -40,7 +41,7 @@ def _labels(examples: standard_artifacts.Examples) -> dict[str, int]:
 
 def _listing(examples: standard_artifacts.Examples) -> list[QuarantineEntry]:
     lines = (Path(examples.uri) / LEFT_OUT_FILE).read_text().splitlines()
-    return [QuarantineEntry.from_json(json.loads(line)) for line in lines]
+    return [from_json(QuarantineEntry, json.loads(line)) for line in lines]
 
 
 def test_files_say_what_belongs_elsewhere_and_what_nowhere(tmp_path: Path) -> None:

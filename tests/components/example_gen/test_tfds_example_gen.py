@@ -15,6 +15,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components import contracts
 from components.common.errors import UserError
+from components.common.records import from_json
 from components.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.data_source import DataSource, describe_source, find_photos, make_builder
@@ -156,7 +157,7 @@ def test_files_that_are_not_used_are_told_and_listed(
     examples = run(tmp_path, photos=str(photo_folder))
     assert "4 files are not used: 2 .psd, 1 hidden, 1 outside class folders" in caplog.messages
     lines = (Path(examples.uri) / LEFT_OUT_FILE).read_text().splitlines()
-    listing = [QuarantineEntry.from_json(json.loads(line)) for line in lines]
+    listing = [from_json(QuarantineEntry, json.loads(line)) for line in lines]
     assert {(entry.id, entry.reason.value, entry.action.value) for entry in listing} == {
         (".DS_Store", "hidden", "left_out"),
         ("red/1.psd", "unsupported_suffix", "left_out"),

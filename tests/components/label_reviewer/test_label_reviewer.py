@@ -10,6 +10,7 @@ from tfx import types
 from tfx.types import standard_artifacts
 
 from components import contracts
+from components.common.records import from_json
 from components.contracts.label_review import LISTING_FILE, SUMMARY_FILE, DoubtfulLabel, LabelReviewSummary
 from components.label_reviewer.artifacts import LabelReview
 from components.label_reviewer.executor import Executor
@@ -53,7 +54,7 @@ def _review(
     Executor().Do({"features": [examples]}, {"label_review": [review]}, {"memory": memory})
     lines = (tmp_path / "review" / LISTING_FILE).read_text().splitlines()
     summary = json.loads((tmp_path / "review" / SUMMARY_FILE).read_text())
-    return [DoubtfulLabel(**json.loads(line)) for line in lines], LabelReviewSummary.from_json(summary)
+    return [DoubtfulLabel(**json.loads(line)) for line in lines], from_json(LabelReviewSummary, summary)
 
 
 def _given_labels() -> dict[str, list[int]]:
