@@ -106,10 +106,6 @@ def _backbone_config(options: RunOptions) -> BackboneConfig:
             f"backbone {name} cannot be fine-tuned: it has no trainable variables; remove --fine-tune, or choose "
             "another --backbone"
         )
-    if options.fine_tuning and options.fine_tuning.image_size:
-        from components.trainer.crop_size import check_crop_size
-
-        check_crop_size(options.fine_tuning.image_size, info.image_size, info.any_size)
     return BackboneConfig(
         name=name, image_size=info.image_size, digest=info.digest, precision=options.backbone.precision
     )

@@ -27,8 +27,7 @@ from components.contracts import BACKBONE_DIGEST_PROPERTY, ID_KEY, IMAGE_KEY, LA
 from components.contracts.familiarity import UNFAMILIAR_BELOW
 from components.contracts.nodes import BACKBONE, TRANSFORM, Output
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
-from components.modeling.serving import Familiarity
-from components.trainer.familiarity_fit import fit_familiarity
+from components.modeling.familiarity import Familiarity, fit_familiarity
 from pipeline.records.run import Run
 
 BAR: Final = 0.95

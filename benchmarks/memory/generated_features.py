@@ -21,7 +21,7 @@ from components.modeling.hyperparameters import Hyperparameters
 from components.photos.convert import photo_digest
 from components.storage.examples_io import shards_for, to_example
 from components.storage.shards import write_shard
-from components.trainer.executor import VALIDATION_PHOTOS
+from components.trainer.component import VALIDATION_PHOTOS
 from components.trainer.run_fn import run_fn
 from components.transform.preprocessing import preprocessing_fn
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-HISTORY_FILE: Final = "history.json"  # JSON list of `EpochResult`
+CURVE_FILE: Final = "history.json"  # JSON list of `EpochResult`
 FINE_TUNING_FILE: Final = "fine_tuning.json"  # `FineTuningOutcome`, of the Trainer that fine-tunes
 
 # Custom properties of the HyperParameters artifact of a search.
@@ -24,9 +24,9 @@ class EpochResult:
     validation_accuracy: float
 
 
-def best_epoch(history: Sequence[EpochResult]) -> int:
+def best_epoch(curve: Sequence[EpochResult]) -> int:
     """Returns the index of the highest validation accuracy; among equals, of the lowest validation loss."""
-    return max(range(len(history)), key=lambda i: (history[i].validation_accuracy, -history[i].validation_loss))
+    return max(range(len(curve)), key=lambda i: (curve[i].validation_accuracy, -curve[i].validation_loss))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,38 +1,39 @@
 """tf.data pipelines from raw examples to batches of pixels, for fine-tuning.
 
-For validation photos are decoded by Transform's graph, the one that serving uses; training decodes crops of them by the
-same operations. All of it on all cores and ahead of the training step; no decoded pixel is kept.
+Validation photos are decoded by Transform's graph, as in serving. Training decodes random crops of photos by the same
+operations, and changes their colours: mildly, for a backbone that is already trained. All of it runs on all cores and
+ahead of the training step; no decoded pixel is kept.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.contracts import IMAGE_KEY, LABEL_KEY, transformed_name
-from components.modeling.augmentation import flip_and_colour, random_crop
 from components.modeling.input_pipeline import epoch_seed, read_serialized
 from components.photos.decode import decode_image
 
 # Encoded photos held for shuffling: some 150 MB of tf_flowers, more than its training split. Examples are already
 # mixed within and between the files of a split (see `components.storage.examples_io`).
-_SHUFFLE_BUFFER = 2048
+_SHUFFLE_BUFFER: Final = 2048
+_CROP_ASPECT_RATIO: Final = (3 / 4, 4 / 3)
+_MAX_BRIGHTNESS_CHANGE: Final = 0.1
+_CONTRAST: Final = (0.8, 1.2)
+_SATURATION: Final = (0.8, 1.2)
+_MAX_HUE_CHANGE: Final = 0.02
 
 
 class ImagePipeline:
     """Reads raw examples through a Transform graph.
 
     Attributes:
-        batch_size: Photos per batch.
+        batch_size: Photos per batch; the last batch of a split may be smaller.
     """
 
     def __init__(self, transform_output: tft.TFTransformOutput, batch_size: int):
-        """Loads the graph.
-
-        Args:
-            transform_output: Transform's output.
-            batch_size: Photos per batch; the last batch of a split may be smaller.
-        """
+        """Loads the graph."""
         self._raw_spec = transform_output.raw_feature_spec()
         self._transform = transform_output.transform_features_layer()
         self.batch_size = batch_size
@@ -42,13 +43,12 @@ class ImagePipeline:
     ) -> tf.data.Dataset:
         """Shuffles a split for one epoch, and takes a random crop of every photo, with random light and colour.
 
-        Order and augmentation depend on the seed and the epoch alone, so a resumed run sees what an undisturbed one
-        would have.
+        Order and augmentation depend on the seed and the epoch alone, so a resumed run sees the same batches.
 
         Args:
             file_patterns: Glob patterns of raw examples.
             image_size: (height, width) in pixels that crops are resized to.
-            min_crop: The smallest share of a photo's area that a crop takes, in (0, 1].
+            min_crop: The smallest share of a photo's area in a crop, in (0, 1].
             seed: The run's seed.
             epoch: Counted from 0.
 
@@ -74,10 +74,7 @@ class ImagePipeline:
         return int(batches.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
 
     def validation_batches(self, file_patterns: Sequence[str]) -> tf.data.Dataset:
-        """Decodes a split in the order of its files, as it is served: without augmentation.
-
-        Args:
-            file_patterns: Glob patterns of raw examples.
+        """Decodes a split in the order of its files, without augmentation.
 
         Returns:
             Batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
@@ -89,3 +86,44 @@ class ImagePipeline:
         raw = tf.io.parse_example(tf.expand_dims(serialized, 0), self._raw_spec)
         transformed = self._transform(raw)
         return transformed[transformed_name(IMAGE_KEY)][0], transformed[transformed_name(LABEL_KEY)][0]
+
+
+def random_crop(image: tf.Tensor, seed: tf.Tensor, min_area: float) -> tf.Tensor:
+    """Cuts out a random rectangle (Szegedy et al., "Going deeper with convolutions", https://arxiv.org/abs/1409.4842).
+
+    Args:
+        image: [H, W, 3] of any type.
+        seed: int64 [2]; the rectangle depends only on it and the size.
+        min_area: The smallest share of the area, in (0, 1].
+
+    Returns:
+        [H', W', 3].
+    """
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.shape(image),
+        bounding_boxes=tf.zeros([1, 0, 4]),
+        seed=seed,
+        area_range=(min_area, 1.0),
+        aspect_ratio_range=_CROP_ASPECT_RATIO,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.slice(image, begin, size)
+
+
+def flip_and_colour(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mirrors a photo half of the time, and changes its light and colour.
+
+    Args:
+        image: float32 [H, W, 3] in [0, 1].
+        seed: int64 [2]; the result depends only on it and the image.
+
+    Returns:
+        float32 [H, W, 3] in [0, 1].
+    """
+    seeds = tf.random.split(seed, 5)
+    image = tf.image.stateless_random_flip_left_right(image, seeds[0])
+    image = tf.image.stateless_random_brightness(image, _MAX_BRIGHTNESS_CHANGE, seeds[1])
+    image = tf.image.stateless_random_contrast(image, *_CONTRAST, seeds[2])
+    image = tf.image.stateless_random_saturation(image, *_SATURATION, seeds[3])
+    image = tf.image.stateless_random_hue(image, _MAX_HUE_CHANGE, seeds[4])
+    return tf.clip_by_value(image, 0.0, 1.0)

@@ -2,60 +2,19 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.common.stack import IMAGE_FORMATS, any_image_format
 from components.contracts import IMAGE_KEY, transformed_name
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
-from components.modeling.head import exported_weights, signed_root
+from components.modeling.familiarity import Familiarity
+from components.modeling.head import exported_weights
 
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
 _LOGITS = "logits"
-# How many training photos say how familiar one is; chosen with `benchmarks.familiarity`.
-_NEAREST = 8
 _PADDING = b"\0" * max(at + len(magic) for at, magic in IMAGE_FORMATS.values())
-
-
-class Familiarity(tf.Module):
-    """How much a photo is like those that the model was trained on, measured on its features.
-
-    Likeness is the cosine between the roots of a photo's features and those of training photos, less each of these
-    photos' own mean cosine with its neighbours, over the nearest ones so measured: nearest neighbours (Sun et al.,
-    "Out-of-distribution detection with deep nearest neighbors", ICML 2022), without the advantage of photos that are
-    near to everything (local scaling, CSLS: Conneau et al., "Word translation without parallel data", ICLR 2018).
-    """
-
-    def __init__(self, references: np.ndarray, similarities: np.ndarray, validation_likeness: np.ndarray):
-        """Keeps what photos are compared with.
-
-        Args:
-            references: What `directions` returns for training photos, float32 [M, D].
-            similarities: The mean cosine of each of them with its neighbours among them, float32 [M].
-            validation_likeness: The likeness of the validation photos, float32 [V], in ascending order.
-        """
-        super().__init__(name="familiarity")
-        self._references = tf.Variable(references, trainable=False, name="references")
-        self._similarities = tf.Variable(similarities, trainable=False, name="similarities")
-        self._validation_likeness = tf.Variable(validation_likeness, trainable=False, name="validation_likeness")
-
-    @staticmethod
-    def directions(features: tf.Tensor) -> tf.Tensor:
-        """Returns the roots of features [N, D] as vectors of length 1."""
-        return tf.math.l2_normalize(signed_root(features), axis=1)
-
-    def likeness(self, features: tf.Tensor) -> tf.Tensor:
-        """Maps features float32 [N, D] to their likeness to the nearest training photos, float32 [N]."""
-        cosines = tf.matmul(self.directions(features), self._references, transpose_b=True)
-        nearest, _ = tf.math.top_k(cosines - self._similarities, min(_NEAREST, self._similarities.shape[0]))
-        return tf.reduce_mean(nearest, axis=1)
-
-    def __call__(self, features: tf.Tensor) -> tf.Tensor:
-        """Maps features float32 [N, D] to the share of validation photos that are less familiar, float32 [N]."""
-        below = tf.searchsorted(self._validation_likeness, self.likeness(features))
-        return tf.cast(below / tf.size(self._validation_likeness), tf.float32)
 
 
 class ServingModel(tf.Module):

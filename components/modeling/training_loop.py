@@ -15,9 +15,8 @@ from typing import Any
 import tensorflow as tf
 
 from components.common.records import from_json
-from components.contracts.training import HISTORY_FILE, EpochResult, best_epoch
+from components.contracts.training import CURVE_FILE, EpochResult, best_epoch
 from components.modeling.hyperparameters import Hyperparameters
-from components.modeling.streaming_metrics import StreamingMetrics, cross_entropies, smoothed
 from components.storage.atomic import write_whole
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ OptimizedVariables = tuple[tf.keras.optimizers.Optimizer, Sequence[tf.Variable]]
 class TrainingLoop:
     """Trains a model and keeps the weights of its best epoch.
 
-    Everything needed to go on after a kill is under `work_dir`: checkpoints, TensorBoard event files and the history.
+    Everything needed to resume after a kill is under `work_dir`: checkpoints, TensorBoard event files and the curve.
     """
 
     def __init__(
@@ -49,8 +48,9 @@ class TrainingLoop:
             hyperparameters: Learning rate, epochs, early stopping and reporting interval.
             work_dir: Local folder for checkpoints and logs.
             strategy: Distributes each batch over replicas; None runs on the default device.
-            optimizers: Created under `strategy`'s scope, with what each of them trains; None: Adam, all of the model.
-            label_smoothing: Of the training loss, see `smoothed`; what is reported is the loss without it.
+            optimizers: Each with the variables it trains, created under `strategy`'s scope; None: Adam on the whole
+                model.
+            label_smoothing: Of the training loss, see `smoothed`; the reported loss is without it.
             scale_loss: Whether gradients may be float16, where small ones vanish unless the loss is scaled up.
             log_level: Of the reports.
         """
@@ -68,7 +68,7 @@ class TrainingLoop:
             self._optimizers = [(scaled(optimizer), list(variables)) for optimizer, variables in optimizers]
             self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
         self._step, self._epoch = (tf.Variable(0, False, dtype=tf.int64, name=name) for name in ("step", "epoch"))
-        self._logs, self._history_file = (Path(work_dir) / name for name in ("logs", HISTORY_FILE))
+        self._logs, self._curve_file = (Path(work_dir) / name for name in ("logs", CURVE_FILE))
         self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
         optimized = [optimizer for optimizer, _ in self._optimizers]
         state = tf.train.Checkpoint(model=model, optimizers=optimized, step=self._step, epoch=self._epoch)
@@ -82,21 +82,20 @@ class TrainingLoop:
         """Trains until the last epoch or until validation accuracy stops rising, then restores the best epoch.
 
         Args:
-            train_batches: From an epoch's number, counted from 0, to its batches of (inputs, labels), int64 [N] or, the
-                classes' shares, float32 [N, C].
+            train_batches: From an epoch's number, counted from 0, to its batches of (inputs, int64 labels [N]).
             validation_batches: The validation split's batches.
 
         Returns:
-            One result per epoch, those before an interruption included.
+            The training curve, epochs before an interruption included.
         """
-        history = self._restore_or_initialize()
-        while int(self._epoch) < self._hyperparameters.epochs and not self._should_stop(history):
-            history.append(self._run_epoch(int(self._epoch), train_batches, validation_batches))
-            self._save(history)
+        curve = self._restore_or_initialize()
+        while int(self._epoch) < self._hyperparameters.epochs and not self._should_stop(curve):
+            curve.append(self._run_epoch(int(self._epoch), train_batches, validation_batches))
+            self._save(curve)
         self._best.restore_or_initialize()
         for writer in self._writers.values():
             writer.close()
-        return history
+        return curve
 
     def validate(self, batches: tf.data.Dataset) -> tuple[float, float]:
         """Returns the model's mean loss and accuracy over the batches of (inputs, int64 labels [N])."""
@@ -113,23 +112,23 @@ class TrainingLoop:
     def _restore_or_initialize(self) -> list[EpochResult]:
         if not self._latest.restore_or_initialize():
             return []
-        history = from_json(list[EpochResult], json.loads(self._history_file.read_text()))
+        curve = from_json(list[EpochResult], json.loads(self._curve_file.read_text()))
         logger.info("Training resumes after epoch %d of %d", int(self._epoch), self._hyperparameters.epochs)
-        # Written before the checkpoint: a kill in between leaves an epoch that will be run again.
-        return history[: int(self._epoch)]
+        # Written before the checkpoint: after a kill in between, that epoch runs again.
+        return curve[: int(self._epoch)]
 
-    def _save(self, history: list[EpochResult]) -> None:
-        if best_epoch(history) == len(history) - 1:
-            self._best.save(checkpoint_number=len(history))
-        write_whole(self._history_file, json.dumps([dataclasses.asdict(result) for result in history]))
+    def _save(self, curve: list[EpochResult]) -> None:
+        if best_epoch(curve) == len(curve) - 1:
+            self._best.save(checkpoint_number=len(curve))
+        write_whole(self._curve_file, json.dumps([dataclasses.asdict(result) for result in curve]))
         self._epoch.assign_add(1)
         self._latest.save(checkpoint_number=self._epoch)
 
-    def _should_stop(self, history: list[EpochResult]) -> bool:
+    def _should_stop(self, curve: list[EpochResult]) -> bool:
         patience = self._hyperparameters.early_stopping_patience
-        stop = bool(patience and history) and len(history) - 1 - best_epoch(history) >= patience
+        stop = bool(patience and curve) and len(curve) - 1 - best_epoch(curve) >= patience
         if stop:
-            self._log("No better validation accuracy in %d epochs: training stops early", patience)
+            self._log("No better validation accuracy in %d epoch(s): training stops early", patience)
         return stop
 
     def _run_epoch(
@@ -197,3 +196,48 @@ class TrainingLoop:
         with self._writers[split].as_default(step=int(self._step)):
             tf.summary.scalar("loss", loss)
             tf.summary.scalar("accuracy", accuracy)
+
+
+class StreamingMetrics:
+    """Means over the examples seen since the last reset; counts over all replicas of a strategy."""
+
+    def __init__(self) -> None:
+        """Creates the metrics; to be called under the scope of the strategy that trains."""
+        self._loss = tf.keras.metrics.Mean()
+        self._accuracy = tf.keras.metrics.SparseCategoricalAccuracy()
+
+    def reset(self) -> None:
+        """Forgets everything seen."""
+        self._loss.reset_state()
+        self._accuracy.reset_state()
+
+    def update(self, losses: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
+        """Adds a batch: losses float32 [N], labels int64 [N], logits float32 [N, C]."""
+        self._loss.update_state(losses)
+        self._accuracy.update_state(labels, logits)
+
+    def results(self) -> tuple[float, float]:
+        """Returns mean loss and accuracy; 0 when nothing was seen."""
+        return float(self._loss.result()), float(self._accuracy.result())
+
+
+def cross_entropies(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [N] for labels int64 [N] and logits float32 [N, C]."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def smoothed(losses: tf.Tensor, logits: tf.Tensor, share: float) -> tf.Tensor:
+    """Applies label smoothing (Szegedy et al., https://arxiv.org/abs/1512.00567).
+
+    Args:
+        losses: Cross-entropies float32 [N].
+        logits: float32 [N, C].
+        share: Of a label's weight, in [0, 1), to spread evenly over all classes.
+
+    Returns:
+        Cross-entropies with the smoothed labels, float32 [N].
+    """
+    if not share:
+        return losses
+    uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+    return (1 - share) * losses + share * uniform

@@ -1,28 +1,47 @@
-"""TFX's Trainer with an executor that also tells where the photos are."""
+"""TFX's Trainer on feature examples, with one more input: the photos that TensorBoard shows."""
 
-from typing import Any
+from typing import Any, Final
 
 from tfx import types
-from tfx.components.trainer import component
+from tfx.components.trainer import component, executor
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import trainer_pb2
-from tfx.types import component_spec, standard_artifacts, standard_component_specs
-from tfx.utils import json_utils
+from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY
+from tfx.utils import io_utils, json_utils
 
-from components.trainer.executor import PHOTOS_KEY, Executor
+from components.contracts import VALIDATION_SPLIT
+
+_PHOTOS_KEY: Final = "photos"
+VALIDATION_PHOTOS: Final = "validation_photos"  # entry of `custom_config`: glob patterns of raw examples
+
+
+class Executor(executor.GenericExecutor):
+    """Passes the photos of the validation split to the training function."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        photos = io_utils.all_files_pattern(artifact_utils.get_split_uri(input_dict[_PHOTOS_KEY], VALIDATION_SPLIT))
+        config = json_utils.loads(exec_properties[CUSTOM_CONFIG_KEY])
+        config[VALIDATION_PHOTOS] = [photos]
+        super().Do(input_dict, output_dict, {**exec_properties, CUSTOM_CONFIG_KEY: json_utils.dumps(config)})
 
 
 class TrainerSpec(standard_component_specs.TrainerSpec):
-    """TFX's, with the photos that features were made of."""
+    """TFX's specification and the photos that features were made of."""
 
     INPUTS = {
         **standard_component_specs.TrainerSpec.INPUTS,
-        PHOTOS_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        _PHOTOS_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
 
 
 class Trainer(component.Trainer):
-    """TFX's Trainer on feature examples; TensorBoard shows the photos that they were made of."""
+    """TFX's Trainer on feature examples; `photos` are the raw examples that they were made of."""
 
     SPEC_CLASS = TrainerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -41,20 +60,7 @@ class Trainer(component.Trainer):
         custom_config: dict[str, Any],
         hyperparameters: types.BaseChannel | None = None,
     ):
-        """Constructs a Trainer.
-
-        Args:
-            run_fn: The dotted name of the function that trains.
-            examples: Feature examples.
-            photos: The raw examples that they were made of.
-            transform_graph: Transform's graph.
-            schema: The schema, which names the classes.
-            base_model: The backbone.
-            train_args: The splits to train on.
-            eval_args: The splits to validate on.
-            custom_config: What `run_fn` is told besides.
-            hyperparameters: What a Tuner found.
-        """
+        """Constructs a Trainer; `run_fn` is a dotted name."""
         spec = TrainerSpec(
             examples=examples,
             photos=photos,
@@ -69,5 +75,5 @@ class Trainer(component.Trainer):
             model=types.Channel(type=standard_artifacts.Model),
             model_run=types.Channel(type=standard_artifacts.ModelRun),
         )
-        # TFX's own constructor knows no inputs but its spec's.
+        # TFX's own constructor accepts only the inputs of its own specification.
         base_component.BaseComponent.__init__(self, spec=spec)

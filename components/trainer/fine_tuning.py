@@ -1,14 +1,18 @@
 """The `run_fn` of the Trainer that fine-tunes, named by its dotted path in `pipeline.graph`.
 
-It goes on from the classifier that `components.trainer.run_fn` exported, whose head is trained and whose backbone is
-not yet, with the same training loop, over photos instead of features.
+It continues from the classifier that `components.trainer.run_fn` exported, whose head is trained and whose backbone is
+not yet, with the same training loop, on photos instead of features.
 """
 
 import dataclasses
 import json
 import logging
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -18,25 +22,39 @@ from components.common.errors import UserError
 from components.contracts.schema import class_names_of
 from components.contracts.training import FINE_TUNING_FILE, FineTuningOutcome, best_epoch
 from components.modeling import devices
-from components.modeling.augmentation import mix_up
+from components.modeling.backbones.contract import takes_any_size
 from components.modeling.classifier import build_classifier, last_layers
+from components.modeling.familiarity import MAX_REFERENCES, Familiarity, fit_familiarity
 from components.modeling.head import rebuild_head
-from components.modeling.hyperparameters import AUTO_EPOCHS, FineTuning, Hyperparameters
+from components.modeling.hyperparameters import FineTuning, Hyperparameters, Size
 from components.modeling.image_pipeline import ImagePipeline
-from components.modeling.input_pipeline import epoch_seed
-from components.modeling.serving import Familiarity, ServingModel, export, image_size_of
-from components.modeling.training_loop import TrainingLoop
+from components.modeling.serving import ServingModel, export, image_size_of
+from components.modeling.training_loop import OptimizedVariables, TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
+from components.storage.atomic import write_whole
 from components.trainer.calibration import calibrate
-from components.trainer.crop_size import crop_size
-from components.trainer.familiarity_fit import MAX_REFERENCES, fit_familiarity, photo_features
-from components.trainer.optimizers import fine_tuning_optimizers
 from components.trainer.run_fn import keep_logs
-from components.trainer.time_budget import epochs_within, remembered_epochs
 
 logger = logging.getLogger(__name__)
 
-_TIMED_STEPS = 6
+# Objects in a random crop look larger than in the whole photo. Trained on smaller images, the classifier sees them at
+# the size of serving (Touvron et al., "Fixing the train-test resolution discrepancy",
+# https://arxiv.org/abs/1906.06423), and in less time. 176 pixels for 224, as in torchvision's recipes
+# (https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives/).
+_CROP_SCALE: Final = 176 / 224
+# The smallest share of a photo's area in a crop; larger than the 0.08 of training from scratch, as epochs are few.
+_MIN_CROP: Final = 0.35
+# Share of a label's weight that is spread over all classes, as in Szegedy et al., https://arxiv.org/abs/1512.00567.
+_LABEL_SMOOTHING: Final = 0.1
+# The head is new and the backbone is not (Howard and Ruder, https://arxiv.org/abs/1801.06146).
+_HEAD_RATE_FACTOR: Final = 10
+# AdamW's, times the learning rate.
+_WEIGHT_DECAY: Final = 1e-3
+_WARMUP_SHARE: Final = 0.1
+# Of a budget: few photos would fit hundreds of epochs into it.
+MAX_EPOCHS: Final = 30
+_TIMED_STEPS: Final = 6
+_EPOCHS_FILE: Final = "epochs.json"
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -52,13 +70,13 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     fine_tuner = FineTuner(fn_args)
     outcome = fine_tuner.run()
-    # No digest: the features that were extracted are not this backbone's, so evaluation has to look at the photos.
+    # No digest: the extracted features are not this backbone's, so evaluation has to read the photos.
     serving = ServingModel(
         fine_tuner.classifier,
         fine_tuner.transform_output,
         class_names_of(io_utils.SchemaReader().read(fn_args.schema_path)),
         backbone_digest="",
-        familiarity=fine_tuner.finish(outcome.kept),
+        familiarity=fine_tuner.finish(calibrated=outcome.kept),
     )
     export(serving, fn_args.serving_model_dir)
     keep_logs(fine_tuner.work_dir, fn_args.model_run_dir)
@@ -71,18 +89,11 @@ class FineTuner:
     Attributes:
         classifier: From images to logits.
         transform_output: Transform's graph.
-        work_dir: Where it is kept until it is finished.
+        work_dir: Holds the training until it is finished.
     """
 
     def __init__(self, fn_args: FnArgs):
-        """Loads the classifier.
-
-        Args:
-            fn_args: As `run_fn` takes them.
-
-        Raises:
-            UserError: The backbone cannot be trained.
-        """
+        """Loads the classifier; `fn_args` as for `run_fn`, with its errors."""
         self._started = time.monotonic()
         self._fn_args = fn_args
         self._fine_tuning = FineTuning(**fn_args.custom_config["fine_tuning"])
@@ -96,63 +107,76 @@ class FineTuner:
         served_size = image_size_of(self.transform_output)
         with self._strategy.scope():
             base = tf.saved_model.load(fn_args.base_model)
-            self._image_size = crop_size(base.backbone, served_size, self._fine_tuning.image_size)
-            any_size = (None, None) if self._image_size != served_size else served_size
-            self.classifier = build_classifier(base.backbone, any_size, rebuild_head(base.head_weights), True)
+            self._crop_size = _crop_size(base.backbone, served_size)
+            input_size = served_size if self._crop_size == served_size else (None, None)
+            self.classifier = build_classifier(base.backbone, input_size, rebuild_head(base.head_weights), True)
             self._backbone_variables = _variables_to_train(base.backbone, self._fine_tuning.layers)
         logger.info(
             "Fine-tuning %d of %d backbone variables and the head on %d device(s)%s, on crops of %dx%d pixels",
             len(self._backbone_variables), len(base.backbone.trainable_variables),
             self._strategy.num_replicas_in_sync, " in mixed precision" if self._mixed_precision else "",
-            *self._image_size,
+            *self._crop_size,
         )  # fmt: skip
 
     def run(self) -> FineTuningOutcome:
-        """Fine-tunes, and takes it back if no epoch is as good on the validation split as the start was."""
+        """Fine-tunes; restores the start if no epoch is as good on the validation split."""
         with devices.mixed_precision(self._mixed_precision):
             start = self.classifier.get_weights()
             steps = self._images.count_batches(self._fn_args.train_files)
             loop = self._loop(self._epochs(steps), steps)
             loss, accuracy = loop.validate(self._validation)
             logger.info("Before fine-tuning: validation loss %.4f, validation accuracy %.4f", loss, accuracy)
-            history = loop.fit(self._training_batches, self._validation)
-            best = history[best_epoch(history)]
+            curve = loop.fit(self._training_batches, self._validation)
+            best = curve[best_epoch(curve)]
             kept = (best.validation_accuracy, -best.validation_loss) >= (accuracy, -loss)
             if not kept:
                 logger.warning(
-                    "No epoch of fine-tuning was as good on validation as the start: the model stays as it was before "
-                    "it; try a lower --fine-tune-learning-rate, or fewer --fine-tune-layers"
+                    "No epoch of fine-tuning matched the validation accuracy of the start: the model is exported "
+                    "without fine-tuning; try a lower --fine-tune-learning-rate or fewer --fine-tune-layers"
                 )
                 self.classifier.set_weights(start)
-            return FineTuningOutcome(accuracy, best.validation_accuracy, kept, len(history))
+            return FineTuningOutcome(accuracy, best.validation_accuracy, kept, len(curve))
+
+    def finish(self, calibrated: bool) -> Familiarity:
+        """Fits familiarity to the features as they are now; `calibrated` first scales the head's last layer."""
+        features, labels = photo_features(self.classifier, self._validation)
+        if calibrated:
+            head = self.classifier.get_layer("classification_layers")
+            factor = calibrate(head.layers[-1], head(features).numpy(), labels)
+            logger.info("Calibrated: logits times %.3f", factor)
+        # Examples are in the order of a hash: the first ones are a sample.
+        sample = self._images.validation_batches(self._fn_args.train_files).unbatch().take(MAX_REFERENCES)
+        references, _ = photo_features(self.classifier, sample.batch(self._images.batch_size))
+        return fit_familiarity(references, [features])
 
     def _loop(self, epochs: int, steps_per_epoch: int, folder: str = "") -> TrainingLoop:
         head = self.classifier.get_layer("classification_layers").trainable_variables
+        rate, steps = self._fine_tuning.learning_rate, epochs * steps_per_epoch
         with self._strategy.scope():
-            optimizers = fine_tuning_optimizers(
-                self._fine_tuning, self._backbone_variables, head, epochs, steps_per_epoch
-            )
-        patience = self._fine_tuning.early_stopping_patience
+            optimizers = [
+                _optimizer(rate, steps, self._backbone_variables),
+                _optimizer(_HEAD_RATE_FACTOR * rate, steps, head),
+            ]
         return TrainingLoop(
             self.classifier,
-            dataclasses.replace(self._hyperparameters, epochs=epochs, early_stopping_patience=patience),
+            # The last epochs, at low rates, tend to be the best: nothing stops before them.
+            dataclasses.replace(self._hyperparameters, epochs=epochs, early_stopping_patience=0),
             str(self.work_dir / folder),
             self._strategy,
             optimizers=optimizers,
-            label_smoothing=self._fine_tuning.label_smoothing,
+            label_smoothing=_LABEL_SMOOTHING,
             scale_loss=self._mixed_precision,
         )
 
     def _training_batches(self, epoch: int) -> tf.data.Dataset:
-        seed, mixup = self._hyperparameters.seed, self._fine_tuning.mixup
-        batches = self._images.training_batches(
-            self._fn_args.train_files, self._image_size, self._fine_tuning.min_crop, seed, epoch
+        return self._images.training_batches(
+            self._fn_args.train_files, self._crop_size, _MIN_CROP, self._hyperparameters.seed, epoch
         )
-        num_classes = self.classifier.output_shape[-1]
-        return mix_up(batches, mixup, num_classes, epoch_seed(seed, epoch)) if mixup else batches
 
     def _epochs(self, steps: int) -> int:
-        if self._fine_tuning.epochs != AUTO_EPOCHS:
+        """Returns the given number of epochs, or as many as the budget has room for."""
+        budget = self._fine_tuning.budget
+        if budget is None:
             return self._fine_tuning.epochs
 
         def choose() -> int:
@@ -163,32 +187,30 @@ class FineTuner:
             start = self.classifier.get_weights()
             per_epoch = steps * trial.seconds_per_step(self._training_batches(0), _TIMED_STEPS) + validation_seconds
             self.classifier.set_weights(start)
-            # Two more looks at the validation split, and one at training photos, are still to come.
-            budget = self._fine_tuning.budget
+            # Still to come: two more passes over the validation split, and one over training photos.
             left = budget - (time.monotonic() - self._started) - 4 * validation_seconds
             epochs = epochs_within(left, per_epoch)
-            logger.info("%d epochs of about %.0f s each: what %.0f s have room for", epochs, per_epoch, budget)
+            logger.info("%d epochs of about %.0f s each fit into %.0f s", epochs, per_epoch, budget)
             return epochs
 
         return remembered_epochs(self.work_dir, choose)
 
-    def finish(self, calibrated: bool) -> Familiarity:
-        """Looks at the photos once more: how sure the answers should be, and what is familiar.
 
-        Args:
-            calibrated: Whether the head's last layer is scaled in place.
+def photo_features(classifier: tf.keras.Sequential, photos: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Extracts the features of a classifier's own backbone.
 
-        Returns:
-            Of the features as they are now.
-        """
-        features, labels = photo_features(self.classifier, self._validation)
-        if calibrated:
-            head = self.classifier.get_layer("classification_layers")
-            factor = calibrate(head.layers[-1], head(features).numpy(), labels)
-            logger.info("Calibrated: logits times %.3f", factor)
-        # Examples are in the order of a hash: the first ones are a sample.
-        sample = self._images.validation_batches(self._fn_args.train_files).unbatch().take(MAX_REFERENCES)
-        return fit_familiarity(photo_features(self.classifier, sample.batch(self._images.batch_size))[0], [features])
+    Args:
+        classifier: Input layer, feature extractor and classification layers.
+        photos: Batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
+
+    Returns:
+        Features float32 [N, D] and labels int64 [N] of all of them.
+    """
+    extractor = classifier.get_layer("feature_extractor")
+    extract = tf.function(lambda images: extractor(images, training=False), reduce_retracing=True)
+    found = [(extract(images).numpy(), labels.numpy()) for images, labels in photos]
+    features, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return features, labels
 
 
 def _variables_to_train(backbone: tf.Module, layers: int | None) -> list[tf.Variable]:
@@ -198,3 +220,44 @@ def _variables_to_train(backbone: tf.Module, layers: int | None) -> list[tf.Vari
             "--fine-tune, or choose another --backbone"
         )
     return last_layers(backbone, layers)
+
+
+def _crop_size(backbone: tf.Module, served: Size) -> Size:
+    """Returns the size that crops are resized to: smaller than what is served, if the backbone takes it."""
+    height, width = (round(_CROP_SCALE * pixels) for pixels in served)
+    return (height, width) if takes_any_size(backbone) else served
+
+
+def _optimizer(peak: float, steps: int, variables: Sequence[tf.Variable]) -> OptimizedVariables:
+    """Returns AdamW with warm-up and cosine decay; to be called under the scope of a strategy.
+
+    Decoupled weight decay: Loshchilov and Hutter, https://arxiv.org/abs/1711.05101. Cosine decay: the same,
+    https://arxiv.org/abs/1608.03983.
+    """
+    warmup = int(_WARMUP_SHARE * steps)
+    schedule = tf.keras.optimizers.schedules.CosineDecay(
+        # Without a step of warm-up, the decay begins where it would end.
+        0.0 if warmup else peak,
+        max(steps - warmup, 1),
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=_WEIGHT_DECAY)
+    # Its variables exist before a checkpoint is read.
+    optimizer.build(list(variables))
+    return optimizer, variables
+
+
+def epochs_within(seconds: float, seconds_per_epoch: float) -> int:
+    """Returns how many epochs, training and validation, fit: at least 1, at most `MAX_EPOCHS`."""
+    return max(1, min(MAX_EPOCHS, int(seconds / seconds_per_epoch)))
+
+
+def remembered_epochs(work_dir: Path, choose: Callable[[], int]) -> int:
+    """Returns the number of epochs that this training chose when it started: resumed, it keeps to it."""
+    file = work_dir / _EPOCHS_FILE
+    if file.exists():
+        return int(json.loads(file.read_text()))
+    epochs = choose()
+    write_whole(file, json.dumps(epochs))
+    return epochs

@@ -9,16 +9,16 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
 from components.contracts.schema import class_names_of
-from components.contracts.training import HISTORY_FILE
+from components.contracts.training import CURVE_FILE
 from components.modeling.classifier import build_classifier
+from components.modeling.familiarity import MAX_REFERENCES, fit_familiarity
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import STRONG, Hyperparameters
 from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import TrainingLoop
 from components.modeling.work_dir import remove_work_dir, resumable_work_dir
-from components.trainer.executor import VALIDATION_PHOTOS
-from components.trainer.familiarity_fit import MAX_REFERENCES, fit_familiarity
+from components.trainer.component import VALIDATION_PHOTOS
 from components.trainer.strong_head import strengthen, training_sample
 from components.trainer.visualization import write_visualizations
 
@@ -81,12 +81,12 @@ def train_head(
 
 
 def keep_logs(work_dir: Path, model_run_dir: str) -> None:
-    """Moves TensorBoard's event files and the history of a finished training to where TFX keeps them.
+    """Moves TensorBoard's event files and the curve of a finished training to where TFX keeps them.
 
     Args:
         work_dir: Where it trained; removed.
         model_run_dir: The ModelRun artifact's folder, local or remote.
     """
     io_utils.copy_dir(str(work_dir / "logs"), model_run_dir)
-    io_utils.copy_file(str(work_dir / HISTORY_FILE), f"{model_run_dir}/{HISTORY_FILE}", overwrite=True)
+    io_utils.copy_file(str(work_dir / CURVE_FILE), f"{model_run_dir}/{CURVE_FILE}", overwrite=True)
     remove_work_dir(work_dir)

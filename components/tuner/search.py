@@ -108,11 +108,11 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
         )
         trial_dir = Path(self.get_trial_dir(trial.trial_id)) / "training"
         loop = TrainingLoop(head, hyperparameters, str(trial_dir), log_level=logging.DEBUG)
-        history = loop.fit(
+        curve = loop.fit(
             lambda epoch: self._features.training_batches(hyperparameters.batch_size, hyperparameters.seed, epoch),
             self._features.validation_batches(),
         )
-        score = dataclasses.asdict(history[best_epoch(history)])[OBJECTIVE]
+        score = dataclasses.asdict(curve[best_epoch(curve)])[OBJECTIVE]
         logger.info(
             "Trial %d of %d: %s: validation accuracy %.4f",
             int(trial.trial_id) + 1, self.oracle.max_trials, _describe(trial.hyperparameters.values), score,

@@ -178,7 +178,7 @@ class Run:
     def history(self, node_id: str) -> list[training.EpochResult]:
         """Returns the epochs of a training."""
         output = Output(node_id, nodes.MODEL_RUN_KEY)
-        return self.json(output, training.HISTORY_FILE, list[training.EpochResult]) or []
+        return self.json(output, training.CURVE_FILE, list[training.EpochResult]) or []
 
     @property
     def tuning(self) -> training.TuningResult | None:

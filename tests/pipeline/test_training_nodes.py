@@ -81,34 +81,6 @@ def test_a_backbone_that_cannot_be_trained_is_refused_at_once(tmp_path: Path, ti
         build_config(options)
 
 
-def test_crops_that_the_backbone_does_not_take_are_refused_at_once(tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    from components.modeling.backbones.saved_model import save_feature_vector
-
-    class ChannelMeans(tf.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = tf.Variable(tf.ones([3]))
-
-        def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-            del training
-            return self.scale * tf.reduce_mean(images, axis=[1, 2])
-
-    for name, size in (("one size", (16, 16)), ("any size", (None, None))):
-        save_feature_vector(ChannelMeans(), tmp_path / name, size)
-    given = {"output": str(tmp_path), "image_size": (16, 16), "fine_tune": True, "fine_tune_image_size": (12, 12)}
-    with pytest.raises(UserError, match=r"--fine-tune-image-size is 12x12, but .* takes images of 16x16 pixels alone"):
-        build_config(collect_run_options("quickstart", backbone=str(tmp_path / "one size"), **given))
-    for size in ((12, 12), (8, 16), (32, 8)):
-        given["fine_tune_image_size"] = size
-        build_config(collect_run_options("quickstart", backbone=str(tmp_path / "any size"), **given))
-    for size in ((7, 16), (16, 33)):
-        given["fine_tune_image_size"] = size
-        with pytest.raises(UserError, match=rf"is {size[0]}x{size[1]}; .* between 8x8 and 32x32"):
-            build_config(collect_run_options("quickstart", backbone=str(tmp_path / "any size"), **given))
-
-
 @pytest.mark.parametrize("option", [{"tuning_trials": 3}, {"fine_tuning": FineTuning()}])
 def test_features_and_head_stay_cached_whatever_follows(option: dict[str, object]) -> None:
     """What they are given is the same, so TFX's cache answers."""

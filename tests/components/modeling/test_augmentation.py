@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from components.modeling.augmentation import flip_and_colour, mix_up, random_crop
+from components.modeling.image_pipeline import flip_and_colour, random_crop
 
 
 def _photo() -> tf.Tensor:
@@ -59,32 +59,3 @@ def test_the_same_inside_tf_data() -> None:
     seeds = tf.data.Dataset.from_tensor_slices(tf.constant([[3, 0], [3, 1]], tf.int64))
     mapped = np.stack(list(seeds.map(lambda seed: flip_and_colour(_photo(), seed)).as_numpy_iterator()))
     np.testing.assert_allclose(mapped, _augmented(2), atol=1e-5)
-
-
-def _mixed(alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """Batches of 4 photos whose every pixel is 2 to the power of their label."""
-    labels = np.arange(40) % 4
-    images = np.ones([40, 2, 3, 3], np.float32) * (2.0 ** labels[:, None, None, None]).astype(np.float32)
-    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
-    images, shares = zip(*mix_up(batches, alpha, 5, seed=3).as_numpy_iterator(), strict=True)
-    return np.concatenate(images), np.concatenate(shares)
-
-
-def test_photos_and_labels_are_mixed_in_the_same_shares() -> None:
-    images, shares = _mixed(0.5)
-    np.testing.assert_allclose(
-        images, np.broadcast_to((shares @ [1, 2, 4, 8, 16])[:, None, None, None], images.shape), rtol=1e-6
-    )
-    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
-    assert shares.argmax(axis=1).tolist() == list(range(4)) * 10
-    assert np.count_nonzero(shares, axis=1).max() == 2
-
-
-def test_shares_repeat_and_are_more_even_with_a_larger_alpha() -> None:
-    (_, shares), (_, again), (_, even), (_, pure) = _mixed(0.5), _mixed(0.5), _mixed(50), _mixed(1e-3)
-    np.testing.assert_array_equal(shares, again)
-    own, evenly = shares.max(axis=1), even.max(axis=1)
-    assert len(set(own.tolist())) == len(own)
-    assert own.mean() > evenly.mean() + 0.1
-    assert evenly.max() < 0.75
-    np.testing.assert_allclose(pure.max(axis=1), 1, atol=1e-3)

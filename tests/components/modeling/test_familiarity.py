@@ -13,12 +13,13 @@ from tf_examples import raw_example, write_split
 from components.contracts.familiarity import UNFAMILIAR_BELOW
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.classifier import build_classifier
+from components.modeling.familiarity import Familiarity, fit_familiarity
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import REFERENCE, STRONG
 from components.modeling.image_pipeline import ImagePipeline
-from components.modeling.serving import Familiarity, ServingModel, export
+from components.modeling.serving import ServingModel, export
 from components.trainer import run_fn as trainer
-from components.trainer.familiarity_fit import fit_familiarity, photo_features
+from components.trainer.fine_tuning import photo_features
 
 _CLASSES = ["blue", "green", "red"]
 _COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]

@@ -30,7 +30,7 @@ def folders(
     folders = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     custom_config = {
         "hyperparameters": dataclasses.asdict(Hyperparameters(batch_size=9, seed=3)),
-        "fine_tuning": {"learning_rate": 0.01, "head_learning_rate": 0.01, "epochs": 2, "layers": 0},
+        "fine_tuning": {"learning_rate": 0.001, "epochs": 2, "layers": 0},
     }
     for folder in folders:
         fn_args = image_files.fn_args(folder, base_model=base_model, custom_config=dict(custom_config))

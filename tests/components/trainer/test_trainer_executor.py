@@ -7,7 +7,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.trainer.executor import Executor
+from components.trainer.component import Executor
 
 
 def run_fn(fn_args: FnArgs) -> None:

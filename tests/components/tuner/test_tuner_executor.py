@@ -14,7 +14,7 @@ from tfx.utils import json_utils, proto_utils
 
 from components.contracts.schema import build_schema
 from components.modeling.hyperparameters import Hyperparameters
-from components.tuner.executor import Executor
+from components.tuner.component import Executor
 
 
 def _artifact(artifact_type: type[types.Artifact], path: Path) -> types.Artifact:

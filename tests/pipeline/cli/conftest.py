@@ -13,8 +13,9 @@ from tfx_bsl.public import tfxio
 
 from components.contracts.schema import build_schema
 from components.modeling.classifier import build_classifier
+from components.modeling.familiarity import Familiarity
 from components.modeling.head import build_head
-from components.modeling.serving import Familiarity, ServingModel, export
+from components.modeling.serving import ServingModel, export
 from components.transform.preprocessing import preprocessing_fn
 
 CLASSES = ["blue", "green", "red"]
