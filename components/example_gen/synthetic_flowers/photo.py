@@ -1,120 +1,236 @@
-"""One synthetic photo: chooses a species, composes a scene and photographs it."""
+"""One synthetic photo: composes a scene around a species and photographs it.
 
-from collections.abc import Callable
+Run as a program with a seed, a first index, an end and a step, it writes the pickled photos to its standard output.
+"""
+
+import functools
+import io
+import pickle
+import sys
 from typing import Final
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
+from PIL import Image, ImageFilter
 
-from components.example_gen.synthetic_flowers import camera, composites, cups, foliage, scenery
-from components.example_gen.synthetic_flowers.canvas import Canvas, Pose
-from components.example_gen.synthetic_flowers.palette import chance
-from components.example_gen.synthetic_flowers.shapes import Petals, Profile, leaf_profile
-
-Painter = Callable[[Canvas, Pose, np.random.Generator], None]
+from components.example_gen.synthetic_flowers import heads
+from components.example_gen.synthetic_flowers.canvas import (
+    Array,
+    Canvas,
+    Petal,
+    Pose,
+    Random,
+    choose,
+    colors,
+    gradient,
+    mix,
+    outline,
+    pick,
+)
+from components.example_gen.synthetic_flowers.heads import GREENS, LEAF
 
 # tf_flowers' class names in its order, and how many photos it has of each.
 CLASS_COUNTS: Final = {"dandelion": 898, "daisy": 633, "tulips": 799, "sunflowers": 699, "roses": 641}
-_CLASS_NAMES: Final = tuple(CLASS_COUNTS)
-_CLASS_SHARES: Final = np.array(list(CLASS_COUNTS.values())) / sum(CLASS_COUNTS.values())
-_PAINTERS: Final[dict[str, Painter]] = {
-    "dandelion": composites.draw_dandelion,
-    "daisy": composites.draw_daisy,
-    "tulips": cups.draw_tulip,
-    "sunflowers": composites.draw_sunflower,
-    "roses": cups.draw_rose,
+_TOOTHED: Final = outline(lambda t: LEAF * (0.72 + 0.28 * (6 * t % 1)))
+_BLADE: Final = outline(lambda t: np.sqrt(1 - t))
+_STALK: Final = outline(np.ones_like)
+# The head, the stem's width in radii of the head, and a leaf's half-width over its length and its margin.
+_SPECIES: Final = {
+    "dandelion": (heads.draw_dandelion, 0.08, 0.13, _TOOTHED),
+    "daisy": (heads.draw_daisy, 0.05, 0.1, _TOOTHED),
+    "tulips": (heads.draw_tulip, 0.13, 0.13, LEAF),
+    "sunflowers": (heads.draw_sunflower, 0.11, 0.38, LEAF),
+    "roses": (heads.draw_rose, 0.1, 0.3, _TOOTHED),
 }
-_STEM_WIDTHS: Final = {"dandelion": 0.08, "daisy": 0.05, "tulips": 0.13, "sunflowers": 0.11, "roses": 0.1}
-# Half-width over length, and the shape of the margin.
-_LEAVES: Final[dict[str, tuple[float, Profile]]] = {
-    "dandelion": (0.13, foliage.toothed_profile),
-    "daisy": (0.1, foliage.toothed_profile),
-    "tulips": (0.13, leaf_profile),
-    "sunflowers": (0.38, leaf_profile),
-    "roses": (0.3, foliage.toothed_profile),
+_EVENLY: Final = dict.fromkeys(CLASS_COUNTS, 1)
+# Radius of the heads as a share of the picture, and how many there are: close-up, portrait, group and distant field.
+_COMPOSITIONS: Final = {(0.36, 0.7, 1, 1): 26, (0.17, 0.36, 1, 1): 38, (0.11, 0.26, 2, 6): 26, (0.04, 0.09, 5, 16): 10}
+_PLANTS: Final = {"meadow": 24, "foliage": 18, "horizon": 10}
+_BACKDROPS: Final = {**_PLANTS, "bokeh": 16, "sky": 12, "soil": 9, "wall": 11}
+_TONES: Final = {
+    "sky": colors("7fb2e5", "5a96d8", "c5d8e8", "e8ecee", "9fb8d0", "f0d8b8", "3a6ab0"),
+    "soil": colors("6b4f35", "4a3826", "8a7458", "7a6a5a", "55483c", "9a8a74"),
+    "wall": colors("d8d0c0", "e8e4dc", "90989c", "c89878", "304050", "1a1a1c", "702a2a", "e0c060", "d090a0"),
+    "bokeh": colors("f0e0a0", "a8c870", "ffffff", "f0a0b0", "f2cf40", "80a0d0", "d04040", "c8d8a0", "b080c0"),
 }
-# Drawn at twice the size and reduced: Pillow's polygons have hard edges.
-_OVERSAMPLING: Final = 2
+_OBSTACLES: Final = {"none": 62, "grass": 12, "leaves": 12, "twigs": 8, "insect": 6}
+_UP: Final = -np.pi / 2
+# Photos are drawn at most this large and enlarged: their long side, and the radius of their heads.
+_DRAWN_SIDE: Final = 176
+_DRAWN_RADIUS: Final = 48
+# Backgrounds are out of focus: they are drawn at half of that size. Grass and leaves are cut from a few thickets.
+_THICKET: Final = (240, 88)
+_THICKETS: Final = 8
+_NOISE: Final = 512
 
 
 def draw_photo(seed: int, index: int) -> tuple[str, bytes]:
-    """Draws photo `index` of the data set with the given seed.
-
-    Args:
-        seed: The data set's seed, at least 0.
-        index: Number of the photo, at least 0.
+    """Draws photo `index` of the dataset with the given seed.
 
     Returns:
         The class name and the JPEG file; the same for the same arguments, in any process.
     """
     rng = np.random.default_rng([seed, index])
-    species = _CLASS_NAMES[rng.choice(len(_CLASS_NAMES), p=_CLASS_SHARES)]
-    size = _photo_size(rng)
-    canvas = Canvas(_backdrop(rng, size))
-    for pose in _arrange(rng, canvas.width, canvas.height):
-        _plant(canvas, rng, species, pose)
-    if chance(rng, 0.38):
-        scenery.foreground(canvas, rng)
-    return species, camera.develop(camera.expose(canvas.image.reduce(_OVERSAMPLING), rng), rng)
-
-
-def _photo_size(rng: np.random.Generator) -> tuple[int, int]:
-    long = int(200 + 201 * rng.random() ** 1.4)
+    species = choose(rng, CLASS_COUNTS)
+    long = int(200 + 201 * rng.random() ** 3)
     short = max(160, int(long * rng.choice([0.66, 0.75, 0.8, 1.0])))
-    return (long, short) if chance(rng, 0.65) else (short, long)
-
-
-def _backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """The background out of focus, at times with blurred flowers of any species in it."""
-    half = (size[0] // 2, size[1] // 2)
-    image = scenery.background(rng, half)
-    if chance(rng, 0.16):
-        canvas = Canvas(image)
-        painter = _PAINTERS[_CLASS_NAMES[rng.integers(len(_CLASS_NAMES))]]
-        for _ in range(int(rng.integers(1, 7))):
-            x, y = rng.uniform(0, 1, 2) * half
-            painter(canvas, Pose(x, y, rng.uniform(0.03, 0.11) * max(half), rng.normal(0, 0.4), 0.8), rng)
-    image = camera.defocus(image, rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.2, 5)]) * max(half) / 140)
-    image = image.resize(size, Image.Resampling.BILINEAR)
-    return image.resize((size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING), Image.Resampling.NEAREST)
-
-
-def _arrange(rng: np.random.Generator, width: int, height: int) -> list[Pose]:
-    """Places the flowers, farthest first: a close-up, a portrait, a group or a distant field."""
-    kind = rng.choice(["close", "portrait", "group", "field"], p=[0.26, 0.38, 0.26, 0.1])
-    least, most, count = {
-        "close": (0.36, 0.7, 1),
-        "portrait": (0.17, 0.36, 1),
-        "group": (0.11, 0.26, int(rng.integers(2, 7))),
-        "field": (0.04, 0.09, int(rng.integers(5, 22))),
-    }[kind]
-    scale = rng.uniform(least, most)
+    size = choose(rng, {(long, short): 65, (short, long): 36})
+    least, most, few, many = choose(rng, _COMPOSITIONS)
+    share = rng.uniform(least, most)
+    zoom = min(1, _DRAWN_SIDE / long, _DRAWN_RADIUS / (share * short))
+    canvas = Canvas(_backdrop(rng, (round(size[0] * zoom), round(size[1] * zoom))))
+    lean = rng.uniform(-np.pi, np.pi) if choose(rng, {True: 8, False: 92}) else 0.3 * rng.standard_normal()
+    squash, count = rng.uniform(0.3, 1), int(rng.integers(few, many, endpoint=True))
     spread = 0.15 if count == 1 else 0.34
-    lean, squash = 0.3 * rng.standard_normal(), rng.uniform(0.3, 1.0)
-    if chance(rng, 0.08):
-        lean = rng.uniform(-np.pi, np.pi)
-    rows = np.sort(np.clip(rng.normal(0.48, spread * 0.8, count), 0.05, 0.95))
-    poses = []
-    for row in rows:
-        radius = scale * min(width, height) * rng.uniform(0.8, 1.2)
-        facing = float(np.clip(squash + 0.12 * rng.standard_normal(), 0.28, 1.0)) ** 0.6
-        column = np.clip(rng.normal(0.5, spread), 0.0, 1.0)
-        poses.append(
-            Pose(float(column * width), float(row * height), radius, lean + 0.2 * rng.standard_normal(), facing)
-        )
-    return poses
+    for row in np.sort(np.clip(rng.normal(0.48, 0.8 * spread, count), 0.05, 0.95)).tolist():  # Farthest first.
+        facing = min(max(squash + 0.12 * rng.standard_normal(), 0.28), 1) ** 0.6
+        radius = share * short * zoom * rng.uniform(0.8, 1.2)
+        x, y = min(max(rng.normal(0.5, spread), 0), 1) * canvas.width, row * canvas.height
+        _plant(canvas, rng, species, Pose(x, y, radius, lean + 0.2 * rng.standard_normal(), facing))
+    _obstruct(canvas, rng)
+    return species, _photograph(canvas, rng, size)
 
 
-def _plant(canvas: Canvas, rng: np.random.Generator, species: str, pose: Pose) -> None:
-    """Draws stem, leaves and head of one flower."""
-    if chance(rng, 0.8):
-        line = foliage.draw_stem(canvas, rng, pose, _STEM_WIDTHS[species] * rng.uniform(0.7, 1.3))
+def _backdrop(rng: Random, size: tuple[int, int]) -> Array:
+    """Draws a background out of focus, at times with flowers of any species in it."""
+    width, height = size[0] // 2, size[1] // 2
+    kind = choose(rng, _BACKDROPS)
+    palette = GREENS if kind in _PLANTS or kind == "bokeh" else _TONES[kind]
+    pixels = _blend_corners(rng, (width, height), palette)
+    if kind in _PLANTS:
+        left = rng.integers(_THICKET[0] - width, endpoint=True)
+        thicket = _thicket(kind == "foliage", int(rng.integers(_THICKETS)))[:, -height:, left : left + width]
+        pixels *= thicket[:, :, :: rng.choice([-1, 1])] * rng.choice([0.25, 1, 1, 1])
+        if kind == "horizon":
+            rows = int(height * rng.uniform(0.25, 0.6))
+            pixels[:, :rows] = _blend_corners(rng, (width, rows), _TONES["sky"])
+    elif kind != "bokeh":
+        cells = rng.normal(1, 0.14 if kind == "soil" else rng.uniform(0, 0.08), (rng.integers(3, 40),) * 2)
+        pixels *= np.asarray(Image.fromarray(np.float32(cells)).resize((width, height), Image.Resampling.BILINEAR))
+    canvas = Canvas(pixels)
+    for _ in range(rng.integers(6, 20) if kind == "bokeh" else 0):
+        place = Pose(*rng.uniform(0, 1, 2) * (width, height), rng.uniform(0.02, 0.1) * max(width, height))
+        canvas.disc(place, 1.0, mix(pick(rng, GREENS), pick(rng, _TONES["bokeh"]), rng.uniform(0.1, 0.9)))
+    for _ in range(rng.integers(1, 5) if choose(rng, {True: 16, False: 84}) else 0):
+        place = Pose(*rng.uniform(0, 1, 2) * (width, height), rng.uniform(0.03, 0.11) * max(width, height), 0, 0.8)
+        _SPECIES[choose(rng, _EVENLY)][0](canvas, place, rng)
+    blur = rng.uniform(0.4, 1.5) if choose(rng, {True: 1, False: 1}) else rng.uniform(1.5, 7)
+    image = canvas.image().filter(ImageFilter.BoxBlur(blur * max(size) / 280)).resize(size, Image.Resampling.BILINEAR)
+    return np.array(np.asarray(image).transpose(2, 0, 1), np.float32, order="C")
+
+
+def _blend_corners(rng: Random, size: tuple[int, int], palette: Array) -> Array:
+    shares = np.float32(np.clip([[0, 0.2], [0.8, 1]] + 0.25 * rng.standard_normal((2, 2)), 0, 1))
+    smooth = np.asarray(Image.fromarray(shares).resize(size, Image.Resampling.BILINEAR))
+    return mix(pick(rng, palette)[:, None, None], pick(rng, palette)[:, None, None] * np.float32(0.8), smooth)
+
+
+@functools.cache
+def _thicket(leaves: bool, number: int) -> Array:
+    """Relative colours of grass or leaves [3, height, width], of which every background takes another window."""
+    rng = np.random.default_rng([number, leaves])
+    canvas = Canvas(np.full((3, _THICKET[1], _THICKET[0]), 140, np.float32))
+    for tone in (80, 110, 140, 165):
+        gray = np.full(3, tone, np.float32)
+        for _ in range(25 if leaves else 0):
+            base, size = rng.uniform(-0.1, 1.1, 2) * _THICKET, rng.uniform(14, 45)
+            petal = Petal(size, size * rng.uniform(0.12, 0.4), LEAF, gradient(gray * 0.8, gray + rng.normal(20, 10, 3)))
+            canvas.petal(tuple(base), rng.uniform(0, 7), petal)
+        _grass(canvas, rng, 0 if leaves else 35, 0.75, gray)
+    return canvas.pixels.reshape(3, canvas.height, canvas.width) / np.float32(128)
+
+
+def _grass(canvas: Canvas, rng: Random, count: int, reach: float, tone: Array) -> None:
+    """Draws blades of grass on the lower part of the picture, the longest with `reach` as a share of its height."""
+    for row in np.sort(rng.uniform(0.6, 1.15, count)).tolist():
+        length = reach * rng.uniform(0.3, 1) * canvas.height
+        color = np.float32(tone * rng.normal(1, 0.15) + rng.normal(0, 10, 3))
+        blade = Petal(length, max(0.7, length * rng.uniform(0.015, 0.04)), _BLADE, color, length * rng.normal(0, 0.2))
+        canvas.petal((rng.uniform(-0.1, 1.1) * canvas.width, row * canvas.height), _UP + rng.normal(0, 0.35), blade)
+
+
+def _leaf(rng: Random, length: float, slenderness: float, shape: Array = LEAF) -> Petal:
+    tone = pick(rng, GREENS) * np.float32(rng.normal(1, 0.15))
+    return Petal(length, length * slenderness, shape, gradient(tone * 0.8, tone * 1.15), length * rng.normal(0, 0.15))
+
+
+def _plant(canvas: Canvas, rng: Random, species: str, pose: Pose) -> None:
+    """Draws a stem down and out of the picture, up to three leaves on it, and the head."""
+    draw_head, thickness, slenderness, shape = _SPECIES[species]
+    if choose(rng, {True: 80, False: 20}):
+        lean = min(max(np.sin(pose.lean), -0.6), 0.6)
+        length = max((canvas.height * 1.05 - pose.y) / np.cos(lean), 2 * pose.radius)
+        half, bend = thickness * pose.radius * rng.uniform(0.35, 0.65), (lean + rng.normal(0, 0.12)) * length * 0.6
+        stem = Petal(length, max(0.7, half), _STALK, pick(rng, GREENS), bend)
+        canvas.petal((pose.x, pose.y), lean - _UP, stem)
         # Now and then the leaves of another species, so that they alone do not tell.
-        source = species if chance(rng, 0.7) else _CLASS_NAMES[rng.integers(len(_CLASS_NAMES))]
-        slenderness, profile = _LEAVES[source]
-        count = int(rng.integers(0, 5))
-        angles = -np.pi / 2 + rng.choice([-1.0, 1.0], count) * rng.uniform(0.3, 1.3, count)
-        lengths = pose.radius * rng.uniform(0.7, 2.2, count)
-        leaves = Petals(angles, lengths, lengths * slenderness * rng.uniform(0.75, 1.25, count))
-        foliage.draw_leaves(canvas, rng, line[rng.integers(3, 12, count)], leaves, profile=profile)
-    _PAINTERS[species](canvas, pose, rng)
+        if choose(rng, {True: 30, False: 70}):
+            _, _, slenderness, shape = _SPECIES[choose(rng, _EVENLY)]
+        for place in rng.uniform(0.25, 1, rng.integers(0, 4)).tolist():
+            along, across = length * place, bend * place**2
+            x = pose.x - along * np.sin(lean) - across * np.cos(lean)
+            y = pose.y + along * np.cos(lean) - across * np.sin(lean)
+            leaf = _leaf(rng, pose.radius * rng.uniform(0.7, 2.2), slenderness * rng.uniform(0.75, 1.25), shape)
+            canvas.petal((x, y), _UP + rng.choice([-1, 1]) * rng.uniform(0.3, 1.3), leaf)
+    draw_head(canvas, pose, rng)
+
+
+def _obstruct(canvas: Canvas, rng: Random) -> None:
+    """Draws what stands between camera and flowers, in four of ten photos."""
+    kind, width, height = choose(rng, _OBSTACLES), canvas.width, canvas.height
+    if kind == "grass":
+        _grass(canvas, rng, int(rng.integers(4, 18)), 0.95, pick(rng, GREENS))
+    elif kind == "leaves":
+        for edge in rng.uniform(0, 2 * np.pi, rng.integers(1, 4)).tolist():
+            base = width * (0.5 + 0.75 * np.cos(edge)), height * (0.5 + 0.75 * np.sin(edge))
+            leaf = _leaf(rng, rng.uniform(0.4, 0.85) * min(width, height), rng.uniform(0.15, 0.4))
+            canvas.petal(base, edge + np.pi + rng.normal(0, 0.4), leaf)
+    elif kind == "twigs":
+        for row in rng.uniform(-0.1, 1.1, rng.integers(1, 4)).tolist():
+            twig = Petal(2 * width, rng.uniform(0.004, 0.02) * width, _STALK, pick(rng, _TONES["soil"]))
+            canvas.petal((-10, row * height), rng.normal(0, 0.5), twig)
+    elif kind == "insect":
+        x, y = rng.uniform(0.25, 0.75, 2) * (width, height)
+        size, turn, wing = rng.uniform(0.03, 0.09) * width, rng.uniform(0, 7), pick(rng, _TONES["bokeh"])
+        for angle in (0.5, -0.5, 2.6, -2.6):
+            canvas.petal((x, y), turn + angle, Petal(1.2 * size, 0.45 * size, LEAF, wing))
+        canvas.disc(Pose(x, y, size, turn, 0.35), 0.75, np.float32([40, 28, 16]))
+
+
+@functools.cache
+def _noise() -> npt.NDArray[np.int16]:
+    """Noise of which every photo takes another window: new noise costs more than the flower."""
+    return np.int16(32 * np.random.default_rng(0).standard_normal((_NOISE + 400, _NOISE + 400, 3), np.float32))
+
+
+def _photograph(canvas: Canvas, rng: Random, size: tuple[int, int]) -> bytes:
+    """Applies light, white balance, contrast, blur and noise, and encodes as JPEG; one in a hundred is grayscale."""
+    vignette, patchy = rng.uniform(0, 0.28), rng.uniform(0.02, 0.16)
+    rows, columns = (
+        rng.normal(0, patchy, 3) @ np.cos(np.outer([1, 2, 3], np.linspace(0, np.pi, length)))
+        - vignette * np.linspace(-1, 1, length) ** 2
+        for length in (canvas.height, canvas.width)
+    )
+    contrast, warmth = rng.uniform(0.7, 1.3), rng.normal(0, 0.08)
+    balance = np.array([1 + warmth, 1 + rng.normal(0, 0.03), 1 - warmth]) * contrast * rng.uniform(0.75, 1.35)
+    canvas.pixels *= np.float32(1 + rows[:, None] + columns).ravel()
+    canvas.pixels *= np.float32(balance)[:, None]
+    canvas.pixels += np.float32(118 * (1 - contrast) + rng.normal(6, 14))
+    image = canvas.image()
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    blur = choose(rng, {(0, 0): 51, (0.5, 1.5): 40, (2, 6): 9})
+    image = image.filter(ImageFilter.BoxBlur(rng.uniform(*blur) * max(size) / 280))
+    top, left = rng.integers(0, _NOISE, 2)
+    noise = choose(rng, {(0.5, 4): 85, (6, 18): 15})
+    grain = _noise()[top : top + size[1], left : left + size[0]] * np.int16(8 * rng.uniform(*noise)) >> 8
+    image = Image.fromarray(np.clip(grain + np.asarray(image), 0, 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    image.convert(choose(rng, {"RGB": 99, "L": 1})).save(buffer, "JPEG", quality=int(rng.integers(60, 96)))
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    first_index, total, step = map(int, sys.argv[2:])
+    for each in range(first_index, total, step):
+        pickle.dump(draw_photo(int(sys.argv[1]), each), sys.stdout.buffer)
