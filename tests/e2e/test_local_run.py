@@ -229,24 +229,32 @@ class _LosingValidationFeatures(_Observer):
 
     def __init__(self, config: PipelineConfig):
         super().__init__()
-        self._features = Path(config.pipeline_root) / "FeatureExtractor"
+        self._features = Path(config.pipeline_root) / "FeatureExtractor" / "features"
 
     def node_started(self, node_id: str, position: int, total: int) -> None:
         if node_id == "Evaluator.validation":
-            for features in self._features.glob("features/*/Split-validation"):
-                shutil.rmtree(features)
+            for features in self._features.glob("*/Split-validation"):
+                features.rename(features.with_name("lost"))
+
+    def give_back(self) -> None:
+        for features in self._features.glob("*/lost"):
+            features.rename(features.with_name("Split-validation"))
 
 
-def test_nothing_is_pushed_when_the_validation_fails(options: RunOptions, tmp_path: Path) -> None:
-    config = build_config(dataclasses.replace(options, output=str(tmp_path)))
+def test_nothing_is_pushed_when_the_validation_fails(
+    options: RunOptions, config: PipelineConfig, fresh_run: tuple[str, _Observer]
+) -> None:
+    """Another head, so that its evaluation is not answered from the cache."""
+    other_head = dataclasses.replace(options, hyperparameters=Hyperparameters(epochs=1, hidden_units=5, batch_size=8))
+    versions = _versions(config)
     observer = _LosingValidationFeatures(config)
     with pytest.raises(Exception, match="Split-validation"):
-        local.run(config, observer)
-    (failed,) = open_store(config.output).runs
-    executions = failed.executions
+        local.run(build_config(other_head), observer)
+    observer.give_back()
+    executions = open_store(config.output).runs[-1].executions
     assert executions["Evaluator.validation"].state == "FAILED"
     assert "Pusher" not in executions
-    assert not Path(config.serving_model_dir).exists()
+    assert _versions(config) == versions
 
 
 def test_the_pushed_model_classifies_in_a_fresh_process(

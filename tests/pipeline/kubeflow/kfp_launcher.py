@@ -17,11 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pod_root
+
 Message = dict[str, Any]
 RUN_ID = "11111111-2222-3333-4444-555555555555"
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 LOGS_KEY = "executor-logs"
-_POD_ROOT = Path(__file__).with_name("pod_root.py")
 _BUCKETS = ("minio://", "s3://", "gs://")
 
 
@@ -60,7 +61,9 @@ def provision_outputs(component: Message, task_root: str, pod: Path) -> Message:
     return {"artifacts": artifacts, "parameters": files, "outputFile": output_file}
 
 
-def run_container(container: Message, executor_input: Message, pod: Path, environment: dict[str, str]) -> None:
+def run_container(
+    container: Message, executor_input: Message, pod: Path, environment: dict[str, str], *, cold: bool
+) -> None:
     """Runs a container's command as the launcher does, with its output in the logs' artifact.
 
     Args:
@@ -68,6 +71,7 @@ def run_container(container: Message, executor_input: Message, pod: Path, enviro
         executor_input: What takes the place of `{{$}}`.
         pod: What stands for the pod's /.
         environment: Further environment variables.
+        cold: Whether to start a new Python, as Kubernetes does; otherwise the process is a fork.
 
     Raises:
         TaskFailedError: It exited non-zero.
@@ -86,16 +90,20 @@ def run_container(container: Message, executor_input: Message, pod: Path, enviro
         **environment,
     }  # fmt: skip
     log_path = logs_of(executor_input, pod)
-    with log_path.open("w") as log:
-        process = subprocess.run(
-            [sys.executable, str(_POD_ROOT), str(pod), *command[1:]],
-            cwd=pod,
-            env=variables,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if process.returncode:
+    if cold:
+        with log_path.open("w") as log:
+            process = subprocess.run(
+                [sys.executable, pod_root.__file__, str(pod), *command[1:]],
+                cwd=pod,
+                env=variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        status = process.returncode
+    else:
+        status = pod_root.run_forked(str(pod), command[1:], variables, str(log_path))
+    if status:
         raise TaskFailedError(log_path.read_text()[-4000:])
 
 
@@ -123,6 +131,7 @@ class FakeKfp:
             first are answered from the cache.
         run_id: The run's id.
         output_parameters: Values by task and output key.
+        cold: Whether every pod starts a new Python.
     """
 
     spec: Message
@@ -133,6 +142,7 @@ class FakeKfp:
     outputs: dict[str, dict[str, Message]] = dataclasses.field(default_factory=dict)
     run_id: str = RUN_ID
     output_parameters: dict[str, Message] = dataclasses.field(default_factory=dict)
+    cold: bool = False
 
     @property
     def bucket(self) -> Path:
@@ -192,7 +202,7 @@ class FakeKfp:
         for artifact in artifacts_of(executor_input["inputs"]):
             _copy_files(self.blob(artifact["uri"]), local_path(artifact["uri"], pod))
         try:
-            run_container(container, executor_input, pod, self.environment)
+            run_container(container, executor_input, pod, self.environment, cold=self.cold)
         except TaskFailedError as error:
             raise TaskFailedError(f"{task_id}: {error}") from error
         self._publish(task_id, executor_input, pod)
