@@ -54,7 +54,7 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     """Returns the resolved photo source and the pipeline's name."""
     from components.example_gen.data_source import SYNTHETIC_FLOWERS, DataSource, describe_source
     from components.photos.corrections import read_corrections
-    from components.storage.remote_files import is_remote
+    from components.storage.objects import is_remote
 
     given = options.data
     # Absolute, because ML Metadata records the path and workers read it.

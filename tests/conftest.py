@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,25 +97,26 @@ def copied_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on this machine."""
+    from loopback_storages import moto_server
+
+    with moto_server() as address:
+        yield address
+
+
 @pytest.fixture
-def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of an empty bucket on a loopback server, which the project's own file operations then read."""
-    boto3 = pytest.importorskip("boto3", reason="the s3 extra is not installed")
-    from moto.server import ThreadedMotoServer
+def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of an empty bucket; the environment leads to its server."""
+    from loopback_storages import make_bucket
 
-    from components.storage import s3_objects
+    from components.storage import objects
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {"S3_ENDPOINT": f"{host}:{port}", "S3_USE_HTTPS": "0", "AWS_REGION": "us-east-1"}
+    variables = {"S3_ENDPOINT": s3_server.removeprefix("http://"), "S3_USE_HTTPS": "0", "AWS_REGION": "us-east-1"}
     keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
     for name, value in (variables | keys).items():
         monkeypatch.setenv(name, value)
-    s3_objects.client.cache_clear()
-    # The server's process keeps its buckets.
-    name = f"flowers-{uuid.uuid4()}"
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=name)
-    yield f"s3://{name}"
-    server.stop()
-    s3_objects.client.cache_clear()
+    objects.client_of.cache_clear()
+    yield f"s3://{make_bucket(s3_server)}"
+    objects.client_of.cache_clear()

@@ -1,6 +1,9 @@
 """The error that means "the user can fix this": raised anywhere, printed as one line by the runners."""
 
+import contextlib
 import re
+import sys
+from collections.abc import Iterator
 from typing import Final
 
 _MAX_REASON_LENGTH: Final = 300
@@ -21,6 +24,23 @@ def first_line(error: Exception) -> str:
 def reason_of(error: Exception) -> str:
     """Returns what a storage's client says, as part of one line: TensorFlow keeps its own words in `message`."""
     return " ".join(str(getattr(error, "message", error)).split())[:_MAX_REASON_LENGTH]
+
+
+@contextlib.contextmanager
+def storage_errors(action: str) -> Iterator[None]:
+    """Turns what a disk, a bucket or TensorFlow's file operations raise into a UserError, "ACTION: REASON".
+
+    Args:
+        action: What failed, such as "cannot read photos from 's3://flowers'".
+    """
+    try:
+        yield
+    except Exception as error:
+        # Without TensorFlow there are none of its errors.
+        tensorflow = sys.modules.get("tensorflow")
+        if not isinstance(error, (OSError, tensorflow.errors.OpError) if tensorflow else OSError):
+            raise
+        raise UserError(f"{action}: {reason_of(error)}") from error
 
 
 _USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)

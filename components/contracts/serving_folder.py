@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from tfx.dsl.io import fileio
-from tfx.utils import io_utils
 
 from components.common.errors import UserError
 from components.common.records import from_json
@@ -46,6 +45,10 @@ class LatestBlessed:
     accuracy: float
     loss: float
     baseline_version: str
+
+    def to_json(self) -> str:
+        """Returns the content of the pointer's file."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
 
 
 def path_in(folder: str, name: str) -> str:
@@ -93,16 +96,3 @@ def read_latest(folder: str) -> LatestBlessed | None:
             f"{path} is damaged ({type(error).__name__}: {error}): put it right, or delete it to go on without a "
             "baseline"
         ) from error
-
-
-def write_latest(folder: str, latest: LatestBlessed, staging: str) -> None:
-    """Moves the pointer; readers see the old one or the new one, whole.
-
-    Args:
-        folder: The serving folder.
-        latest: What the pointer says from now on.
-        staging: A folder on the same storage, for the file until it is complete.
-    """
-    temporary = path_in(staging, LATEST_BLESSED_FILE)
-    io_utils.write_string_file(temporary, json.dumps(dataclasses.asdict(latest), indent=2))
-    fileio.rename(temporary, path_in(folder, LATEST_BLESSED_FILE), overwrite=True)

@@ -35,7 +35,7 @@ from components.photos.convert import ACCEPTED_SUFFIXES
 from components.photos.corrections import LabelCorrections
 from components.photos.splits import split_slices
 from components.storage import examples_io
-from components.storage.remote_files import is_remote
+from components.storage.objects import is_remote
 
 logger = logging.getLogger(__name__)
 

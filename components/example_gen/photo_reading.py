@@ -21,7 +21,7 @@ from components.common.progress import WorkerProgress, process_name
 from components.photos.convert import convert_photo
 from components.photos.split_assignment import OwnPhotos
 from components.storage.examples_io import to_example
-from components.storage.remote_files import is_remote, read_file
+from components.storage.objects import is_remote, read_object
 
 _REPORTS: Final = 20
 _READERS, _READ_AT_ONCE = 4, 32  # threads of a worker, and photos that it holds in memory
@@ -86,7 +86,7 @@ class ReadPhotos:
         image = example.features.feature[contracts.IMAGE_KEY].bytes_list
         path = os.fsdecode(image.value[0])
         try:
-            photo = read_file(path) if is_remote(path) else Path(path).read_bytes()
+            photo = read_object(path) if is_remote(path) else Path(path).read_bytes()
         except OSError as error:
             raise UserError(f"cannot read the photo {path!r}: {error.strerror or reason_of(error)}") from error
         image.value[0] = convert_photo(photo) if self._convert else photo

@@ -17,7 +17,7 @@ import tensorflow as tf
 from components.common.records import from_json
 from components.contracts.training import CURVE_FILE, EpochResult, best_epoch
 from components.modeling.hyperparameters import Hyperparameters
-from components.storage.atomic import write_whole
+from components.storage.atomic import write_atomically
 
 logger = logging.getLogger(__name__)
 OptimizedVariables = tuple[tf.keras.optimizers.Optimizer, Sequence[tf.Variable]]
@@ -120,7 +120,7 @@ class TrainingLoop:
     def _save(self, curve: list[EpochResult]) -> None:
         if best_epoch(curve) == len(curve) - 1:
             self._best.save(checkpoint_number=len(curve))
-        write_whole(self._curve_file, json.dumps([dataclasses.asdict(result) for result in curve]))
+        write_atomically(self._curve_file, json.dumps([dataclasses.asdict(result) for result in curve]))
         self._epoch.assign_add(1)
         self._latest.save(checkpoint_number=self._epoch)
 

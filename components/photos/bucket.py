@@ -1,43 +1,14 @@
 """Photos in a bucket: listed from where they are; only archives are copied to this machine, to be unpacked."""
 
 import contextlib
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from components.common.errors import UserError, reason_of
+from components.common.errors import UserError, storage_errors
 from components.photos.folder import FoundFiles, is_photo
 from components.photos.photo_set import is_hidden
-from components.storage import remote_files
-
-
-def learn_s3() -> None:
-    """Lets TFX read and write s3:// by this project's file operations, where boto3 is installed."""
-    from components.storage import s3_filesystem
-
-    with contextlib.suppress(ImportError):
-        s3_filesystem.register()
-
-
-@contextlib.contextmanager
-def reading_photos(uri: str) -> Iterator[None]:
-    """Makes what a bucket answers one line.
-
-    Args:
-        uri: What is read inside.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    try:
-        yield
-    except Exception as error:
-        # Of TensorFlow's file operations, if they were used.
-        tensorflow = sys.modules.get("tensorflow")
-        if not isinstance(error, (OSError, tensorflow.errors.OpError) if tensorflow else OSError):
-            raise
-        raise UserError(f"cannot read photos from {uri!r}: {reason_of(error)}") from error
+from components.storage.objects import list_objects, read_object
 
 
 def find_files(uri: str) -> FoundFiles:
@@ -49,8 +20,8 @@ def find_files(uri: str) -> FoundFiles:
     Raises:
         UserError: Nothing is there, or it cannot be read.
     """
-    with reading_photos(uri):
-        versions = dict(remote_files.files_below(uri))
+    with storage_errors(f"cannot read photos from {uri!r}"):
+        versions = dict(list_objects(uri))
     if not versions:
         raise UserError(
             f"no photos at {uri!r}: expected a folder of class-named folders, a .tgz or .zip of one, or a manifest "
@@ -91,6 +62,6 @@ def fetched_archive(uri: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="photos-") as folder:
         archive = Path(folder) / PurePosixPath(uri).name
-        with reading_photos(uri):
-            archive.write_bytes(remote_files.read_file(uri))
+        with storage_errors(f"cannot read photos from {uri!r}"):
+            archive.write_bytes(read_object(uri))
         yield archive

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from components.common.errors import UserError
+from components.common.errors import UserError, storage_errors
 from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.contracts.quarantine import Reason
-from components.photos.bucket import reading_photos
 from components.photos.convert import ACCEPTED_SUFFIXES
 from components.photos.photo_set import (
     LeftOutFile,
@@ -30,8 +29,7 @@ from components.photos.photo_set import (
     fingerprint_of,
 )
 from components.photos.splits import SPLIT_NAMES, describe_missing_splits
-from components.storage import remote_files
-from components.storage.remote_files import is_remote
+from components.storage.objects import find_objects, is_remote, read_object
 
 _CSV_SUFFIXES: Final = (".csv", ".tsv")
 _SUFFIXES: Final = (*_CSV_SUFFIXES, ".jsonl", ".ndjson", ".manifest")
@@ -237,8 +235,8 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
         left_out += reasons
         if counting:
             chosen[place] = counting
-    with reading_photos(source):
-        versions = remote_files.find_files([place for place in chosen if is_remote(place)])
+    with storage_errors(f"cannot read photos from {source!r}"):
+        versions = find_objects([place for place in chosen if is_remote(place)])
     files = []
     for place, row in chosen.items():
         version = versions.get(place, "")
@@ -279,8 +277,8 @@ def photos_named(location: str) -> list[str]:
 def _read(location: str) -> bytes:
     if not is_remote(location):
         return Path(location).read_bytes()
-    with reading_photos(location):
-        return remote_files.read_file(location)
+    with storage_errors(f"cannot read photos from {location!r}"):
+        return read_object(location)
 
 
 def _location(path: str, base: str) -> str:

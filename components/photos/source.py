@@ -17,8 +17,8 @@ from components.photos.convert import ACCEPTED_SUFFIXES
 from components.photos.folder import find_local_files, is_photo, photo_set_of
 from components.photos.manifest import is_manifest, scan_manifest
 from components.photos.photo_set import PhotoSet, file_digest
-from components.storage.atomic import exclusive_lock, write_whole
-from components.storage.remote_files import is_remote
+from components.storage.atomic import exclusive_lock, write_atomically
+from components.storage.objects import is_remote
 
 # How much of a fingerprint names a photo set, as the version of a dataset.
 FINGERPRINT_DIGITS: Final = 16
@@ -87,7 +87,7 @@ def _scan_archive(archive: Path, cache_dir: Path) -> PhotoSet:
             shutil.rmtree(incomplete, ignore_errors=True)
         photo_set = _scan_folder(folder, name, str(archive), left_out)
         record = {"fingerprint": photo_set.fingerprint, "left_out": left_out, "suffixes": ACCEPTED_SUFFIXES}
-        write_whole(record_path, json.dumps(record))
+        write_atomically(record_path, json.dumps(record))
         return photo_set
 
 

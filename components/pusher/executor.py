@@ -18,6 +18,7 @@ from components.contracts.drift import DRIFT_KEY, SAMPLE_FILE
 from components.contracts.evaluation import METRICS_FILE, EvaluationMetrics
 from components.contracts.serving_folder import (
     BASELINE_VERSION_PROPERTY,
+    LATEST_BLESSED_FILE,
     NO_VERSION,
     PHOTOS_FOLDER,
     STAGING_PREFIX,
@@ -26,10 +27,10 @@ from components.contracts.serving_folder import (
     path_in,
     photos_path,
     read_latest,
-    write_latest,
 )
 from components.modeling.backbones.digest import content_digest
 from components.pusher.push_turns import push_turn
+from components.storage.atomic import write_atomically
 
 EVALUATION_KEY: Final = "evaluation"
 BASELINE_KEY: Final = "baseline_model"
@@ -106,7 +107,7 @@ def _push_now(base: str, staged: str, evaluation: types.Artifact, compared: str 
         version = str(max(int(time.time()), latest + 1))
         fileio.rename(staged, path_in(base, version))
     pointer = _described(path_in(base, version), version, evaluation, compared or NO_VERSION)
-    write_latest(base, pointer, staging=staged.rpartition("/")[0])
+    write_atomically(path_in(base, LATEST_BLESSED_FILE), pointer.to_json())
     return version
 
 

@@ -1,48 +1,62 @@
-"""Text files that are there whole or not at all: records of caches and of trainings, reports."""
+"""Atomic writes, and the one lock between processes."""
 
 import contextlib
-import fcntl
 import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file through a temporary one: whoever reads it, even after a crash, finds all of it or what was there.
+logger = logging.getLogger(__name__)
+
+
+def write_atomically(path: Path | str, content: str | bytes) -> None:
+    """Replaces a file in one step: readers see the old content or all of the new one, even after a crash.
 
     Args:
-        path: In a folder that exists.
-        text: Its content; written in UTF-8, its line ends as they are.
+        path: A path, whose folder is made if necessary, or a URI that TFX writes.
+        content: Text is written as UTF-8, line ends unchanged.
 
     Raises:
-        OSError: It cannot be written; what was there still is.
+        OSError: It cannot be written; the old content is still there.
     """
+    content = content.encode() if isinstance(content, str) else content
+    if "://" in str(path):
+        from tfx.dsl.io import fileio
+
+        # An object appears when it is complete.
+        with fileio.open(str(path), "wb") as file:
+            file.write(content)
+        return
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Unique: two processes may write the same file.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(content)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-logger = logging.getLogger(__name__)
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed processes left in a folder while they wrote to it; no process may be writing."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink()
 
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a file, which the system frees even when the process is killed.
-
-    Args:
-        path: The lock file. It and its folder are created; it stays, for removing it would let two processes lock
-            different files of the same name.
-    """
+    """Holds a lock file, which is made with its folder and stays; the system frees it when the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock_file:
-        try:
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("Waiting for another run that is filling %s", path.parent)
-            fcntl.flock(lock_file, fcntl.LOCK_EX)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("Waiting for another run that is filling %s", path.parent)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()

@@ -81,15 +81,14 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
 
 
 def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...], console: "RunConsole") -> int:
-    from components.common.errors import UserError
-    from components.photos.bucket import learn_s3
+    from components.common.errors import UserError, storage_errors
+    from components.storage.tfx_filesystem import register_buckets
     from pipeline.prediction.batch.batch_job import UNREADABLE_FILE, run_batch
     from pipeline.prediction.batch.shard_plan import check_same, read_plan
-    from pipeline.prediction.batch.target_files import using
 
     started = time.monotonic()
-    learn_s3()
-    with using(target):
+    register_buckets()
+    with storage_errors(f"cannot write to --to {target}"):
         plan = read_plan(target)
         if plan:
             check_same(plan, target, **asked)

@@ -63,7 +63,7 @@ def predict(
 
 
 def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top: int, form: str | None) -> None:
-    from components.storage.remote_files import is_remote
+    from components.storage.objects import is_remote
     from pipeline.local_run.logs import divert_native_output
     from pipeline.prediction.model_folder import find_model
     from pipeline.prediction.photo_inputs import list_photos, read_photos

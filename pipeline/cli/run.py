@@ -42,13 +42,15 @@ def run(output: str, verbose: bool, **values: Any) -> None:
 def _bucket(output: str) -> str:
     """Returns the URI below which artifacts are to be kept; empty for a folder on this machine."""
     from components.common.errors import UserError, refuse_credentials
-    from components.storage.remote_files import is_remote
+    from components.storage.objects import WRITABLE_SCHEMES, is_remote
 
     if not is_remote(output):
         return ""
     refuse_credentials("--output", output)
-    if not output.startswith(("s3://", "gs://")):
-        raise UserError(f"cannot write to --output {output}: expected a folder, or a URI with s3:// or gs://")
+    if not output.startswith(WRITABLE_SCHEMES):
+        raise UserError(
+            f"cannot write to --output {output}: expected a folder, or a URI with one of {', '.join(WRITABLE_SCHEMES)}"
+        )
     return output.rstrip("/")
 
 
@@ -66,8 +68,7 @@ def _output_folder(output: str) -> str:
 
 def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose: bool) -> int:
     from pipeline.local_run.failures import report_failure
-    from pipeline.local_run.lock import exclusive
-    from pipeline.local_run.scratch import scratch_folder
+    from pipeline.local_run.workspace import locked_output, temporary_folder
 
     try:
         if options.metadata:
@@ -77,7 +78,7 @@ def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose
             connection = connection_config(options.metadata)
             check_recordable(connection)
             connect(connection)
-        with exclusive(options.output), scratch_folder(options.output):
+        with locked_output(options.output), temporary_folder(options.output):
             return _run_alone(options, bucket, console)
     except KeyboardInterrupt:
         console.stop()

@@ -10,17 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-import tensorflow as tf
 from tfx.dsl.io import fileio
 from tfx.orchestration.portable import beam_executor_operator, data_types, python_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2
 from tfx.types import Artifact
 
-from components.common.errors import UserError, reason_of
+from components.common.errors import UserError, storage_errors
 from components.contracts.output_folder import PIPELINES_FOLDER
 from components.photos.archive import safe_relative_path
-from components.photos.bucket import learn_s3
-from components.storage.remote_files import files_below, is_remote
+from components.storage.objects import is_remote, list_objects
+from components.storage.tfx_filesystem import register_buckets
 
 _THREADS: Final = 16
 _RunExecutor = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]
@@ -40,9 +39,9 @@ class BucketArtifacts:
             UserError: The bucket cannot be read.
         """
         self._bucket, self._output = bucket, output
-        learn_s3()
-        with _using(bucket):
-            next(files_below(f"{bucket}/{PIPELINES_FOLDER}"), None)
+        register_buckets()
+        with _storage_errors(bucket):
+            next(list_objects(f"{bucket}/{PIPELINES_FOLDER}"), None)
 
     def operators(self) -> dict[Any, Any]:
         """Returns what TFX's launcher runs executors with."""
@@ -139,7 +138,7 @@ class BucketArtifacts:
             return
         unfinished = target.with_name(f"{target.name}.fetching")
         shutil.rmtree(unfinished, ignore_errors=True)
-        with _using(uri):
+        with _storage_errors(uri):
             files = [f"{folder.rstrip('/')}/{name}" for folder, _, names in fileio.walk(uri) for name in names]
             try:
                 pairs = [(file, unfinished / safe_relative_path(file[len(uri) :].lstrip("/"))) for file in files]
@@ -155,7 +154,7 @@ class BucketArtifacts:
         """Copies an artifact to the bucket."""
         uri = self._remote_of(path)
         files = [file for file in Path(path).rglob("*") if file.is_file()]
-        with _using(uri):
+        with _storage_errors(uri):
             _copy((str(file), f"{uri}/{file.relative_to(path).as_posix()}") for file in files)
 
 
@@ -168,9 +167,5 @@ def _copy(pairs: Iterable[tuple[str, str]]) -> None:
         list(threads.map(lambda pair: fileio.copy(*pair, overwrite=True), pairs))
 
 
-@contextlib.contextmanager
-def _using(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"cannot keep artifacts in {uri}: {reason_of(error)}") from error
+def _storage_errors(uri: str) -> contextlib.AbstractContextManager[None]:
+    return storage_errors(f"cannot keep artifacts in {uri}")

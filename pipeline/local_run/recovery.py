@@ -1,4 +1,4 @@
-"""What killed runs left behind, and what has gone from the disk since: found, and told to ML Metadata."""
+"""After killed runs and lost files: removes what is left over, and corrects ML Metadata."""
 
 import contextlib
 import logging
@@ -15,16 +15,16 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.common.errors import UserError
 from components.contracts import output_folder, serving_folder
+from components.contracts.nodes import PUSHED_DESTINATION_PROPERTY
 from pipeline.config import PipelineConfig
-from pipeline.local_run.artifact_files import discard_incomplete
 from pipeline.records.connection import connect, connection_config
 
 logger = logging.getLogger(__name__)
 
-# An interrupted training goes on when the same training is asked for again; after so long nobody will.
+# An interrupted training is resumed by the same training; after this time it is removed.
 ABANDONED_TRAINING_S: Final = 30 * 24 * 3600
 _LOCK_PATIENCE_S: Final = 5.0
-# Every run looks for what the one before it left unfinished, which is among the latest executions.
+# Every run looks for executions that the run before it left unfinished: they are among the latest.
 _LATEST: Final = ListOptions(limit=200, order_by=OrderByField.ID, is_asc=False)
 _UNFINISHED: Final = (pb.Execution.NEW, pb.Execution.RUNNING)
 _SUCCEEDED: Final = (pb.Execution.COMPLETE, pb.Execution.CACHED)
@@ -32,10 +32,7 @@ _SUCCEEDED: Final = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 
 @contextlib.contextmanager
 def recovering(config: PipelineConfig) -> Iterator[None]:
-    """Clears away what killed runs left, and reports this one as failed if the user interrupts it.
-
-    Args:
-        config: The configuration of a run that holds the output folder.
+    """Removes what killed runs left in the locked output folder, and records this run as failed if it is interrupted.
 
     Raises:
         UserError: The metadata store cannot be written, is locked by another process, or is not the one that the
@@ -47,10 +44,14 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
     if context is None and not has_own_store:
         _check_is_new(config)
     if _fail_killed_executions(store, config):
-        logger.info("An earlier run was killed: what it finished is kept, the rest runs again")
+        logger.info("An earlier run was killed: its finished steps are kept, the others run again")
     _remove_leftovers(store, config)
-    if context and (gone := discard_incomplete(store, context)):
-        logger.info("%d earlier artifacts are no longer whole on disk: what is needed of them is made anew", gone)
+    if context and (gone := _discard_incomplete(store, context)):
+        logger.info(
+            "%d earlier %s no longer complete on disk; the run makes what it needs of them again",
+            gone,
+            "artifact is" if gone == 1 else "artifacts are",
+        )
     try:
         yield
     except KeyboardInterrupt:
@@ -60,7 +61,7 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
 
 
 def _check_unlocked(config: PipelineConfig) -> bool:
-    """Tells at once what ML Metadata would find out after most of a minute; returns whether the output has a store."""
+    """Fails at once where ML Metadata would need most of a minute; returns whether the output has a store."""
     path = Path(config.output) / output_folder.METADATA_FILE
     if config.metadata or not path.exists():
         return False
@@ -70,12 +71,14 @@ def _check_unlocked(config: PipelineConfig) -> bool:
     except sqlite3.OperationalError as error:
         raise UserError(f"cannot write to {path}: {error}; end the process that uses it, or choose --output") from error
     except sqlite3.DatabaseError as error:
-        raise UserError(f"{path} is no metadata store ({error}): move it away, or choose another --output") from error
+        raise UserError(
+            f"{path} is not a metadata store ({error}): move it away, or choose another --output"
+        ) from error
     return True
 
 
 def _check_is_new(config: PipelineConfig) -> None:
-    """Refuses an output folder that another store knows: artifacts' folders are named by ids of that store."""
+    """Refuses an output folder of another store: artifacts' folders are named by ids of that store."""
     if any(Path(config.output).glob(f"{output_folder.PIPELINES_FOLDER}/*/*/*/*")):
         raise UserError(
             f"{config.output} holds artifacts that {config.metadata_uri} does not know: choose another --output, or "
@@ -84,7 +87,7 @@ def _check_is_new(config: PipelineConfig) -> None:
 
 
 def _fail_killed_executions(store: mlmd.MetadataStore, config: PipelineConfig) -> int:
-    """Marks executions that no process works on any more as failed, and returns how many there were.
+    """Marks executions of killed processes as failed, and returns how many there were.
 
     In the output's own store these are all that are unfinished; in another one, those in this output's context.
     """
@@ -115,13 +118,59 @@ def _remove_leftovers(store: mlmd.MetadataStore, config: PipelineConfig) -> None
         if int(working_folder.name) in unsuccessful:
             for partial_output in working_folder.parents[2].glob(f"[!.]*/{working_folder.name}"):
                 shutil.rmtree(partial_output)
-    # Last, because they tell which executions ran here: a kill in the midst of this is made up for next time.
+    # Last, because they tell which executions ran here: if this is killed, the next run does it again.
     for working_folder in output.glob(f"{output_folder.PIPELINES_FOLDER}/*/*/.system"):
         shutil.rmtree(working_folder)
-    # Nobody else pushes below an output folder that this run holds.
+    # No other run pushes below a locked output folder.
     for staging in output.glob(f"{output_folder.SERVING_MODEL_FOLDER}/*/{serving_folder.STAGING_PREFIX}*"):
         shutil.rmtree(staging)
     for training in output.glob(f"{output_folder.TRAINING_FOLDER}/*/*"):
         is_abandoned = time.time() - training.stat().st_mtime > ABANDONED_TRAINING_S
         if is_abandoned or training.suffix == output_folder.FINISHED_SUFFIX:
             shutil.rmtree(training)
+
+
+def record_files(store: mlmd.MetadataStore, execution_id: int, output: str) -> None:
+    """Records how many files and bytes a finished execution wrote below the output folder, an absolute path."""
+    events = store.get_events_by_execution_ids([execution_id])
+    written = store.get_artifacts_by_id([event.artifact_id for event in events if event.type == pb.Event.OUTPUT])
+    artifacts = [artifact for artifact in written if Path(artifact.uri).is_relative_to(output)]
+    for artifact in artifacts:
+        files, size = _measure(artifact)
+        artifact.custom_properties[output_folder.WRITTEN_FILES_PROPERTY].int_value = files
+        artifact.custom_properties[output_folder.WRITTEN_BYTES_PROPERTY].int_value = size
+    store.put_artifacts(artifacts)
+
+
+def _discard_incomplete(store: mlmd.MetadataStore, context: pb.Context) -> int:
+    """Marks artifacts as deleted whose files are no longer those that were recorded, and returns how many.
+
+    TFX neither answers from its cache with such an artifact nor resolves it as a baseline.
+    """
+    incomplete = [
+        artifact
+        for artifact in store.get_artifacts_by_context(context.id)
+        if artifact.state == pb.Artifact.LIVE and output_folder.WRITTEN_FILES_PROPERTY in artifact.custom_properties
+        if _measure(artifact) != _recorded(artifact)
+    ]
+    for artifact in incomplete:
+        artifact.state = pb.Artifact.DELETED
+    store.put_artifacts(incomplete)
+    return len(incomplete)
+
+
+def _recorded(artifact: pb.Artifact) -> tuple[int, int]:
+    properties = artifact.custom_properties
+    return (
+        properties[output_folder.WRITTEN_FILES_PROPERTY].int_value,
+        properties[output_folder.WRITTEN_BYTES_PROPERTY].int_value,
+    )
+
+
+def _measure(artifact: pb.Artifact) -> tuple[int, int]:
+    """Returns number and bytes of the files in an artifact's folder and, of a pushed model, in its version's."""
+    folders = [Path(artifact.uri)]
+    if PUSHED_DESTINATION_PROPERTY in artifact.custom_properties:
+        folders.append(Path(artifact.custom_properties[PUSHED_DESTINATION_PROPERTY].string_value))
+    sizes = [path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return len(sizes), sum(sizes)

@@ -14,8 +14,8 @@ from tfx.proto.orchestration import pipeline_pb2
 from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
-from pipeline.local_run.artifact_files import record_files
 from pipeline.local_run.bucket_artifacts import BucketArtifacts
+from pipeline.local_run.recovery import record_files
 from pipeline.records.connection import ConnectionConfig, connection_config
 from pipeline.records.records import is_cached
 

@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from components.common.errors import UserError, reason_of
+from components.common.errors import UserError, storage_errors
 from components.contracts.output_folder import FETCHED_MODELS_FOLDER, SERVING_MODEL_FOLDER
-from components.photos.archive import safe_relative_path
-from components.storage.remote_files import files_below, is_remote, read_file
+from components.storage.objects import is_remote, list_objects, read_object
 
 _SAVED_MODEL_FILE: Final = "saved_model.pb"
 _TFX_FOLDER: Final = "Format-Serving"  # of a Model artifact
@@ -66,8 +65,8 @@ def _saved_model_of(files: Collection[str], model: str) -> str:
 
 def _fetch(uri: str, output: Path) -> Path:
     """Copies a SavedModel from a bucket, unless the same files were copied before."""
-    try:
-        listed = dict(files_below(uri))
+    with storage_errors(f"cannot copy the model {uri} to {output}"):
+        listed = dict(list_objects(uri))
         folder = _saved_model_of(listed, uri)
         start = f"{folder}/" if folder else ""
         files = {name.removeprefix(start): version for name, version in listed.items() if name.startswith(start)}
@@ -75,8 +74,6 @@ def _fetch(uri: str, output: Path) -> Path:
         target = output / FETCHED_MODELS_FOLDER / digest[:16]
         if not target.is_dir():
             _download(f"{uri}/{start}", files, target)
-    except OSError as error:
-        raise UserError(f"cannot copy the model {uri} to {output}: {reason_of(error)}") from error
     return target
 
 
@@ -84,15 +81,13 @@ def _download(folder: str, files: Collection[str], target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
 
     def copy(name: str) -> None:
-        path = unfinished / safe_relative_path(name)
+        path = unfinished / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(read_file(folder + name))
+        path.write_bytes(read_object(folder + name))
 
     try:
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(copy, files))
         unfinished.rename(target)
-    except UserError as error:
-        raise UserError(f"the model {folder} is not safe to copy: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

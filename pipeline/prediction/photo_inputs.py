@@ -1,6 +1,6 @@
 """Photos that a user names: files, folders, URLs, objects in buckets.
 
-Imports no TensorFlow but for buckets: wrong paths are reported at once.
+Imports no TensorFlow: wrong paths are reported at once.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from typing import Final
 
 from components.common.errors import UserError, reason_of
 from components.common.stack import PHOTO_SUFFIXES
+from components.storage.objects import read_object
 
 # What ImageValidator lets into training.
 MAX_BYTES: Final = 64 * 2**20
@@ -75,7 +76,7 @@ def read_photo(name: str) -> PhotoInput:
     """Reads a photo.
 
     Args:
-        name: A path, an http(s) URL, or a URI that TFX reads, such as gs://BUCKET/rose.jpg.
+        name: A path, an http(s) URL, or the URI of a file in a bucket, such as gs://BUCKET/rose.jpg.
 
     Returns:
         It, or why it cannot be read.
@@ -105,19 +106,14 @@ def _read(path: Path) -> bytes:
 
 
 def _read_remote(uri: str) -> bytes:
-    import tensorflow as tf
-    from tfx.dsl.io import fileio
-
     try:
-        with fileio.open(uri, "rb") as file:
-            content: bytes = file.read(MAX_BYTES + 1)
-    except (fileio.NotFoundError, tf.errors.NotFoundError):
+        return read_object(uri)
+    except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
-    except (PermissionError, tf.errors.PermissionDeniedError) as error:
+    except PermissionError as error:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from error
-    except (OSError, tf.errors.OpError) as error:
+    except OSError as error:
         raise UserError(f"cannot read {uri}: {reason_of(error)}") from error
-    return content
 
 
 def _fetch(url: str) -> bytes:

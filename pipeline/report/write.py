@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.common.errors import UserError, first_line
 from components.contracts.output_folder import REPORTS_FOLDER
-from components.storage.atomic import write_whole
+from components.storage.atomic import write_atomically
 from pipeline.records.run import Run
 from pipeline.report.headline import make_headline
 from pipeline.report.page import render_page
@@ -54,8 +54,8 @@ def write_report(run: Run, to: Path | None = None) -> WrittenReport:
     card = target.with_suffix(f".{MODEL_CARD_FILE}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, render_page(run, headline))
-        write_whole(card, json.dumps(model_card.load(run), indent=2, ensure_ascii=False) + "\n")
+        write_atomically(target, render_page(run, headline))
+        write_atomically(card, json.dumps(model_card.load(run), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise UserError(f"cannot write the report to {target}: {error.strerror}; choose another file") from error
     return WrittenReport(run.run_id, headline.state, target, card)

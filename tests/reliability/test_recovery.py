@@ -13,9 +13,8 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from components.common.errors import UserError
 from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
-from pipeline.local_run.lock import exclusive
 from pipeline.local_run.recovery import ABANDONED_TRAINING_S, recovering
-from pipeline.local_run.scratch import scratch_folder
+from pipeline.local_run.workspace import locked_output, temporary_folder
 from pipeline.records.records import sqlite_config
 
 
@@ -130,12 +129,12 @@ def test_half_pushes_and_forgotten_trainings_are_removed(config: PipelineConfig)
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     with (
-        exclusive(str(tmp_path)),
+        locked_output(str(tmp_path)),
         pytest.raises(UserError, match=rf"another run \(process {os.getpid()}\) is using .*choose another --output"),
-        exclusive(str(tmp_path)),
+        locked_output(str(tmp_path)),
     ):
         pass
-    with exclusive(str(tmp_path)):
+    with locked_output(str(tmp_path)):
         pass
 
 
@@ -145,7 +144,7 @@ def test_temporary_files_stay_in_the_output(tmp_path: Path) -> None:
     left = tmp_path / ".tmp" / "of a killed run"
     left.mkdir(parents=True)
     before = tempfile.gettempdir(), os.environ.get("TMPDIR")
-    with scratch_folder(str(tmp_path)):
+    with temporary_folder(str(tmp_path)):
         assert Path(tempfile.gettempdir()).parent == Path(os.environ["TMPDIR"]).parent == tmp_path / ".tmp"
         assert not left.exists()
     assert (tempfile.gettempdir(), os.environ.get("TMPDIR")) == before

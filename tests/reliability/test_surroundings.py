@@ -165,7 +165,7 @@ def test_a_store_locked_by_another_process(
 def test_a_store_that_is_none(config: PipelineConfig) -> None:
     store = Path(config.output) / "metadata.sqlite"
     store.write_bytes(b"no database" * 1000)
-    with pytest.raises(UserError, match="is no metadata store"), recovering(config):
+    with pytest.raises(UserError, match="is not a metadata store"), recovering(config):
         pass
     assert store.read_bytes() == b"no database" * 1000
 

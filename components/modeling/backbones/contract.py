@@ -14,7 +14,7 @@ from components.common.code_digest import code_digest
 from components.common.errors import UserError, first_line
 from components.modeling.backbones.cache import cache_dir
 from components.modeling.backbones.digest import content_digest
-from components.storage.atomic import write_whole
+from components.storage.atomic import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _read_record(record: Path, digest: str) -> BackboneInfo | None:
 def _write_record(record: Path, info: BackboneInfo) -> None:
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(record, json.dumps(asdict(info)))
+        write_atomically(record, json.dumps(asdict(info)))
     except OSError as error:
         logger.debug("did not keep the inspection of a backbone, which costs time, nothing else: %s", error)
 

@@ -15,7 +15,7 @@ from components.modeling.backbones.contract import BackboneInfo, inspect_backbon
 from components.modeling.backbones.digest import content_digest
 from components.modeling.backbones.embedded import embedded_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone, is_url, resolve_handle
-from components.storage.atomic import write_whole
+from components.storage.atomic import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _download(url: str, source_sha256: str | None) -> Path:
         digest = None
     if digest is None:
         _fetch(url, source_sha256)
-    write_whole(record, content_digest(str(folder)))
+    write_atomically(record, content_digest(str(folder)))
     return folder
 
 

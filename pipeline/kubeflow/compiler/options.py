@@ -7,7 +7,7 @@ from pathlib import Path
 from components.common.errors import UserError
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from components.photos.manifest import is_manifest
-from components.storage.remote_files import is_remote
+from components.storage.objects import is_remote
 from pipeline.config import BackboneConfig, PipelineConfig, RunOptions
 from pipeline.kubeflow.compiler.names import kubernetes_name
 from pipeline.presets import build_config

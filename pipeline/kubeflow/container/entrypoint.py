@@ -43,8 +43,6 @@ def main(argv: list[str]) -> int:
     invocation.setdefault("inputs", {})["parameterValues"] = parameters
     started_ms = _now_ms()
     try:
-        if kfp_io.needs_s3_plugin(parameters):
-            _load_s3_plugin()
         _run_tfx(args, invocation, beam_args)
     except UserError as error:
         logger.error("error: %s", error)
@@ -86,7 +84,9 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
     from components.contracts.artifacts import Drift
     from components.image_validator.artifacts import Quarantine
     from components.label_reviewer.artifacts import LabelReview
+    from components.storage.tfx_filesystem import register_buckets
 
+    register_buckets()
     # TFX imports a custom type by its name, which cannot be a dotted path (see `components.image_validator.artifacts`).
     for own in (Drift, LabelReview, Quarantine):
         compiler_utils.TITLE_TO_CLASS_PATH[own.TYPE_NAME] = name_utils.get_full_name(own)
@@ -96,16 +96,6 @@ def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]
         json_serialized_inputs_spec_args=args.json_serialized_inputs_spec_args,
     )
     kubeflow_v2_run_executor.main((tfx_args, beam_args))
-
-
-def _load_s3_plugin() -> None:
-    """Teaches TFX to read and write s3://."""
-    from components.storage import s3_filesystem
-
-    try:
-        s3_filesystem.register()
-    except ImportError as error:
-        raise UserError("s3:// folders need the s3 extra in the image: pip install '.[s3]'") from error
 
 
 def _entries(

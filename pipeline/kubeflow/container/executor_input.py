@@ -111,8 +111,3 @@ def _artifacts(message: Message) -> Iterator[tuple[str, Message]]:
     for key, artifact_list in message.get("artifacts", {}).items():
         for artifact in artifact_list.get("artifacts", []):
             yield key, artifact
-
-
-def needs_s3_plugin(values: dict[str, Any]) -> bool:
-    """Tells whether any execution parameter names a place that TensorFlow reads or writes as s3://."""
-    return any("s3://" in value for value in values.values() if isinstance(value, str))

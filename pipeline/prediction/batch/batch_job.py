@@ -17,11 +17,10 @@ from tfx.utils import io_utils
 from components.common.errors import UserError
 from components.common.progress import WorkerProgress, process_name
 from components.contracts.serving_folder import path_in
-from components.photos.bucket import learn_s3
-from components.storage.remote_files import is_remote
+from components.storage.objects import is_remote
+from components.storage.tfx_filesystem import register_buckets
 from pipeline.prediction.batch.prediction_files import FORMATS, to_unreadable
-from pipeline.prediction.batch.shard_plan import ShardPlan, photos_of
-from pipeline.prediction.batch.target_files import read_whole, remove_unfinished, write_whole
+from pipeline.prediction.batch.shard_plan import ShardPlan, photos_of, read_file, remove_leftovers, write_file
 from pipeline.prediction.photo_inputs import PhotoInput, read_photo
 from pipeline.prediction.served_model import Classification, ServedModel
 
@@ -44,7 +43,7 @@ class _Classifier:
     """The model of a worker process, loaded, and how many photos it has seen."""
 
     def __init__(self, model: str, total: int, launcher: str):
-        learn_s3()
+        register_buckets()
         self._model = _load(model)
         self._progress = WorkerProgress("Classifying photos", total, launcher, _REPORT_EVERY)
 
@@ -85,10 +84,10 @@ class ClassifyShardFn(beam.DoFn):
             return
         answers = self._classifier.classify(photos_of(self._target, shard))
         unreadable = [answer for answer in answers if answer.error is not None]
-        write_whole(self._target, self._plan.unreadable_file(shard), to_unreadable(unreadable))
+        write_file(self._target, self._plan.unreadable_file(shard), to_unreadable(unreadable))
         # Last, for with it the shard is finished.
         predictions = [answer for answer in answers if answer.error is None]
-        write_whole(self._target, file, FORMATS[self._plan.format](predictions))
+        write_file(self._target, file, FORMATS[self._plan.format](predictions))
 
 
 def run_batch(target: str, plan: ShardPlan, args: Sequence[str]) -> BatchOutcome:
@@ -114,10 +113,10 @@ def run_batch(target: str, plan: ShardPlan, args: Sequence[str]) -> BatchOutcome
                 | "Classify" >> beam.ParDo(ClassifyShardFn(target, plan, total, Shared()))
             )
     with ThreadPoolExecutor(_READERS) as readers:
-        listed = readers.map(lambda shard: read_whole(target, plan.unreadable_file(shard)), range(plan.shards))
+        listed = readers.map(lambda shard: read_file(target, plan.unreadable_file(shard)), range(plan.shards))
         lines = b"".join(listed)
-    write_whole(target, UNREADABLE_FILE, lines)
-    remove_unfinished(target)
+    write_file(target, UNREADABLE_FILE, lines)
+    remove_leftovers(target)
     unreadable = lines.count(b"\n")
     return BatchOutcome(plan.photos - unreadable, unreadable)
 

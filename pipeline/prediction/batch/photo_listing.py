@@ -1,7 +1,4 @@
-"""What a user names as input of a batch: a folder, a glob, a manifest, or a prefix of a bucket.
-
-TFX's file operations, and so TensorFlow, are imported for buckets only.
-"""
+"""The input of a batch: a folder, a glob, a manifest, or a prefix of a bucket."""
 
 import glob
 import os
@@ -9,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from components.common.errors import UserError
+from components.common.errors import UserError, storage_errors
 from components.common.stack import PHOTO_SUFFIXES
 from components.contracts.quarantine import Reason
-from components.photos.bucket import learn_s3, reading_photos
 from components.photos.manifest import is_manifest, photos_named
 from components.photos.photo_set import LeftOutFile, describe_left_out, is_hidden
-from components.storage.remote_files import files_below, is_remote
+from components.storage.objects import find_objects, glob_objects, is_remote, list_objects
 
 _EXPECTED: Final = "expected a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix"
 
@@ -77,15 +73,15 @@ def _named_by_manifest(source: str) -> Iterator[str]:
 
 def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
     """Yields what is below a prefix, or what a pattern means; the first of a pair is the folder looked into."""
-    from tfx.dsl.io import fileio
-
-    learn_s3()
-    with reading_photos(source):
+    with storage_errors(f"cannot read photos from {source!r}"):
         if glob.has_magic(source):
-            yield from (("", file) for file in sorted(fileio.glob(source)))
-        elif fileio.isdir(source):
-            yield from ((source, file) for file, _ in files_below(source))
-        elif fileio.exists(source):
+            yield from (("", file) for file in glob_objects(source))
+            return
+        is_empty = True
+        for file, _ in list_objects(source):
+            is_empty = False
+            yield source, file
+        if is_empty and find_objects([source]):
             yield "", source
 
 

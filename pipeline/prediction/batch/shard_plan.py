@@ -8,12 +8,18 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
-from components.common.errors import UserError
-from components.contracts.serving_folder import names_in, path_in
-from pipeline.prediction.batch.target_files import PLAN_FOLDER, read_whole, write_whole
+from tfx.dsl.io import fileio
 
+from components.common.errors import UserError, storage_errors
+from components.contracts.serving_folder import names_in, path_in
+from components.storage.atomic import remove_unfinished, write_atomically
+from components.storage.objects import is_remote
+
+# Readers of folders (Spark, Arrow, pandas) skip names that begin with an underscore.
+PLAN_FOLDER: Final = "_plan"
 _PLAN_FILE: Final = f"{PLAN_FOLDER}/plan.json"
 
 
@@ -60,6 +66,26 @@ class ShardPlan:
         return [shard for shard in range(self.shards) if self.predictions_file(shard) not in there]
 
 
+def write_file(target: str, name: str, content: bytes) -> None:
+    """Writes or replaces a file of the target in one step, or raises a UserError."""
+    with storage_errors(f"cannot write to --to {target}"):
+        write_atomically(path_in(target, name), content)
+
+
+def read_file(target: str, name: str) -> bytes:
+    """Returns the content of a file of the target."""
+    with fileio.open(path_in(target, name), "rb") as file:
+        content: bytes = file.read()
+    return content
+
+
+def remove_leftovers(target: str) -> None:
+    """Removes the unfinished files of killed workers; a bucket has none."""
+    if not is_remote(target):
+        for folder in (target, path_in(target, PLAN_FOLDER)):
+            remove_unfinished(Path(folder))
+
+
 def read_plan(target: str) -> ShardPlan | None:
     """Returns the plan of an earlier start; None when there was none, or it ended before the plan was made.
 
@@ -75,7 +101,7 @@ def read_plan(target: str) -> ShardPlan | None:
             raise UserError(f"--to {target} holds other files ({others[0]}): name an empty folder, or a new one")
         return None
     try:
-        return ShardPlan(**json.loads(read_whole(target, _PLAN_FILE)))
+        return ShardPlan(**json.loads(read_file(target, _PLAN_FILE)))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path_in(target, _PLAN_FILE)} is damaged ({error}): name another --to") from error
 
@@ -99,16 +125,16 @@ def make_plan(target: str, photos: Iterable[str], plan: ShardPlan) -> ShardPlan:
             break
         total += len(part)
         # JSON, because a name may hold a line's end, and bytes that are not UTF-8.
-        write_whole(target, _photos_file(shard), "\n".join(map(json.dumps, part)).encode())
+        write_file(target, _photos_file(shard), "\n".join(map(json.dumps, part)).encode())
     plan = dataclasses.replace(plan, photos=total)
     if total:
-        write_whole(target, _PLAN_FILE, json.dumps(dataclasses.asdict(plan), indent=2).encode())
+        write_file(target, _PLAN_FILE, json.dumps(dataclasses.asdict(plan), indent=2).encode())
     return plan
 
 
 def photos_of(target: str, shard: int) -> list[str]:
     """Returns the photos of a shard."""
-    return [json.loads(line) for line in read_whole(target, _photos_file(shard)).decode().split("\n")]
+    return [json.loads(line) for line in read_file(target, _photos_file(shard)).decode().split("\n")]
 
 
 def check_same(plan: ShardPlan, target: str, **asked: Any) -> None:

@@ -10,7 +10,7 @@ from components.common.errors import UserError
 from components.example_gen.data_source import DataSource, describe_source, find_photos
 from components.photos.photo_set import PhotoSet, describe_left_out
 from components.photos.source import scan_photos
-from components.storage import s3_objects
+from components.storage.objects import read_object, write_object
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def vertex(uri: str, label: str, split: str) -> str:
 @pytest.fixture
 def bucket(s3_bucket: str) -> str:
     for index in range(4):
-        s3_objects.put(f"{s3_bucket}/{index}.jpg", f"photo {index}".encode())
+        write_object(f"{s3_bucket}/{index}.jpg", f"photo {index}".encode())
     return s3_bucket
 
 
@@ -97,7 +97,7 @@ def test_vertex_ai_s_two_forms_are_the_same_photos(scan, bucket: str):
     splits = ("train", "train", "test")
     expected = {uri: (label, split) for (uri, label, _), split in zip(rows, splits, strict=True)}
     assert found(of_csv) == found(of_json) == expected
-    assert [s3_objects.get(photo.file) for photo in of_json.files] == [b"photo 0", b"photo 1", b"photo 2"]
+    assert [read_object(photo.file) for photo in of_json.files] == [b"photo 0", b"photo 1", b"photo 2"]
     assert of_json.layout == (
         "Manifest import.jsonl: path is 'imageGcsUri', label is 'classificationAnnotation.displayName', split is "
         "'dataItemResourceLabels.aiplatform.googleapis.com/ml_use'; splits are kept: train, test; "
@@ -106,7 +106,7 @@ def test_vertex_ai_s_two_forms_are_the_same_photos(scan, bucket: str):
 
 
 def test_in_a_bucket_a_manifest_is_beside_its_photos(scan, bucket: str, tmp_path: Path):
-    s3_objects.put(f"{bucket}/labels.csv", b"path,label\n0.jpg,a\n./1.jpg,b\n9.jpg,b\n")
+    write_object(f"{bucket}/labels.csv", b"path,label\n0.jpg,a\n./1.jpg,b\n9.jpg,b\n")
     photo_set = scan_photos(f"{bucket}/labels.csv", tmp_path)
     assert found(photo_set) == {"0.jpg": ("a", "train"), "./1.jpg": ("b", "train")}
     assert [(file.path, file.reason.value) for file in photo_set.left_out] == [("9.jpg", "missing_file")]

@@ -8,7 +8,6 @@ import pytest
 from pipeline.kubeflow.container.executor_input import (
     local_path,
     localize,
-    needs_s3_plugin,
     restore_remote_uris,
     type_name,
 )
@@ -134,8 +133,3 @@ def test_types_and_ids_do_not_depend_on_what_arrives(message: dict[str, Any]) ->
     assert sorted(artifact.type_name for artifact in artifacts) == ["Examples", "Model", "Model"]
     assert len({artifact.id for artifact in artifacts}) == 3
     assert type_name(examples) == "Examples"
-
-
-def test_s3_is_looked_for_in_all_parameters() -> None:
-    assert needs_s3_plugin({"push_destination": '{"filesystem": {"base_directory": "s3://bucket/serving"}}'})
-    assert not needs_s3_plugin({"photos": "/data/photos", "seed": 3})

@@ -1,23 +1,32 @@
-"""TFX's file operations on an S3-compatible server."""
+"""TFX's file operations on an S3-compatible server, and on a scheme that is a new entry of the table."""
 
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("boto3", reason="the s3 extra is not installed")
-
+from obstore.store import MemoryStore
 from tfx.dsl.io import fileio, filesystem
 from tfx.utils import io_utils
 
 from components.modeling.backbones.digest import content_digest
-from components.storage import s3_filesystem, s3_objects
+from components.storage import objects, tfx_filesystem
 
 
-@pytest.fixture
-def bucket(s3_bucket: str) -> str:
+@pytest.fixture(params=["s3", "memory"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URI of an empty bucket that TFX reads."""
-    s3_filesystem.register()
-    return s3_bucket
+    if request.param == "s3":
+        uri: str = request.getfixturevalue("s3_bucket")
+    else:
+        monkeypatch.setitem(objects.SCHEMES, "memory", objects.Scheme(lambda _: objects.ObjectStore(MemoryStore())))
+        monkeypatch.setattr(tfx_filesystem.BucketFilesystem, "SUPPORTED_SCHEMES", ["memory://"])
+        objects.client_of.cache_clear()
+        uri = "memory://flowers"
+    tfx_filesystem.register_buckets()
+    return uri
+
+
+def _files(folder: str) -> set[str]:
+    return {f"{folder}/{name}" for name, _ in objects.list_objects(folder)}
 
 
 def _write(path: str, content: bytes) -> None:
@@ -53,7 +62,9 @@ def test_a_folder_is_there_as_long_as_something_is_in_it(bucket: str) -> None:
         fileio.listdir(f"{bucket}/a")
 
 
-def test_what_s3_refuses_is_an_error_of_one_line(bucket: str) -> None:
+@pytest.mark.usefixtures("s3_bucket")
+def test_what_s3_refuses_is_an_error_of_one_line() -> None:
+    tfx_filesystem.register_buckets()
     with pytest.raises(OSError, match=r"^s3://no-such-bucket/a: .*NoSuchBucket.*$"):
         fileio.exists("s3://no-such-bucket/a")
 
@@ -72,7 +83,7 @@ def test_files_and_folders_are_renamed(bucket: str) -> None:
     _write(f"{bucket}/pointer", b"old")
     fileio.rename(f"{bucket}/staging/x", f"{bucket}/7")
     assert (fileio.exists(f"{bucket}/staging"), fileio.listdir(f"{bucket}/7")) == (False, ["1"])
-    with pytest.raises(OSError, match="is there already"):
+    with pytest.raises(OSError, match="exists already"):
         fileio.rename(f"{bucket}/pointer.new", f"{bucket}/pointer")
     fileio.rename(f"{bucket}/pointer.new", f"{bucket}/pointer", overwrite=True)
     with fileio.open(f"{bucket}/pointer") as file:
@@ -85,15 +96,15 @@ def test_a_saved_model_appears_with_its_last_file(
     bucket: str, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     io_utils.copy_dir(str(tiny_backbone), f"{bucket}/staging/x")
-    copy, there = s3_objects.copy, {}
+    copy, there = objects.copy_object, {}
 
     def note_what_is_there(source: str, target: str) -> None:
-        there[target] = set(s3_objects.files_from(f"{bucket}/7/"))
+        there[target] = _files(f"{bucket}/7")
         copy(source, target)
 
-    monkeypatch.setattr(s3_objects, "copy", note_what_is_there)
+    monkeypatch.setattr(objects, "copy_object", note_what_is_there)
     fileio.rename(f"{bucket}/staging/x", f"{bucket}/7")
-    whole = set(s3_objects.files_from(f"{bucket}/7/"))
+    whole = _files(f"{bucket}/7")
     assert there[f"{bucket}/7/saved_model.pb"] == whole - {f"{bucket}/7/saved_model.pb"}
 
 
