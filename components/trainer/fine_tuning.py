@@ -31,7 +31,7 @@ from components.modeling.image_pipeline import ImagePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.modeling.training_loop import OptimizedVariables, TrainingLoop
 from components.modeling.work_dir import resumable_work_dir
-from components.storage.atomic import write_whole
+from components.storage.atomic import write_atomically
 from components.trainer.calibration import calibrate
 from components.trainer.run_fn import keep_logs
 
@@ -259,5 +259,5 @@ def remembered_epochs(work_dir: Path, choose: Callable[[], int]) -> int:
     if file.exists():
         return int(json.loads(file.read_text()))
     epochs = choose()
-    write_whole(file, json.dumps(epochs))
+    write_atomically(file, json.dumps(epochs))
     return epochs
