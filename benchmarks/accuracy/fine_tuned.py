@@ -20,7 +20,7 @@ from components.modeling.input_pipeline import FeaturePipeline
 from components.modeling.serving import ServingModel, export, image_size_of
 from components.trainer.fine_tuning import FineTuner
 from components.trainer.run_fn import train_head
-from pipeline.records.run import Run
+from pipeline.records.store import Run
 
 FINE_TUNED: Final = "fine-tuned"
 

@@ -28,7 +28,7 @@ from benchmarks.run import describe_machine
 from components.contracts import BFLOAT16, FEATURE_VECTOR_KEY, FLOAT32, TEST_SPLIT, TRAIN_SPLIT, nodes
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.hyperparameters import REFERENCE, STRONG
-from pipeline.records.run import Run
+from pipeline.records.store import Run
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "accuracy" / "precision.json"
 _BATCH: Final = 32

@@ -28,7 +28,7 @@ from components.contracts.familiarity import UNFAMILIAR_BELOW
 from components.contracts.nodes import BACKBONE, TRANSFORM, Output
 from components.feature_extractor.extractor import ExtractionConfig, Extractor
 from components.modeling.familiarity import Familiarity, fit_familiarity
-from pipeline.records.run import Run
+from pipeline.records.store import Run
 
 BAR: Final = 0.95
 SERVED: Final = "served"

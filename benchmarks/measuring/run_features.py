@@ -12,8 +12,7 @@ from benchmarks.measuring.measure import run_measured
 from components.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, SPLITS
 from components.contracts.nodes import FEATURES, VALID_EXAMPLES
 from components.modeling.input_pipeline import read_serialized
-from pipeline.records.run import Run
-from pipeline.records.store import open_store
+from pipeline.records.store import Run, open_store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,7 @@ from components.contracts.nodes import (
 )
 from components.example_gen.data_source import DataSource
 from components.modeling.hyperparameters import REFERENCE
-from pipeline.records.run import Run
-from pipeline.records.store import open_store
+from pipeline.records.store import Run, open_store
 
 # Photos that each of the two Evaluators also sends through the served signature.
 _SERVING_CHECK_PHOTOS: Final = 32

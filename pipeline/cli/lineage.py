@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from pipeline.records.lineage import Lineage, Step
-    from pipeline.records.records import ArtifactRecord
+    from pipeline.records.metadata import ArtifactRecord
     from pipeline.records.store import RunStore
 
 # TFX's own settings, the same in every run; `--json` and `show` have them.
@@ -49,7 +49,7 @@ def lineage(store: "RunStore", target: str, forward: bool | None, as_json: bool)
 
 
 def _graph_content(graph: "Lineage", targets: "list[ArtifactRecord]", forward: bool) -> dict[str, Any]:
-    from pipeline.records.parameters import decoded
+    from pipeline.records.metadata import decoded
 
     artifacts, steps = graph.closure(targets, forward)
     reached = {artifact.id for artifact in artifacts}
@@ -146,9 +146,7 @@ def _step_label(step: "Step") -> str:
 
 
 def _parameters(step: "Step") -> dict[str, Any]:
-    from pipeline.records.parameters import step_parameters
-
-    return {name: value for name, value in step_parameters(step.execution).items() if value not in (None, "", [], {})}
+    return {name: value for name, value in step.execution.parameters.items() if value not in (None, "", [], {})}
 
 
 def _print_models(out: Any, graph: "Lineage", targets: "list[ArtifactRecord]") -> None:

@@ -21,7 +21,7 @@ def report(store: "RunStore", run: str, to: str | None, as_json: bool) -> None:
     Everything is in the page, which loads nothing from anywhere: data, training, evaluation, mistakes, lineage,
     parameters and the model card. The model card is also written beside it, as JSON.
     """
-    from pipeline.report.write import write_report
+    from pipeline.report.page import write_report
 
     written = write_report(store.find_run(run), Path(to).expanduser().absolute() if to else None)
     if as_json:

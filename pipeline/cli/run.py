@@ -105,7 +105,7 @@ def _run_alone(options: RunOptions, bucket: str, console: Any) -> int:
         from pipeline.local_run.outcome import print_outcome
         from pipeline.local_run.recovery import recovering
         from pipeline.records.store import open_store
-        from pipeline.report.write import write_report_after_run
+        from pipeline.report.page import write_report_after_run
 
     with recovering(config):
         run_id = local.run(config, console)

@@ -9,8 +9,7 @@ from components.contracts import DATASET_VERSION_PROPERTY, TEST_SPLIT, VALIDATIO
 from pipeline.cli.store_options import console, percent, print_json, store_options
 
 if TYPE_CHECKING:
-    from pipeline.records.run import Run
-    from pipeline.records.store import RunStore
+    from pipeline.records.store import Run, RunStore
 
 _STATE_STYLES = {"complete": "green", "failed": "red", "running": "cyan", "interrupted": "yellow"}
 

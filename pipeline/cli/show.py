@@ -10,7 +10,7 @@ from pipeline.cli.store_options import console, print_json, store_options
 
 if TYPE_CHECKING:
     from pipeline.records.lineage import Lineage, Step
-    from pipeline.records.records import ArtifactRecord
+    from pipeline.records.metadata import ArtifactRecord
     from pipeline.records.store import RunStore
 
 
@@ -63,7 +63,7 @@ def _find_step(store: "RunStore", lineage: "Lineage", target: str) -> "Step | No
 
 
 def _execution_content(step: "Step") -> dict[str, Any]:
-    from pipeline.records.parameters import decoded
+    from pipeline.records.metadata import decoded
 
     execution = step.execution
     return {
@@ -82,7 +82,7 @@ def _execution_content(step: "Step") -> dict[str, Any]:
 
 
 def _artifact_content(lineage: "Lineage", artifact: "ArtifactRecord") -> dict[str, Any]:
-    from pipeline.records.parameters import decoded
+    from pipeline.records.metadata import decoded
 
     producer = lineage.producer(artifact)
     return dataclasses.asdict(artifact) | {

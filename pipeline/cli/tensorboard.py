@@ -15,8 +15,7 @@ from components.contracts.nodes import FINE_TUNING
 from components.contracts.output_folder import TRAINING_FOLDER
 
 if TYPE_CHECKING:
-    from pipeline.records.run import Run
-    from pipeline.records.store import RunStore
+    from pipeline.records.store import Run, RunStore
 
 
 @click.command()

@@ -13,7 +13,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.common.errors import UserError
 from pipeline.kubeflow.container.execution_record import RECORD_FILE, RECORD_KEY, ArtifactEntry, ExecutionEntry
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 
 # Below the pipeline root KFP keeps PIPELINE/RUN/TASK/SALT/ARTIFACT.
 _LEVELS_BELOW_RUN = 3

@@ -10,7 +10,7 @@ from components.contracts.tflite import FLOAT16_FILE, INT8_FILE
 from pipeline.config import PipelineConfig
 from pipeline.local_run.console import RunConsole
 from pipeline.records.explanation import explain
-from pipeline.records.run import Run
+from pipeline.records.store import Run
 
 
 def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds: float) -> None:

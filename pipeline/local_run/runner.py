@@ -17,7 +17,7 @@ from pipeline.graph import create_pipeline
 from pipeline.local_run.bucket_artifacts import BucketArtifacts
 from pipeline.local_run.recovery import record_files
 from pipeline.records.connection import ConnectionConfig, connection_config
-from pipeline.records.records import is_cached
+from pipeline.records.metadata import is_cached
 
 
 class RunObserver(Protocol):

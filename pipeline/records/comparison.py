@@ -8,15 +8,14 @@ from components.contracts import TEST_SPLIT, VALIDATION_SPLIT
 from components.contracts.evaluation import ACCURACY, LOSS, ModelMetrics
 from pipeline.records.explanation import accuracy_change
 from pipeline.records.intervals import Interval
-from pipeline.records.parameters import run_parameters
-from pipeline.records.run import Run
+from pipeline.records.store import Run
 
 _T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
 class ChangedPrediction:
-    """A test photo that two models put into different classes."""
+    """A test photo that two models classify differently."""
 
     id: str
     true: str
@@ -26,15 +25,15 @@ class ChangedPrediction:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two runs side by side; every pair is (first, second), None where a run has no value.
+    """Two runs side by side; every pair is (first, second), with None where a run has no value.
 
     Attributes:
         runs: The runs' ids.
         parameters: Those that differ.
-        metrics: By split, then by metric; a class's are named like `daisy recall`.
+        metrics: By split, then by metric; those of a class are named like `daisy recall`.
         accuracy_change: 95% interval of second minus first test accuracy; None unless both were evaluated.
-        common_photos: Test photos that both models classified.
-        changed_predictions: Those of them that got another class.
+        common_photos: Number of test photos that both models classified.
+        changed_predictions: Those of them that the two models classify differently.
     """
 
     runs: tuple[str, str]
@@ -46,8 +45,8 @@ class Comparison:
 
 
 def compare(first: Run, second: Run) -> Comparison:
-    """Compares two runs, the older one usually first."""
-    parameters = (run_parameters(first.executions), run_parameters(second.executions))
+    """Compares two runs."""
+    parameters = (first.parameters, second.parameters)
     metrics = {split: (first.metrics(split), second.metrics(split)) for split in (VALIDATION_SPLIT, TEST_SPLIT)}
     tests = metrics[TEST_SPLIT]
     common, changed = _changed_predictions(first, second)
@@ -78,7 +77,7 @@ def _named_metrics(metrics: ModelMetrics | None) -> dict[str, float]:
 def _changed_predictions(first: Run, second: Run) -> tuple[int, list[ChangedPrediction]]:
     """Returns how many photos both runs classified, and those that they classify differently.
 
-    Classes are compared by name: the two runs may know different ones.
+    Classes are compared by name: the two runs may have different ones.
     """
     named, others = (
         {

@@ -1,6 +1,6 @@
-"""Where ML Metadata is, as one line: `sqlite:PATH`, `mysql://`, `postgresql://` or `grpc://`.
+"""ML Metadata's address as one line: `sqlite:PATH`, `mysql://`, `postgresql://` or `grpc://`.
 
-Passwords come from the environment alone: a URL shows up in shell histories, process lists and logs.
+Passwords come from the environment only: a URL appears in shell histories, process lists and logs.
 """
 
 import os
@@ -13,7 +13,6 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.common.errors import UserError
-from pipeline.records.records import sqlite_config
 
 PASSWORD_VARIABLE = "FLOWERS_METADATA_PASSWORD"  # noqa: S105  (a variable's name)
 _FORMS = "sqlite:PATH, mysql://USER@HOST[:PORT]/DATABASE, postgresql://USER@HOST[:PORT]/DATABASE or grpc://HOST:PORT"
@@ -23,18 +22,27 @@ _BUSY_TIMEOUT_S, _BUSY_PAUSE_S = 10.0, 0.1
 ConnectionConfig: TypeAlias = pb.ConnectionConfig | pb.MetadataStoreClientConfig
 
 
+def sqlite_config(path: Path, read_only: bool = False) -> pb.ConnectionConfig:
+    """Returns the connection to a SQLite file; creates the file and its folder unless `read_only`."""
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = str(path)
+    if read_only:
+        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+        return config
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    return config
+
+
 def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
-    """Turns a URI into ML Metadata's connection configuration.
+    """Turns an address into ML Metadata's connection configuration, which may contain the password: do not print it.
 
     Args:
         uri: One of the four forms; a database's password is read from FLOWERS_METADATA_PASSWORD.
-        read_only: Opens a SQLite file without making or changing it; servers have users with rights for that.
-
-    Returns:
-        The configuration; with a password in it, it is not for printing.
+        read_only: Opens a SQLite file without creating or changing it. For servers, the user's rights decide.
 
     Raises:
-        UserError: The URI has another form, or names a missing SQLite file with `read_only`.
+        UserError: The address has another form, or names a missing SQLite file with `read_only`.
     """
     if uri.startswith("sqlite:"):
         path = Path(uri.removeprefix("sqlite:")).expanduser().absolute()
@@ -43,7 +51,7 @@ def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
         return sqlite_config(path, read_only)
     parts = urlsplit(uri)
     if parts.password is not None:
-        raise UserError(f"--metadata holds a password: take it out of the URL and set {PASSWORD_VARIABLE} instead")
+        raise UserError(f"--metadata contains a password: remove it from the URL and set {PASSWORD_VARIABLE} instead")
     if parts.scheme == "grpc" and parts.hostname and _port(parts, 0):
         return pb.MetadataStoreClientConfig(
             host=parts.hostname, port=_port(parts, 0), client_timeout_sec=_GRPC_TIMEOUT_S
@@ -54,7 +62,7 @@ def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
     password = os.environ.get(PASSWORD_VARIABLE, "")
     config = pb.ConnectionConfig()
     if parts.scheme == "mysql":
-        # The client library takes "localhost" for a socket file and would leave the port aside.
+        # The client library connects to "localhost" through a socket file and would ignore the port.
         host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
         config.mysql.host, config.mysql.port = host, _port(parts, 3306)
         config.mysql.database, config.mysql.user, config.mysql.password = database, user, password
@@ -67,14 +75,8 @@ def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
 def connect(config: ConnectionConfig) -> mlmd.MetadataStore:
     """Opens a store.
 
-    Args:
-        config: From `connection_config`.
-
-    Returns:
-        The store.
-
     Raises:
-        UserError: It cannot be reached or is not a metadata store; the message holds no password.
+        UserError: It cannot be reached or is not a metadata store; the message does not contain the password.
     """
     try:
         store = _open(config)
@@ -85,10 +87,7 @@ def connect(config: ConnectionConfig) -> mlmd.MetadataStore:
 
 
 def check_recordable(config: ConnectionConfig) -> None:
-    """Checks that ML Metadata can record a run where a configuration points.
-
-    Args:
-        config: From `connection_config`.
+    """Checks that ML Metadata can record runs there.
 
     Raises:
         UserError: It cannot.
@@ -96,12 +95,12 @@ def check_recordable(config: ConnectionConfig) -> None:
     if isinstance(config, pb.ConnectionConfig) and config.HasField("postgresql"):
         raise UserError(
             f"ml-metadata {mlmd.__version__} cannot record runs on PostgreSQL: it writes a text with a backslash, such "
-            "as the Evaluator's configuration, as broken SQL; use --metadata mysql://, grpc:// or sqlite:PATH"
+            "as the Evaluator's configuration, as invalid SQL; use --metadata mysql://, grpc:// or sqlite:PATH"
         )
 
 
 def _open(config: ConnectionConfig) -> mlmd.MetadataStore:
-    """Opens a store, again and again while a run that writes to it at the same moment keeps it locked."""
+    """Opens a store; tries again while a run that is writing keeps it locked."""
     deadline = time.monotonic() + _BUSY_TIMEOUT_S
     while True:
         try:
@@ -131,7 +130,7 @@ def _name(config: ConnectionConfig) -> str:
 
 
 def _hint(config: ConnectionConfig) -> str:
-    """Returns what to look at; the client libraries hardly say why they could not connect."""
+    """Returns what to check; the client libraries rarely say why they could not connect."""
     if isinstance(config, pb.MetadataStoreClientConfig):
         return "; is ML Metadata's gRPC server running there?"
     if config.HasField("sqlite"):
@@ -139,7 +138,7 @@ def _hint(config: ConnectionConfig) -> str:
     old_passwords = " (MySQL 8 users need mysql_native_password)" if config.HasField("mysql") else ""
     return (
         f"; check that the server is running there, that the user may create or use the database, and that "
-        f"{PASSWORD_VARIABLE} holds the user's password{old_passwords}"
+        f"{PASSWORD_VARIABLE} contains the user's password{old_passwords}"
     )
 
 

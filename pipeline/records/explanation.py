@@ -14,8 +14,8 @@ from components.contracts.evaluation import (
 )
 from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY
 from pipeline.records.intervals import Interval, independent_difference, paired_difference, wilson
-from pipeline.records.records import ExecutionRecord
-from pipeline.records.run import Run
+from pipeline.records.metadata import ExecutionRecord
+from pipeline.records.store import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Explanation:
     """A run's blessing and its reasons.
 
     Attributes:
-        run_id: The run.
+        run_id: The run's name in ML Metadata.
         state: As in `Run`.
-        blessed: Whether the thresholds were met; None when the run did not get that far.
-        examples: Test photos.
+        blessed: Whether the thresholds were met; None if the run did not get that far.
+        examples: Number of test photos.
         baseline_run: The run that first evaluated the baseline; None without a baseline.
-        ignored_baseline_classes: The classes of a baseline that was left aside because they are others.
+        ignored_baseline_classes: The classes of a model that cannot be the baseline because its classes are others.
         thresholds: Every threshold.
-        failed_nodes: What failed, for a run without a verdict.
+        failed_nodes: The nodes that failed.
     """
 
     run_id: str
@@ -92,11 +92,11 @@ class Explanation:
 
     @property
     def baseline_remark(self) -> str:
-        """Why the model that was to be the baseline is none, in a sentence; empty otherwise."""
+        """Why the latest blessed model is not the baseline, as a sentence; empty if it is."""
         if self.ignored_baseline_classes is None:
             return ""
         classes = ", ".join(self.ignored_baseline_classes) or "not known"
-        return f"The latest blessed model is no baseline: its classes are {classes}."
+        return f"The latest blessed model cannot be the baseline: its classes are {classes}."
 
 
 def explain(run: Run) -> Explanation:
@@ -138,16 +138,15 @@ def _thresholds(run: Run, test: EvaluationMetrics, baseline_run: Run | None) -> 
 
 
 def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, ModelMetrics]) -> Interval:
-    """Interval of the difference between two models' test accuracies.
+    """Returns the interval of the difference between two models' test accuracies, `first` minus `second`.
+
+    It is a paired interval if both runs have predictions for the same photos; the labels are those of the first run.
+    Otherwise it is one for independent photos.
 
     Args:
-        first: The run whose accuracy is the minuend.
-        second: The other one; None when it is not known.
-        totals: Both models' metrics of the test split.
-
-    Returns:
-        A paired interval if both runs' predictions are there for the same photos, by the labels that they have in the
-        first one; otherwise one for independent photos.
+        first: The first model's run.
+        second: The second model's run; None if it is not known.
+        totals: Both models' metrics on the test split.
     """
     own = {prediction.photo: prediction for prediction in first.predictions(TEST_SPLIT)}
     others = {prediction.photo: prediction for prediction in second.predictions(TEST_SPLIT)} if second else {}
@@ -164,7 +163,7 @@ def _baseline_run(run: Run, evaluator: ExecutionRecord) -> Run | None:
     """Returns the first run that evaluated the baseline as its own model, or pushed it; None without a baseline."""
     baseline = evaluator.inputs.get(nodes.BASELINE_INPUT, [])
     ids = {artifact.id for artifact in baseline}
-    # One that was read from the serving folder is another artifact than the model that was trained.
+    # A baseline read from the serving folder is not the artifact that its training wrote.
     versions = {artifact.properties.get(BASELINE_VERSION_PROPERTY) for artifact in baseline}
     for earlier in run.store.runs if baseline else ():
         execution = earlier.executions.get(nodes.EVALUATOR_TEST)

@@ -9,27 +9,25 @@ _Z = 1.959963984540054
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A 95% confidence interval and the method that gave it."""
+    """A 95% confidence interval and its method."""
 
     low: float
     high: float
     method: str
 
     def holds(self, value: float) -> bool:
-        """Tells whether a value lies within, bounds included."""
+        """Tells whether a value lies within it, ends included."""
         return self.low <= value <= self.high
 
 
 def wilson(correct: int, total: int) -> Interval:
-    """Interval of a share (Wilson 1927, the score interval).
+    """Interval of a proportion (Wilson 1927, the score interval), within [0, 1]; without photos, all of it.
 
-    Args:
-        correct: Photos classified correctly, in [0, total].
-        total: Photos in all, at least 1.
-
-    Returns:
-        The interval, within [0, 1].
+    As `scipy.stats.binomtest(correct, total).proportion_ci(method="wilson")`, but importing scipy.stats takes longer
+    than a whole command.
     """
+    if not total:
+        return Interval(0.0, 1.0, "no photos")
     share = correct / total
     center = (share + _Z**2 / (2 * total)) / (1 + _Z**2 / total)
     margin = _Z / (1 + _Z**2 / total) * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2))
@@ -40,9 +38,9 @@ def paired_difference(only_first: int, only_second: int, total: int) -> Interval
     """Interval of the difference between two accuracies on the same photos (Bonett and Price 2012, adjusted Wald).
 
     Args:
-        only_first: Photos that the first model alone got right.
-        only_second: Photos that the second model alone got right.
-        total: Photos in all, at least 1.
+        only_first: Photos that only the first model classified correctly.
+        only_second: Photos that only the second model classified correctly.
+        total: All photos, at least 1.
 
     Returns:
         The interval of first minus second, within [-1, 1].
@@ -57,14 +55,14 @@ def paired_difference(only_first: int, only_second: int, total: int) -> Interval
 def independent_difference(correct: tuple[int, int], total: tuple[int, int]) -> Interval:
     """Interval of the difference between two accuracies on independent photos (Newcombe 1998, method 10).
 
-    On the same photos it is wider than need be, because two models tend to fail on the same ones.
+    For the same photos it is wider than necessary: two models tend to fail on the same ones.
 
     Args:
         correct: Photos that each model classified correctly.
-        total: Photos that each model was given, at least 1.
+        total: Photos that each model classified, at least 1.
 
     Returns:
-        The interval of first minus second, within [-1, 1].
+        The interval of first minus second.
     """
     first, second = (wilson(right, count) for right, count in zip(correct, total, strict=True))
     share_first, share_second = correct[0] / total[0], correct[1] / total[1]

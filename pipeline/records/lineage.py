@@ -1,4 +1,4 @@
-"""The graph of artifacts and executions, followed backward to sources or forward to models."""
+"""The graph of artifacts and executions: backward to sources or forward to models."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -8,14 +8,13 @@ from components import contracts
 from components.common.errors import UserError
 from components.contracts.evaluation import ACCURACY, SPLIT_PROPERTY
 from components.contracts.nodes import BLESSED_PROPERTY, PUSHED_DESTINATION_PROPERTY, PUSHED_PROPERTY
-from pipeline.records.records import ArtifactRecord, ExecutionRecord
-from pipeline.records.run import Run
-from pipeline.records.store import RunStore
+from pipeline.records.metadata import ArtifactRecord, ExecutionRecord
+from pipeline.records.store import Run, RunStore
 
 MODEL_TYPE = "Model"
 PUSHED_MODEL_TYPE = "PushedModel"
 _EXAMPLES_TYPE = "Examples"
-# What tells one artifact of a type from another at a glance.
+# The properties that distinguish artifacts of one type.
 LABEL_PROPERTIES = (
     contracts.DATASET_NAME_PROPERTY,
     contracts.DATASET_VERSION_PROPERTY,
@@ -31,27 +30,20 @@ LABEL_PROPERTIES = (
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One execution and the run that it belongs to."""
+    """One execution and its run."""
 
     run: Run
     execution: ExecutionRecord
 
     def artifacts(self, forward: bool) -> Iterator[tuple[str, ArtifactRecord]]:
-        """Yields key and artifact of what it wrote (forward) or read (backward)."""
-        groups = self.execution.outputs if forward else self.execution.inputs
-        for key, artifacts in groups.items():
-            yield from ((key, artifact) for artifact in artifacts)
+        """Yields key and artifact of everything that it wrote (forward) or read (backward)."""
+        return self.execution.artifacts(written=forward)
 
 
 class Lineage:
-    """All artifacts of a store with what wrote and what read them."""
+    """All artifacts of a store, with the executions that wrote and read them."""
 
     def __init__(self, store: RunStore):
-        """Reads the store.
-
-        Args:
-            store: The runs.
-        """
         self._store = store
         self.artifacts: dict[int, ArtifactRecord] = {}
         self.steps: dict[int, Step] = {}
@@ -64,7 +56,7 @@ class Lineage:
             for forward in (False, True):
                 for _, artifact in step.artifacts(forward):
                     self.artifacts[artifact.id] = artifact
-            # A cached execution only points to what an earlier one wrote.
+            # A cached execution only refers to the outputs of an earlier one.
             if not execution.cached:
                 for _, artifact in step.artifacts(forward=True):
                     self._producers.setdefault(artifact.id, step)
@@ -72,30 +64,22 @@ class Lineage:
                     self._consumers.setdefault(artifact.id, []).append(step)
 
     def producer(self, artifact: ArtifactRecord) -> Step | None:
-        """Returns what wrote an artifact; None when its run is not in the store."""
+        """Returns the execution that wrote an artifact; None if its run is not in the store."""
         return self._producers.get(artifact.id)
 
     def consumers(self, artifact: ArtifactRecord) -> list[Step]:
-        """Returns what read an artifact, answers from the cache left out, oldest first."""
+        """Returns the executions that read an artifact, oldest first, without those that TFX took from its cache."""
         return self._consumers.get(artifact.id, [])
 
     def neighbours(self, artifact: ArtifactRecord, forward: bool) -> list[Step]:
-        """Returns the executions that follow an artifact (forward) or that it came from (backward)."""
+        """Returns the executions that read an artifact (forward), or the one that wrote it (backward)."""
         if forward:
             return self.consumers(artifact)
         producer = self.producer(artifact)
         return [producer] if producer else []
 
     def closure(self, targets: Iterable[ArtifactRecord], forward: bool) -> tuple[list[ArtifactRecord], list[Step]]:
-        """Follows the graph to its ends.
-
-        Args:
-            targets: Where to begin.
-            forward: Towards models (True) or towards sources (False).
-
-        Returns:
-            Every artifact and execution that is reached, targets included, by id.
-        """
+        """Returns every artifact and execution that can be reached from the targets, and these, by id."""
         artifacts: dict[int, ArtifactRecord] = {}
         steps: dict[int, Step] = {}
         waiting = list(targets)
@@ -114,10 +98,7 @@ class Lineage:
 
         Args:
             text: `latest` (the newest model, pushed if possible), an id such as `a27`, a path of an artifact or of a
-                pushed folder, the name of a dataset, or a run (its model is meant).
-
-        Returns:
-            One artifact, or every copy of a dataset.
+                pushed folder, the name of a dataset (all its copies), or a run (its model).
 
         Raises:
             UserError: There is no such artifact.
@@ -148,25 +129,25 @@ class Lineage:
         return max(models, key=lambda artifact: artifact.id)
 
     def models_built_on(self, sources: Iterable[ArtifactRecord]) -> list[tuple[ArtifactRecord, Run]]:
-        """Returns every trained model that the sources led to, with the run that trained it, oldest first."""
+        """Returns every model trained from the sources, with the run that trained it, oldest first."""
         reached = self.closure(sources, forward=True)[0]
         models = [artifact for artifact in reached if artifact.type == MODEL_TYPE and self.is_trained(artifact)]
         return [(model, producer.run) for model in models if (producer := self.producer(model))]
 
     def is_source(self, artifact: ArtifactRecord) -> bool:
-        """Tells whether an artifact was made from no other, as datasets and backbones are."""
+        """Tells whether an artifact was made without input artifacts, as datasets and backbones are."""
         producer = self.producer(artifact)
         return producer is None or not producer.execution.inputs
 
     def is_trained(self, model: ArtifactRecord) -> bool:
-        """Tells a trained model from a backbone, which no examples led to."""
+        """Tells whether a model was made from examples; a backbone was not."""
         producer = self.producer(model)
         return producer is not None and any(
             artifact.type == _EXAMPLES_TYPE for _, artifact in producer.artifacts(forward=False)
         )
 
     def _at_path(self, path: Path) -> list[ArtifactRecord]:
-        """Returns the artifact whose folder is, or holds, a path."""
+        """Returns the artifact whose folder is a path or contains it."""
         matches = [
             (len(place.parts), artifact.id, artifact)
             for artifact in self.artifacts.values()
@@ -181,7 +162,7 @@ class Lineage:
             yield from (Path(str(pushed)), self._store.locate(str(pushed)))
 
     def _datasets(self, name: str) -> list[ArtifactRecord]:
-        """Returns the first Examples of every execution that brought in a dataset of that name."""
+        """Returns the Examples of every execution that ingested a dataset of that name."""
         return [
             artifact
             for artifact in self.artifacts.values()

@@ -1,33 +1,279 @@
-"""A metadata store opened for reading: its runs, and where their files are."""
+"""The runs of a metadata store, read from ML Metadata and from the files of their artifacts."""
 
 import functools
+import json
 import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import ml_metadata as mlmd
 
+from components import contracts
 from components.common.errors import UserError
-from components.contracts import output_folder
+from components.common.records import from_json
+from components.contracts import evaluation, label_review, nodes, output_folder, quarantine, training
+from components.contracts.drift import DRIFT_FILE, DriftReport
+from components.contracts.label_review import DoubtfulLabel, LabelReviewSummary
+from components.contracts.nodes import Output
+from components.contracts.tflite import TFLITE_METRICS_FILE, TFLiteMetrics
 from pipeline.records.connection import connect, connection_config
-from pipeline.records.records import ExecutionRecord, pipeline_names, run_executions
-from pipeline.records.run import Run
+from pipeline.records.metadata import ArtifactRecord, ExecutionRecord, pipeline_names, run_executions
 
+_UNFINISHED_STATES = ("RUNNING", "NEW")
+_MODEL_RUN_TYPE = "ModelRun"
 _LATEST = re.compile(r"latest(?:~(?P<back>\d+))?")
+_T = TypeVar("_T")
+
+
+class Run:
+    """One run. What it has not produced is None or empty; each file is read once, when it is first needed."""
+
+    def __init__(self, store: "RunStore", run_id: str):
+        self.store = store
+        self.run_id = run_id
+        self._files: dict[tuple[Output, str], Any] = {}
+
+    @functools.cached_property
+    def executions(self) -> Mapping[str, ExecutionRecord]:
+        """By node id, in the order in which they ran."""
+        return self.store.executions(self.run_id)
+
+    @property
+    def pipeline_name(self) -> str:
+        """The pipeline that it is a run of."""
+        return self.store.pipeline_names[self.run_id]
+
+    # Artifacts and their files
+
+    def artifact(self, output: Output) -> ArtifactRecord | None:
+        """Returns the artifact of an output."""
+        execution = self.executions.get(output.node_id)
+        return execution.output(output.key) if execution else None
+
+    def artifacts(self) -> Iterator[ArtifactRecord]:
+        """Yields every output artifact."""
+        for execution in self.executions.values():
+            yield from (artifact for _, artifact in execution.artifacts(written=True))
+
+    def folder(self, output: Output) -> Path | None:
+        """Returns where an output's files are; None when they are not on this machine."""
+        artifact = self.artifact(output)
+        return artifact.path if artifact and artifact.path.is_dir() else None
+
+    def json(self, output: Output, name: str, cls: type[_T]) -> _T | None:
+        """Returns a JSON file of an output as a record; None when there is no such file."""
+        return self._read_once(output, name, lambda text: from_json(cls, json.loads(text)))
+
+    def json_lines(self, output: Output, name: str, cls: type[_T]) -> Sequence[_T]:
+        """Returns the lines of a JSON Lines file as records; empty when there is no such file."""
+        # Not splitlines(): ids may contain other line separators of Unicode.
+        parse = lambda text: [from_json(cls, json.loads(line)) for line in text.split("\n") if line]  # noqa: E731
+        return self._read_once(output, name, parse) or []
+
+    def _read_once(self, output: Output, name: str, parse: Callable[[str], _T]) -> _T | None:
+        if (output, name) not in self._files:
+            artifact = self.artifact(output)
+            path = artifact.path / name if artifact else None
+            self._files[output, name] = parse(path.read_text(encoding="utf-8")) if path and path.is_file() else None
+        return cast("_T | None", self._files[output, name])
+
+    # Progress
+
+    @property
+    def state(self) -> str:
+        """`complete`, `failed`, `running` or `interrupted`."""
+        states = {execution.state for execution in self.executions.values()}
+        if "FAILED" in states:
+            return "failed"
+        if nodes.PUSHER in self.executions and not states.intersection(_UNFINISHED_STATES):
+            return "complete"
+        is_latest = self.run_id == next(reversed(self.store.pipeline_names))
+        return "running" if is_latest and self.store.is_locked() else "interrupted"
+
+    @property
+    def failed_nodes(self) -> list[str]:
+        """The nodes that failed."""
+        return [node_id for node_id, execution in self.executions.items() if execution.state == "FAILED"]
+
+    @property
+    def cached_nodes(self) -> list[str]:
+        """The nodes whose outputs TFX took from its cache."""
+        return [node_id for node_id, execution in self.executions.items() if execution.cached]
+
+    @property
+    def started_ms(self) -> int:
+        """When its first component started, in milliseconds since 1970; 0 before that."""
+        return min((execution.started_ms for execution in self.executions.values()), default=0)
+
+    @property
+    def ended_ms(self) -> int:
+        """When its last component ended (now, for a running one), in milliseconds since 1970."""
+        if self.state == "running":
+            return int(time.time() * 1000)
+        return max((execution.updated_ms for execution in self.executions.values()), default=0)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters by names such as `Trainer.custom_config.hyperparameters.epochs`."""
+        return {
+            f"{node_id}.{name}": value
+            for node_id, execution in self.executions.items()
+            for name, value in execution.parameters.items()
+        }
+
+    # Data and backbone
+
+    @property
+    def examples(self) -> ArtifactRecord | None:
+        """The examples that training uses: ImageValidator's, or its input until it has ended."""
+        return self.artifact(nodes.VALID_EXAMPLES) or self.artifact(nodes.EXAMPLES)
+
+    def examples_property(self, name: str) -> str:
+        """Returns a property of the examples as text; empty when they lack it."""
+        return str(self.examples.properties.get(name, "")) if self.examples else ""
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in label order."""
+        names: list[str] = json.loads(self.examples_property(contracts.CLASS_NAMES_PROPERTY) or "[]")
+        return names
+
+    @property
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Usable photos by split and class name."""
+        counts: dict[str, dict[str, int]] = json.loads(self.examples_property(contracts.CLASS_COUNTS_PROPERTY) or "{}")
+        return counts
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have photos, the usual ones first."""
+        known = [split for split in contracts.SPLITS if split in self.class_counts]
+        return known + sorted(set(self.class_counts) - set(known))
+
+    @property
+    def dataset(self) -> str | None:
+        """Name of the dataset; until it was read, the requested dataset or photos."""
+        return self.examples_property(contracts.DATASET_NAME_PROPERTY) or next(
+            (
+                str(execution.properties["dataset"] or execution.properties["photos"])
+                for execution in self.executions.values()
+                if {"dataset", "photos"} <= execution.properties.keys()
+            ),
+            None,
+        )
+
+    @property
+    def backbone(self) -> str | None:
+        """The feature extractor, as the user named it."""
+        named = (execution.properties.get("backbone") for execution in self.executions.values())
+        return next((str(backbone) for backbone in named if backbone), None)
+
+    @property
+    def quarantine_summary(self) -> quarantine.QuarantineSummary | None:
+        """ImageValidator's counts."""
+        return self.json(nodes.QUARANTINE, quarantine.SUMMARY_FILE, quarantine.QuarantineSummary)
+
+    @property
+    def quarantine_entries(self) -> Sequence[quarantine.QuarantineEntry]:
+        """Photos and files that ImageValidator left out or moved."""
+        return self.json_lines(nodes.QUARANTINE, quarantine.LISTING_FILE, quarantine.QuarantineEntry)
+
+    @property
+    def label_review(self) -> LabelReviewSummary | None:
+        """LabelReviewer's counts."""
+        return self.json(nodes.LABEL_REVIEW, label_review.SUMMARY_FILE, LabelReviewSummary)
+
+    @property
+    def doubtful_labels(self) -> Sequence[DoubtfulLabel]:
+        """Photos with a doubtful label, the most doubtful first."""
+        return self.json_lines(nodes.LABEL_REVIEW, label_review.LISTING_FILE, DoubtfulLabel)
+
+    @property
+    def drift(self) -> DriftReport | None:
+        """How the photos differ from those of the latest blessed model."""
+        return self.json(nodes.DRIFT, DRIFT_FILE, DriftReport)
+
+    # Training
+
+    @property
+    def model_runs(self) -> dict[str, ArtifactRecord]:
+        """The logs of every training, by node id."""
+        return {
+            node_id: artifact
+            for node_id, execution in self.executions.items()
+            for _, artifact in execution.artifacts(written=True)
+            if artifact.type == _MODEL_RUN_TYPE
+        }
+
+    def epochs(self, node_id: str) -> Sequence[training.EpochResult]:
+        """Returns the epochs of a training."""
+        output = Output(node_id, nodes.MODEL_RUN_KEY)
+        return self.json(output, training.CURVE_FILE, list[training.EpochResult]) or []
+
+    @property
+    def tuning(self) -> training.TuningResult | None:
+        """The result of the hyperparameter search."""
+        best = self.artifact(nodes.BEST_HYPERPARAMETERS)
+        if best is None:
+            return None
+        return training.TuningResult(
+            values=json.loads(str(best.properties[training.TUNED_VALUES_PROPERTY])),
+            validation_accuracy=float(best.properties[training.VALIDATION_ACCURACY_PROPERTY]),
+            trials=int(best.properties[training.TRIALS_PROPERTY]),
+        )
+
+    @property
+    def fine_tuning(self) -> training.FineTuningOutcome | None:
+        """The result of fine-tuning."""
+        return self.json(nodes.FINE_TUNING_RUN, training.FINE_TUNING_FILE, training.FineTuningOutcome)
+
+    # Evaluation and push
+
+    def accuracy(self, split: str) -> float | None:
+        """Returns the accuracy on a split, in [0, 1], from ML Metadata."""
+        artifact = self.artifact(nodes.EVALUATIONS[split])
+        accuracy = artifact.properties.get(evaluation.ACCURACY) if artifact else None
+        return None if accuracy is None else float(accuracy)
+
+    def metrics(self, split: str) -> evaluation.EvaluationMetrics | None:
+        """Returns what the Evaluator of a split measured."""
+        return self.json(nodes.EVALUATIONS[split], evaluation.METRICS_FILE, evaluation.EvaluationMetrics)
+
+    def predictions(self, split: str) -> Sequence[evaluation.ExamplePrediction]:
+        """Returns the model's predictions for the examples of a split."""
+        return self.json_lines(nodes.EVALUATIONS[split], evaluation.PREDICTIONS_FILE, evaluation.ExamplePrediction)
+
+    @property
+    def tflite(self) -> TFLiteMetrics | None:
+        """What the TFLite export measured; None also when the model was not blessed, and so not converted."""
+        return self.json(nodes.TFLITE_MODEL, TFLITE_METRICS_FILE, TFLiteMetrics)
+
+    @property
+    def blessed(self) -> bool | None:
+        """Whether the model met the thresholds on the test split."""
+        blessing = self.artifact(nodes.BLESSING)
+        return None if blessing is None else blessing.properties.get(nodes.BLESSED_PROPERTY) == 1
+
+    @property
+    def pushed_path(self) -> str | None:
+        """The pushed version's folder, where it is now; for a bucket, its URI."""
+        pushed = self.artifact(nodes.PUSHED_MODEL)
+        if pushed is None or not pushed.properties.get(nodes.PUSHED_PROPERTY):
+            return None
+        destination = str(pushed.properties[nodes.PUSHED_DESTINATION_PROPERTY])
+        return destination if "://" in destination else str(self.store.locate(destination))
 
 
 class RunStore:
-    """The runs of one store; each is read once, when it is first asked for."""
+    """The runs of one metadata store; each is read once, when it is first needed."""
 
     def __init__(self, metadata: mlmd.MetadataStore, output: Path):
-        """Wraps a store.
-
-        Args:
-            metadata: The metadata store.
-            output: The folder that runs wrote to, or a copy of it.
-        """
+        """Wraps an open store; `output` is the folder that the runs wrote to, or a copy of it."""
         self._metadata = metadata
+        self._runs: dict[str, Run] = {}
         self.output = output
-        self.run = functools.cache(self._run)
 
     @functools.cached_property
     def pipeline_names(self) -> dict[str, str]:
@@ -39,6 +285,10 @@ class RunStore:
         """Every run, oldest first."""
         return [self.run(run_id) for run_id in self.pipeline_names]
 
+    def run(self, run_id: str) -> Run:
+        """Returns the run with an id."""
+        return self._runs.setdefault(run_id, Run(self, run_id))
+
     def executions(self, run_id: str) -> dict[str, ExecutionRecord]:
         """Returns a run's executions by node id, in the order in which they ran."""
         return run_executions(self._metadata, run_id, self.locate)
@@ -49,11 +299,8 @@ class RunStore:
         Args:
             text: A run id, the unique beginning of one, `latest`, or `latest~N` for the N-th before it.
 
-        Returns:
-            The run.
-
         Raises:
-            UserError: No run, or more than one, is meant.
+            UserError: The text means no run, or more than one.
         """
         run_ids = list(self.pipeline_names)
         if not run_ids:
@@ -61,49 +308,43 @@ class RunStore:
         if match := _LATEST.fullmatch(text):
             back = int(match["back"] or 0)
             if back >= len(run_ids):
-                raise UserError(f"{text}: there are only {len(run_ids)} runs; `runs` lists them")
+                count = f"are only {len(run_ids)} runs" if len(run_ids) > 1 else "is only 1 run"
+                raise UserError(f"{text}: there {count}; `runs` lists them")
             return self.run(run_ids[-1 - back])
         found = [run_id for run_id in run_ids if run_id.startswith(text)]
         if text in found or len(found) == 1:
             return self.run(text if text in found else found[0])
         if found:
-            raise UserError(f"{text!r} begins {len(found)} run ids ({', '.join(found[:3])} ...): give more of it")
+            raise UserError(f"{text!r} matches {len(found)} run ids ({', '.join(found[:3])} ...): give more of it")
         raise UserError(f"no run {text!r}: `runs` lists them; `latest` is {run_ids[-1]}")
 
     def is_run(self, text: str) -> bool:
-        """Tells whether a text names a run; an ambiguous beginning does."""
+        """Tells whether a text names one run or more."""
         return bool(_LATEST.fullmatch(text)) or any(run_id.startswith(text) for run_id in self.pipeline_names if text)
 
     def is_locked(self) -> bool:
-        """Tells whether a run holds the output folder; taking the lock to see could turn a starting run away."""
+        """Tells whether a run holds the output folder, without taking the lock: that could stop a run from starting."""
         lock, held = self.output / output_folder.LOCK_FILE, Path("/proc/locks")
         if not lock.exists() or not held.exists():
-            # Only Linux lists locks; elsewhere an unfinished run is taken to be running.
+            # Only Linux lists locks; elsewhere an unfinished run counts as running.
             return lock.exists()
         inode = f":{lock.stat().st_ino} "
         return any(" FLOCK " in line and inode in line for line in held.read_text().splitlines())
 
     def locate(self, uri: str) -> Path:
-        """Returns where a recorded path is now.
+        """Returns where the files of a recorded path are now.
 
-        Args:
-            uri: A path as ML Metadata recorded it.
-
-        Returns:
-            The same path below this output folder, which may have been copied, if there is anything: where it was
-            copied from, another run may have taken its place since. Else the path itself.
+        That is the same path below this output folder, which may be a copy, if it exists: at the original place
+        another run may have overwritten it. Otherwise it is the recorded path.
         """
         for name in dict.fromkeys(self.pipeline_names.values()):
             for folder in (output_folder.PIPELINES_FOLDER, output_folder.SERVING_MODEL_FOLDER):
-                # The last one: folders above the recorded output may have such names as well.
+                # The last match: folders above the recorded output may have such names too.
                 _, found, below = uri.rpartition(f"/{folder}/{name}/")
                 here = self.output / folder / name / below
                 if found and here.exists():
                     return here
         return Path(uri)
-
-    def _run(self, run_id: str) -> Run:
-        return Run(self, run_id)
 
 
 def open_store(output: str, metadata: str | None = None) -> RunStore:
@@ -111,10 +352,7 @@ def open_store(output: str, metadata: str | None = None) -> RunStore:
 
     Args:
         output: The folder that runs wrote to, or a copy of it.
-        metadata: Another place of ML Metadata; empty or None is the output folder.
-
-    Returns:
-        The runs.
+        metadata: ML Metadata's address, unless it is in the output folder.
 
     Raises:
         UserError: There is no store, or it cannot be opened.

@@ -1,4 +1,4 @@
-"""The run report: one self-contained HTML page and a model card, read from ML Metadata and the artifacts of a run.
+"""The report of a run: one self-contained HTML page and a model card, read from ML Metadata and the run's artifacts.
 
-Nothing here imports TensorFlow, so a report on an old run is written in seconds.
+Nothing here imports TensorFlow, so a report of an old run takes seconds.
 """

@@ -1,6 +1,6 @@
-"""Photos of an Examples artifact as small pictures inside the page.
+"""Photos of an Examples artifact as thumbnails inside the page.
 
-Reads the gzip TFRecords itself: TensorFlow would take longer than the whole report.
+Reads the gzip TFRecords itself: importing TensorFlow would take longer than the whole report.
 """
 
 import base64
@@ -10,7 +10,7 @@ import io
 import struct
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -20,26 +20,17 @@ from components import contracts
 
 _THUMBNAIL_PIXELS = 120
 _JPEG_QUALITY = 72
-# A report must not take minutes at the end of a run with a large data set; photos are stored in random order, so the
-# beginning of a split is a fair sample.
+# The report of a large data set must not take minutes. Photos are stored in random order, so the beginning of a split
+# is a fair sample.
 _MAX_BYTES_PER_SPLIT = 400_000_000
 _MAX_PIXELS = 64_000_000
-_JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with further pictures behind the first
+_JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with more pictures after the first
 _LENGTH_BYTES, _CRC_BYTES = 8, 4
-
-PhotoKey = tuple[str, str]  # (split, id)
 
 
 @dataclasses.dataclass(frozen=True)
 class Thumbnail:
-    """A small picture.
-
-    Attributes:
-        id: The photo's id as text.
-        data_uri: The picture as a `data:` URI; None when it cannot be decoded or was not found.
-        width: In pixels.
-        height: In pixels.
-    """
+    """A small picture as a `data:` URI, with its size in pixels; no URI if the photo was not found or is damaged."""
 
     id: str
     data_uri: str | None = None
@@ -49,66 +40,54 @@ class Thumbnail:
 
 @dataclasses.dataclass(frozen=True)
 class Album:
-    """The pictures that a report shows.
-
-    Attributes:
-        samples: By split and label, the first photos of a class.
-        wanted: The photos asked for, by split and id, as far as they were found.
-    """
+    """Thumbnails: of samples by split and label, and of single photos by split and id."""
 
     samples: Mapping[str, Mapping[int, Sequence[Thumbnail]]]
-    wanted: Mapping[PhotoKey, Thumbnail]
+    photos: Mapping[tuple[str, str], Thumbnail]
 
     def find(self, split: str, photo_id: str) -> Thumbnail:
-        """Returns a photo that was asked for; without a picture when it was not found."""
-        return self.wanted.get((split, photo_id), Thumbnail(photo_id))
+        """Returns a photo's thumbnail, without a picture if the photo was not found."""
+        return self.photos.get((split, photo_id), Thumbnail(photo_id))
 
 
 def make_album(
-    folder: Path | None,
-    splits: Sequence[str] = (),
-    per_class: int = 0,
-    labels: int = 0,
-    wanted: Set[PhotoKey] = frozenset(),
+    folder: Path | None, samples: Mapping[str, Mapping[int, int]], wanted: Collection[tuple[str, str]]
 ) -> Album:
-    """Reads an Examples artifact once and makes the pictures that are needed.
+    """Makes thumbnails of an Examples artifact in one pass, which ends when all are found.
 
     Args:
         folder: The artifact's folder; None gives an empty album.
-        splits: The splits to take samples from.
-        per_class: How many photos of each class and split.
-        labels: Samples are taken of the labels 0 to `labels` - 1.
-        wanted: Further photos.
-
-    Returns:
-        The pictures.
+        samples: How many photos of each label, by split.
+        wanted: Split and id of further photos.
     """
-    samples: dict[str, dict[int, list[Thumbnail]]] = {split: defaultdict(list) for split in splits}
-    found: dict[PhotoKey, Thumbnail] = {}
-    if folder is None:
-        return Album(samples, found)
-    for split in sorted({*splits, *(split for split, _ in wanted)}):
+    album = Album({split: defaultdict(list) for split in samples}, {})
+    for split in sorted({*samples, *(split for split, _ in wanted)}) if folder else ():
         missing = {photo_id for wanted_split, photo_id in wanted if wanted_split == split}
-        room = per_class * labels if split in samples else 0
-        for photo_id, label, image in _read_split(folder / split_folder(split)):
+        room = {label: number for label, number in samples.get(split, {}).items() if number}
+        for photo_id, label, image in _read_split(split_folder(folder, split)) if missing or room else ():
+            if photo_id not in missing and label not in room:
+                continue
+            thumbnail = make_thumbnail(photo_id, image)
             if photo_id in missing:
                 missing.discard(photo_id)
-                found[split, photo_id] = make_thumbnail(photo_id, image)
-            if room and 0 <= label < labels and len(samples[split][label]) < per_class:
-                room -= 1
-                samples[split][label].append(make_thumbnail(photo_id, image))
+                album.photos[split, photo_id] = thumbnail
+            if label in room:
+                album.samples[split][label].append(thumbnail)
+                room[label] -= 1
+                if not room[label]:
+                    del room[label]
             if not missing and not room:
                 break
-    return Album(samples, found)
+    return album
 
 
-def split_folder(split: str) -> str:
-    """Returns the folder of a split within an Examples artifact, TFX's convention."""
-    return f"Split-{split}"
+def split_folder(folder: Path, split: str) -> Path:
+    """Returns a split's folder inside an artifact, by TFX's convention."""
+    return folder / f"Split-{split}"
 
 
 def _read_split(folder: Path) -> Iterator[tuple[str, int, bytes]]:
-    """Yields (id, label, encoded image) until the split or the allowance ends."""
+    """Yields (id, label, encoded image) up to the end of the split or the maximum number of bytes."""
     read = 0
     for path in sorted(folder.glob("*.gz")):
         for record in _read_records(path):
@@ -124,7 +103,7 @@ def _read_split(folder: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 def _read_records(path: Path) -> Iterator[bytes]:
-    """Yields the records of a gzip TFRecord file; gzip's own checksum stands in for those of the records."""
+    """Yields the records of a gzip TFRecord file; gzip's own checksum makes those of the records redundant."""
     with gzip.open(path) as file:
         while header := file.read(_LENGTH_BYTES + _CRC_BYTES):
             (length,) = struct.unpack_from("<Q", header)
@@ -133,15 +112,7 @@ def _read_records(path: Path) -> Iterator[bytes]:
 
 
 def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
-    """Shrinks a photo and turns it the way that its EXIF data tells: as the model sees it.
-
-    Args:
-        photo_id: The photo's id as text.
-        image: The encoded file, whatever it holds.
-
-    Returns:
-        A JPEG picture of at most 120x120 pixels, or none when the file cannot be decoded or is too large.
-    """
+    """Shrinks an encoded photo to a JPEG of at most 120x120 pixels, rotated according to EXIF as for the model."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -153,20 +124,20 @@ def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
                 is_jpeg = photo.format in _JPEG_FORMATS
         small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
         if is_jpeg:
-            small = _turn_upright(small)
+            small = _rotated(small)
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     except Exception:
-        # Pillow raises many kinds on damaged files; the page then says "no picture".
+        # Pillow raises many kinds of errors on damaged files.
         return Thumbnail(photo_id)
     data_uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Thumbnail(photo_id, data_uri, small.width, small.height)
 
 
-def _turn_upright(photo: Image.Image) -> Image.Image:
-    photo.info.pop("xmp", None)  # Pillow would look there, too; the model does not.
+def _rotated(photo: Image.Image) -> Image.Image:
+    photo.info.pop("xmp", None)  # Pillow would read it, too; the model does not.
     try:
         return ImageOps.exif_transpose(photo)
     except Exception:
-        # Pillow raises many kinds on damaged EXIF data; the model then takes the photo as it is stored.
+        # Pillow raises many kinds of errors on damaged EXIF data; the model ignores such data.
         return photo

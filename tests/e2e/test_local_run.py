@@ -17,8 +17,7 @@ from pipeline.local_run import runner as local
 from pipeline.local_run.recovery import recovering
 from pipeline.presets import build_config
 from pipeline.records.explanation import explain
-from pipeline.records.run import Run
-from pipeline.records.store import open_store
+from pipeline.records.store import Run, open_store
 
 _NODES = {
     "BackboneImporter", "TfdsExampleGen", "latest_blessed_model_resolver", "ImageValidator", "ImageSchemaGen",

@@ -19,7 +19,7 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 from pipeline.records.store import RunStore, open_store
 
 _ROOT = Path(__file__).resolve().parents[2]

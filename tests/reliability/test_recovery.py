@@ -15,7 +15,7 @@ from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.local_run.recovery import ABANDONED_TRAINING_S, recovering
 from pipeline.local_run.workspace import locked_output, temporary_folder
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 
 
 @pytest.fixture

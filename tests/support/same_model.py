@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from pipeline.records.run import Run
+from pipeline.records.store import Run
 
 
 def metrics_of(run: Run) -> dict[str, float]:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from recorded_runs import RecordedRuns, predictions
 
 from pipeline.cli.main import cli
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 
 Ask = Callable[..., Any]
 

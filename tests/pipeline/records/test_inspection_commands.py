@@ -17,7 +17,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from recorded_runs import RecordedRuns, predictions
 
 from components.common.errors import UserError
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 
 Ask = Callable[..., Any]
 

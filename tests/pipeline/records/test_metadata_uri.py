@@ -15,7 +15,7 @@ from recorded_runs import RecordedRuns, predictions
 
 from components.common.errors import UserError
 from pipeline.records.connection import PASSWORD_VARIABLE, connect, connection_config
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 
 _PASSWORD = "p@ss:w/rd"
 

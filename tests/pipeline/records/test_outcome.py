@@ -11,8 +11,7 @@ from components.contracts.evaluation import ThresholdResult
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.local_run.console import RunConsole
 from pipeline.local_run.outcome import print_outcome
-from pipeline.records.run import Run
-from pipeline.records.store import open_store
+from pipeline.records.store import Run, open_store
 
 _CONFIG = PipelineConfig(
     name="flowers",

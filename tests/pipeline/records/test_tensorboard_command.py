@@ -19,7 +19,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from components.common.errors import UserError
 from pipeline.cli.tensorboard import log_folders
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 from pipeline.records.store import open_store
 
 

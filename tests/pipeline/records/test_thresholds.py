@@ -11,7 +11,6 @@ from components.contracts.evaluation import ThresholdResult
 from pipeline.blessing import build_eval_config
 from pipeline.config import BlessingConfig
 from pipeline.records.explanation import explain
-from pipeline.records.parameters import run_parameters
 from pipeline.records.store import open_store
 
 Ask = Callable[..., Any]
@@ -59,7 +58,7 @@ def test_thresholds_are_named_among_the_parameters(runs: RecordedRuns) -> None:
     blessing = BlessingConfig(bless=("loss<=0.5", "loss<=baseline+0.1", "precision[roses]>=0.6", "recall[roses]>=0.7"))
     config = build_eval_config(blessing, ["daisy", "roses"])
     runs.node("run-a", "Evaluator.test", {}, {}, {"eval_config": proto_utils.proto_to_json(config)})
-    parameters = run_parameters(open_store(str(runs.output)).run("run-a").executions)
+    parameters = open_store(str(runs.output)).run("run-a").parameters
     prefix = "Evaluator.test.threshold."
     assert {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)} == {
         "accuracy.value": 0.7, "accuracy.change": -0.02, "loss.value.upper": 0.5, "loss.change.upper": 0.1,

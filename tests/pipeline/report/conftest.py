@@ -8,7 +8,7 @@ import pytest
 from made_run import MadeRun
 
 from pipeline.records.store import open_store
-from pipeline.report.write import write_report
+from pipeline.report.page import write_report
 
 _COLORS = ((200, 40, 40), (40, 180, 60), (40, 60, 200))
 

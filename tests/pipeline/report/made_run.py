@@ -15,7 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from pipeline.records.records import sqlite_config
+from pipeline.records.connection import sqlite_config
 
 PIPELINE = "made"
 SPLITS = ("train", "validation", "test")

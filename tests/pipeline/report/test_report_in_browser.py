@@ -10,7 +10,7 @@ import pytest
 from made_run import MadeRun
 
 from pipeline.records.store import open_store
-from pipeline.report.write import write_report
+from pipeline.report.page import write_report
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""

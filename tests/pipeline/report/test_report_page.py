@@ -17,7 +17,7 @@ from components.common.errors import UserError
 from pipeline.cli.report import report as report_command
 from pipeline.records.intervals import independent_difference
 from pipeline.records.store import open_store
-from pipeline.report.write import write_report
+from pipeline.report.page import write_report
 
 NASTY_NAMES = [
     "<script>alert(1)</script>",

@@ -1,9 +1,11 @@
-"""Queries of ML Metadata without TFX or TensorFlow, so that they answer at once."""
+"""Queries of ML Metadata without TFX or TensorFlow, so that commands answer at once."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
@@ -14,30 +16,14 @@ _RUN_CONTEXT_TYPE = "pipeline_run"
 _NODE_CONTEXT_TYPE = "node"
 _FAILURE_PROPERTY = "__execution_result__"
 _INPUT_EVENTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
-
-
-def sqlite_config(path: Path, read_only: bool = False) -> pb.ConnectionConfig:
-    """Returns the connection to a SQLite store.
-
-    Args:
-        path: The database file; with its folder, made when missing.
-        read_only: Neither makes nor changes anything; the file has to be there.
-    """
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = str(path)
-    if read_only:
-        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
-        return config
-    path.parent.mkdir(parents=True, exist_ok=True)
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    return config
+_EVAL_CONFIG = "eval_config"
 
 
 @dataclasses.dataclass(frozen=True)
 class ArtifactRecord:
-    """An artifact as ML Metadata knows it, custom properties included in `properties`.
+    """An artifact in ML Metadata; `properties` includes the custom ones.
 
-    Its files are at `path`: `uri` is where they were when they were written.
+    `uri` is where the files were when they were written, `path` where they are now.
     """
 
     id: int
@@ -68,8 +54,13 @@ class ExecutionRecord:
 
     @property
     def cached(self) -> bool:
-        """Whether TFX answered it from an earlier execution."""
+        """Whether TFX took the outputs of an earlier execution."""
         return self.state == "CACHED"
+
+    @property
+    def duration_ms(self) -> int:
+        """Milliseconds from the start to the last update."""
+        return self.updated_ms - self.started_ms
 
     @property
     def failure(self) -> str:
@@ -81,14 +72,26 @@ class ExecutionRecord:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return lines[-1] if lines else ""
 
+    @functools.cached_property
+    def parameters(self) -> Mapping[str, Any]:
+        """Parameters by flat names such as `custom_config.hyperparameters.epochs`, with JSON texts parsed.
+
+        Thresholds are named `threshold.accuracy.value`.
+        """
+        return dict(_flat_parameters(self.properties))
+
     def output(self, key: str) -> ArtifactRecord | None:
-        """Returns the only artifact of an output, or None when there is none."""
-        artifacts = self.outputs.get(key, [])
-        return artifacts[0] if artifacts else None
+        """Returns the first artifact of an output; None when there is none."""
+        return next(iter(self.outputs.get(key, [])), None)
+
+    def artifacts(self, written: bool) -> Iterator[tuple[str, ArtifactRecord]]:
+        """Yields key and artifact of everything that it wrote, or that it read."""
+        for key, artifacts in (self.outputs if written else self.inputs).items():
+            yield from ((key, artifact) for artifact in artifacts)
 
 
 def is_cached(store: mlmd.MetadataStore, execution_id: int) -> bool:
-    """Tells whether TFX answered an execution from its cache."""
+    """Tells whether TFX took an execution's outputs from its cache."""
     (execution,) = store.get_executions_by_id([execution_id])
     return bool(execution.last_known_state == pb.Execution.CACHED)
 
@@ -128,6 +131,16 @@ def run_executions(
     return {record.node_id: record for record in records}
 
 
+def decoded(value: Any) -> Any:
+    """Returns the content of a JSON text; any other value as it is."""
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return None if value == "null" else value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
 def _execution_record(
     store: mlmd.MetadataStore, execution: pb.Execution, inputs: _ArtifactsByKey, outputs: _ArtifactsByKey
 ) -> ExecutionRecord:
@@ -146,7 +159,7 @@ def _execution_record(
 
 def _node_id(contexts: Iterable[pb.Context]) -> str:
     name_by_type: dict[str, str] = {context.type: context.name for context in contexts}
-    # TFX names a node's context after pipeline and node: `pipeline.node`; both may hold dots.
+    # TFX names a node's context `PIPELINE.NODE`; both names may contain dots.
     return name_by_type[_NODE_CONTEXT_TYPE].removeprefix(f"{name_by_type[_PIPELINE_CONTEXT_TYPE]}.")
 
 
@@ -166,3 +179,36 @@ def _properties(message: pb.Artifact | pb.Execution) -> dict[str, PropertyValue]
     values = [*message.properties.items(), *message.custom_properties.items()]
     kinds = ("string_value", "int_value", "double_value", "bool_value")
     return {name: getattr(value, kind) for name, value in values if (kind := value.WhichOneof("value")) in kinds}
+
+
+def _flat_parameters(properties: Mapping[str, PropertyValue]) -> Iterator[tuple[str, Any]]:
+    for key, text in sorted(properties.items()):
+        value = decoded(text)
+        if key == _EVAL_CONFIG and isinstance(value, dict):
+            for metric in (metric for spec in value.get("metrics_specs", []) for metric in spec.get("metrics", [])):
+                yield from _thresholds(metric)
+        yield from _flatten(key, value)
+
+
+def _flatten(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _flatten(f"{name}.{key}", entry)
+    elif isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
+        for index, entry in enumerate(value):
+            yield from _flatten(f"{name}[{index}]", entry)
+    else:
+        yield name, value
+
+
+def _thresholds(metric: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields the thresholds of a metric of an EvalConfig, and removes them from it."""
+    name = json.loads(f"{{{metric.get('config', '')}}}").get("name", metric["class_name"])
+    for entry in metric.pop("per_slice_thresholds", []):
+        for spec in entry.get("slicing_specs") or [{}]:
+            label = "".join(f"[{value}]" for value in spec.get("feature_values", {}).values())
+            for kind, threshold in entry["threshold"].items():
+                is_upper = "upper_bound" in threshold or threshold.get("direction") == "LOWER_IS_BETTER"
+                side = f"{kind.removesuffix('_threshold')}{'.upper' if is_upper else ''}"
+                (bound,) = (threshold[key] for key in ("lower_bound", "upper_bound", "absolute") if key in threshold)
+                yield f"threshold.{name}{label}.{side}", bound

@@ -1,57 +1,58 @@
-"""How values are written in the page; strings from data are made printable here, and escaped by jinja2."""
+"""How the page writes values: jinja2's filters. They make strings printable; jinja2 escapes them."""
 
 import datetime
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.records.records import ExecutionRecord
-from pipeline.report.scores import Share
+from pipeline.records.intervals import Interval
+from pipeline.records.metadata import ExecutionRecord
 
-# Control characters, lone surrogates and those that reverse the direction of what follows: they break files, XML and
-# the reader's trust. Tabs and line ends stay.
+# Control characters, lone surrogates, and characters that reverse the direction of the following text: they break
+# files and XML, or deceive the reader. Tabs and line ends stay.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
-_STATES: Mapping[str, str] = {
-    "COMPLETE": "done",
-    "CACHED": "cached",
-    "FAILED": "failed",
-    "RUNNING": "unfinished",
-    "CANCELED": "canceled",
-}
+_STATES: Mapping[str, str] = {"COMPLETE": "done", "RUNNING": "unfinished"}
 _MINUTE, _HOUR = 60, 3600
+_HEAT_STEPS = 9
 
 
 def printable(value: Any) -> Any:
-    """Replaces what cannot or must not be shown of a string, URLs' user names and passwords included.
-
-    Args:
-        value: Anything; other values pass, and markup, since its strings were printable before.
-    """
+    """Replaces unprintable characters of a string, and user names and passwords of URLs; other values pass."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return _CREDENTIALS.sub("…@", _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value))
 
 
 def shortened(text: str, length: int) -> str:
-    """Returns a text on one line, with an ellipsis beyond a length in characters."""
+    """Returns a text on one line, with an ellipsis if it has more characters than `length`."""
     line = " ".join(str(printable(text)).split())
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def percent(value: float) -> str:
-    """Returns a share such as 0.9203 as "92.0%"."""
+    """Returns a proportion such as 0.9203 as "92.0%"."""
     return f"{value:.1%}"
 
 
-def interval(share: Share) -> str:
-    """Returns a share's 95% interval, its ends joined by a dash."""
-    return f"{100 * share.low:.1f}\N{EN DASH}{share.high:.1%}"
+def limits(interval: Interval) -> str:
+    """Returns an interval of a proportion, such as "91.8–93.0%"."""
+    return f"{100 * interval.low:.1f}\N{EN DASH}{interval.high:.1%}"
 
 
 def count(value: float) -> str:
     """Returns a whole number with separators, such as "3,219"."""
     return f"{value:,.0f}"
+
+
+def counted(value: int, noun: str) -> str:
+    """Returns a count with its noun: "1 photo", "2 photos"."""
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Returns counts by name in a row: "train 5, test 1"."""
+    return ", ".join(f"{name or 'none'} {number:,}" for name, number in counts.items())
 
 
 def sum_counts(counts: Mapping[str, int]) -> int:
@@ -65,7 +66,7 @@ def words(identifier: str) -> str:
 
 
 def when(milliseconds: int) -> str:
-    """Returns a time of this machine's time zone, such as "2026-01-31 17:05:09 UTC"."""
+    """Returns a time in this machine's time zone, such as "2026-01-31 17:05:09 UTC"."""
     return _local(milliseconds).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
@@ -80,7 +81,7 @@ def state(execution: ExecutionRecord) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """Returns a span such as "0.4 s", "1 min 12 s" or "2 h 5 min"."""
+    """Returns a duration such as "0.4 s", "1 min 12 s" or "2 h 5 min"."""
     seconds = milliseconds / 1000
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
@@ -90,12 +91,18 @@ def duration(milliseconds: float) -> str:
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
+def heat(number: int, total: int) -> int:
+    """Returns how dark a cell of a confusion matrix is, from 0 (no photo) to 9 (all of `total`)."""
+    return min(_HEAT_STEPS, 1 + int(number / total * (_HEAT_STEPS - 1))) if number and total else 0
+
+
 def _local(milliseconds: int) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.timezone.utc).astimezone()
 
 
-# What the templates use.
 FILTERS = {
     function.__name__: function
-    for function in (percent, interval, count, words, when, iso, duration, shortened, sum_counts, state)
-}
+    for function in (
+        percent, limits, count, counted, listed, sum_counts, words, when, iso, state, duration, shortened, heat,
+    )
+}  # fmt: skip

@@ -1,1 +1,0 @@
-"""The drawings of a report: charts and the graph of the lineage, as SVG."""

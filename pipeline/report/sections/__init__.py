@@ -1,1 +1,0 @@
-"""The sections of the report: each module loads what the template of the same name shows."""
