@@ -1,6 +1,7 @@
 """What lies beside the versions in a serving folder, and what a model read from there says of its origin.
 
-TensorFlow Serving looks at folders that have a number for a name, and at nothing else.
+TensorFlow Serving looks at folders that have a number for a name, and at nothing else. TFX is imported where it is
+needed: commands that read runs use the names here.
 """
 
 import dataclasses
@@ -8,8 +9,6 @@ import json
 import os
 from collections.abc import Sequence
 from typing import Final
-
-from tfx.dsl.io import fileio
 
 from components.common.errors import UserError
 from components.common.records import from_json
@@ -63,6 +62,8 @@ def photos_path(folder: str, version: str) -> str:
 
 def names_in(folder: str) -> list[str]:
     """Returns the names of what is in a folder; none when it is not there."""
+    from tfx.dsl.io import fileio
+
     # On an object store a folder is there as soon as something is in it.
     return [name.rstrip("/") for name in fileio.listdir(folder)] if fileio.exists(folder) else []
 
@@ -84,6 +85,8 @@ def read_latest(folder: str) -> LatestBlessed | None:
     Raises:
         UserError: The pointer is damaged.
     """
+    from tfx.dsl.io import fileio
+
     path = path_in(folder, LATEST_BLESSED_FILE)
     if not fileio.exists(path):
         return None

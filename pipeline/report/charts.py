@@ -141,14 +141,14 @@ def _training_curve(name: str, epochs: Sequence[EpochResult], metric: str, best:
     keys = {"training": metric, "validation": f"validation_{metric}"}
     values = {split: [getattr(epoch, key) for epoch in epochs] for split, key in keys.items()}
     low, high = _range(value for series in values.values() for value in series)
-    x = Axis(epochs[0].epoch, max(epochs[-1].epoch, epochs[0].epoch + 1), _LEFT, _WIDTH - _RIGHT, "epoch", is_whole=True)
+    first, last = epochs[0], epochs[-1]
+    x = Axis(first.epoch, max(last.epoch, first.epoch + 1), _LEFT, _WIDTH - _RIGHT, "epoch", is_whole=True)
     y = Axis(low, high, _HEIGHT - _BOTTOM, _TOP, is_percent=metric == ACCURACY)
     series = [
         Series(split, [_mark(x, y, epoch.epoch, value) for epoch, value in zip(epochs, points, strict=True)
                        if math.isfinite(value)], is_curve=True)
         for split, points in values.items()
     ]  # fmt: skip
-    last = epochs[-1]
     description = (
         f"{metric.capitalize()} after epoch {last.epoch}: {getattr(last, metric):.3f} in training, "
         f"{getattr(last, f'validation_{metric}'):.3f} in validation. The weights of epoch {best} were kept."

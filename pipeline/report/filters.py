@@ -36,7 +36,7 @@ def percent(value: float) -> str:
 
 
 def limits(interval: Interval) -> str:
-    """Returns an interval of a proportion, such as "91.8–93.0%"."""
+    """Returns an interval of a proportion in percent, its ends joined by a dash."""
     return f"{100 * interval.low:.1f}\N{EN DASH}{interval.high:.1%}"
 
 

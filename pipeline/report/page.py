@@ -1,6 +1,7 @@
 """Writes the report of a run: the page and, beside it, the model card as JSON."""
 
 import dataclasses
+import functools
 import json
 import logging
 import re
@@ -98,6 +99,12 @@ def default_path(run: Run) -> Path:
 
 def render_page(view: RunView) -> str:
     """Returns the report as HTML."""
+    contents = [(section, section.load(view)) for section in SECTIONS]
+    return _environment().get_template("base/report.html.j2").render(run=view.run, view=view, sections=contents)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report"),
         autoescape=True,
@@ -107,5 +114,4 @@ def render_page(view: RunView) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(filters.FILTERS)
-    contents = [(section, section.load(view)) for section in SECTIONS]
-    return environment.get_template("base/report.html.j2").render(run=view.run, view=view, sections=contents)
+    return environment

@@ -2,13 +2,14 @@
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
 import pytest
 from click.testing import CliRunner
+from memory_folder import memory_folder
 from recorded_runs import RecordedRuns, predictions
 
 from pipeline.cli.main import cli
@@ -18,9 +19,15 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> RecordedRuns:
+def output() -> Iterator[Path]:
+    """The output folder of the recorded runs."""
+    with memory_folder() as folder:
+        yield folder / "output"
+
+
+@pytest.fixture
+def runs(output: Path) -> RecordedRuns:
     """An output folder whose store has no run yet."""
-    output = tmp_path / "output"
     return RecordedRuns(mlmd.MetadataStore(sqlite_config(output / "metadata.sqlite")), output)
 
 
@@ -43,11 +50,11 @@ def unused_port() -> int:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
+def ask(output: Path) -> Ask:
     """Runs a command with `--json` and returns its answer; `text=True` returns what is printed without `--json`."""
 
-    def ask_command(*args: str, output: Path | None = None, text: bool = False) -> Any:
-        options = ["--output", str(output or tmp_path / "output"), *([] if text else ["--json"])]
+    def ask_command(*args: str, at: Path = output, text: bool = False) -> Any:
+        options = ["--output", str(at), *([] if text else ["--json"])]
         result = CliRunner().invoke(cli, [*args, *options])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -191,10 +191,10 @@ def test_a_copied_store_finds_its_files(two_runs: RecordedRuns, ask: Ask, tmp_pa
     copy = tmp_path / "elsewhere" / "copy"
     shutil.copytree(two_runs.output, copy)
     shutil.rmtree(two_runs.output)
-    assert ask("runs", output=copy)[1]["pushed_path"] == str(copy / "serving_model/flowers/101")
-    assert len(ask("why", output=copy)["checks"]) == 2
-    assert all(artifact["exists"] for artifact in ask("artifacts", output=copy))
-    assert ask("lineage", str(copy / "serving_model/flowers/101"), output=copy)["targets"] == ["a10"]
+    assert ask("runs", at=copy)[1]["pushed_path"] == str(copy / "serving_model/flowers/101")
+    assert len(ask("why", at=copy)["checks"]) == 2
+    assert all(artifact["exists"] for artifact in ask("artifacts", at=copy))
+    assert ask("lineage", str(copy / "serving_model/flowers/101"), at=copy)["targets"] == ["a10"]
 
 
 def test_a_copy_answers_from_its_own_files(two_runs: RecordedRuns, ask: Ask, tmp_path: Path) -> None:
@@ -205,11 +205,11 @@ def test_a_copy_answers_from_its_own_files(two_runs: RecordedRuns, ask: Ask, tmp
         file.unlink()
     for file in two_runs.output.rglob("metrics.json"):
         file.write_text(file.read_text().replace("0.88", "0.11"))
-    value, change = ask("why", output=copy)["checks"]
+    value, change = ask("why", at=copy)["checks"]
     assert value["measured"] == 0.88
     assert "paired" in change["interval"]["method"]
-    assert ask("compare", "run-a", output=copy)["common_photos"] == 100
-    assert all(Path(artifact["path"]).is_relative_to(copy) for artifact in ask("artifacts", output=copy))
+    assert ask("compare", "run-a", at=copy)["common_photos"] == 100
+    assert all(Path(artifact["path"]).is_relative_to(copy) for artifact in ask("artifacts", at=copy))
 
 
 @pytest.mark.parametrize("folder", ["training/out", "pipelines/flowers/out", "serving_model/datasets/out"])
@@ -220,9 +220,9 @@ def test_a_copy_is_found_whatever_the_folders_above_are_called(tmp_path: Path, a
     (output / "training").mkdir(exist_ok=True)
     shutil.copytree(output, copy)
     shutil.rmtree(output)
-    assert len(ask("why", output=copy)["checks"]) == 1
-    assert ask("runs", output=copy)[0]["pushed_path"] == str(copy / "serving_model/flowers/101")
-    assert all(artifact["exists"] for artifact in ask("artifacts", output=copy))
+    assert len(ask("why", at=copy)["checks"]) == 1
+    assert ask("runs", at=copy)[0]["pushed_path"] == str(copy / "serving_model/flowers/101")
+    assert all(artifact["exists"] for artifact in ask("artifacts", at=copy))
 
 
 def test_show_knows_artifacts_executions_and_nodes(two_runs: RecordedRuns, ask: Ask) -> None:
@@ -249,7 +249,7 @@ def test_artifacts_are_chosen_by_type_and_run(two_runs: RecordedRuns, ask: Ask) 
     ("args", "message"),
     [
         (["why", "run-x"], "no run 'run-x'"),
-        (["why", "run-"], "begins 2 run ids"),
+        (["why", "run-"], "matches 2 run ids"),
         (["why", "latest~9"], "only 2 runs"),
         (["show", "3"], "say a3 or e3"),
         (["show", "e99"], "no execution 'e99'"),
@@ -265,7 +265,7 @@ def test_what_is_not_there_is_said_in_one_line(two_runs: RecordedRuns, ask: Ask,
 
 def test_a_folder_without_a_store_is_named_and_left_alone(ask: Ask, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no metadata store"):
-        ask("runs", output=tmp_path / "nothing")
+        ask("runs", at=tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 

@@ -14,8 +14,7 @@ from ml_metadata.proto import metadata_store_service_pb2_grpc as service
 from recorded_runs import RecordedRuns, predictions
 
 from components.common.errors import UserError
-from pipeline.records.connection import PASSWORD_VARIABLE, connect, connection_config
-from pipeline.records.connection import sqlite_config
+from pipeline.records.connection import PASSWORD_VARIABLE, connect, connection_config, sqlite_config
 
 _PASSWORD = "p@ss:w/rd"
 

@@ -1,11 +1,12 @@
 """Fixtures of the report's tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_run import MadeRun
+from memory_folder import memory_folder
 
 from pipeline.records.store import open_store
 from pipeline.report.page import write_report
@@ -14,10 +15,11 @@ _COLORS = ((200, 40, 40), (40, 180, 60), (40, 60, 200))
 
 
 def _make(output: Path, encode_image: Callable[..., bytes], **options: Any) -> MadeRun:
+    photos = [encode_image(color) for color in _COLORS]
     defaults = {
         "output": output,
         "class_names": ["blue", "green", "red"],
-        "photo": lambda label: encode_image(_COLORS[label % len(_COLORS)]),
+        "photo": lambda label: photos[label % len(photos)],
     }
     return MadeRun(**{**defaults, **options}).write()
 
@@ -27,9 +29,10 @@ def _report(run: MadeRun) -> str:
 
 
 @pytest.fixture
-def make_run(tmp_path: Path, encode_image: Callable[..., bytes]) -> Callable[..., MadeRun]:
+def make_run(encode_image: Callable[..., bytes]) -> Iterator[Callable[..., MadeRun]]:
     """A function that writes a run with three classes; keywords are those of `MadeRun`."""
-    return lambda **options: _make(tmp_path / "output", encode_image, **options)
+    with memory_folder() as folder:
+        yield lambda **options: _make(folder / "output", encode_image, **options)
 
 
 @pytest.fixture
@@ -39,9 +42,10 @@ def report_of() -> Callable[[MadeRun], str]:
 
 
 @pytest.fixture(scope="session")
-def blessed_run(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes]) -> MadeRun:
-    """A run that nobody changes."""
-    return _make(tmp_path_factory.mktemp("blessed"), encode_image)
+def blessed_run(encode_image: Callable[..., bytes]) -> Iterator[MadeRun]:
+    """A run that no test changes."""
+    with memory_folder() as folder:
+        yield _make(folder / "output", encode_image)
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,19 @@ import dataclasses
 import gzip
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
 import pyarrow as pa
-from drift_findings import grown_class
 from ml_metadata.proto import metadata_store_pb2 as pb
+from recorded_runs import RecordedRuns
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from pipeline.records.connection import sqlite_config
 
-PIPELINE = "made"
 SPLITS = ("train", "validation", "test")
 # Node, outputs (key: type), inputs.
 GRAPH: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
@@ -59,7 +58,6 @@ class MadeRun:
     loss: float = 0.654321
     recipe: str = "reference"
     baseline_correct: int | None = None
-    executions: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def photo_id(self, split: str, label: int, index: int) -> str:
         return f"{self.class_names[label]}/{split} {index}.jpg"
@@ -110,83 +108,40 @@ class MadeRun:
 
     def write(self) -> "MadeRun":
         store = mlmd.MetadataStore(sqlite_config(self.output / "metadata.sqlite"))
-        contexts = {kind: self._context(store, kind, name) for kind, name in self._context_names().items()}
-        parent = pb.ParentContext(parent_id=contexts["pipeline"], child_id=contexts["pipeline_run"])
-        store.put_parent_contexts([parent])
-        artifacts: dict[str, int] = {}
-        for position, (node, (outputs, inputs)) in enumerate(GRAPH.items()):
+        runs, artifacts = RecordedRuns(store, self.output), {}
+        for node, (outputs, inputs) in GRAPH.items():
             failed = node == self.failed_node
-            self._put_node(store, contexts, artifacts, (node, {} if failed else outputs, inputs), position)
+            made = runs.node(
+                self.run_id,
+                node,
+                {name.rpartition(".")[2]: artifacts[name] for name in inputs},
+                {} if failed else {key: (kind, self._properties(node, key)) for key, kind in outputs.items()},
+                self._parameters(node),
+                state=pb.Execution.FAILED if failed else pb.Execution.COMPLETE,
+            )
+            for key, artifact in made.items():
+                artifacts[f"{node}.{key}"] = artifact
+                self._write_files(node, key, Path(artifact.uri))
             if failed:
                 break
         return self
 
-    def _context_names(self) -> dict[str, str]:
-        return {"pipeline": PIPELINE, "pipeline_run": self.run_id}
-
-    def _context(self, store: mlmd.MetadataStore, kind: str, name: str) -> int:
-        type_id = store.put_context_type(pb.ContextType(name=kind))
-        found = store.get_context_by_type_and_name(kind, name)
-        return found.id if found else store.put_contexts([pb.Context(type_id=type_id, name=name)])[0]
-
-    def _put_node(
-        self,
-        store: mlmd.MetadataStore,
-        contexts: dict[str, int],
-        artifacts: dict[str, int],
-        node: tuple[str, dict[str, str], tuple[str, ...]],
-        position: int,
-    ) -> None:
-        name, outputs, inputs = node
-        failed = name == self.failed_node
-        execution = pb.Execution(
-            type_id=store.put_execution_type(pb.ExecutionType(name=f"type.{name}")),
-            last_known_state=pb.Execution.FAILED if failed else pb.Execution.COMPLETE,
-        )
-        for key, value in self._properties(name).items():
-            execution.custom_properties[key].string_value = value
-        pairs = []
-        for source in inputs:
-            event = pb.Event(type=pb.Event.INPUT, artifact_id=artifacts[source])
-            event.path.steps.add().key = source.rpartition(".")[2]
-            pairs.append((store.get_artifacts_by_id([artifacts[source]])[0], event))
-        for key, kind in outputs.items():
-            uri = self.output / "pipelines" / PIPELINE / name / key / str(position)
-            uri.mkdir(parents=True)
-            artifact = pb.Artifact(type_id=store.put_artifact_type(pb.ArtifactType(name=kind)), uri=str(uri))
-            for property_name, value in self._fill(name, key, uri).items():
-                kinds = {str: "string_value", int: "int_value", float: "double_value"}
-                setattr(artifact.custom_properties[property_name], kinds[type(value)], value)
-            event = pb.Event(type=pb.Event.OUTPUT)
-            event.path.steps.add().key = key
-            pairs.append((artifact, event))
-        node_context = self._context(store, "node", f"{PIPELINE}.{name}")
-        all_contexts = store.get_contexts_by_id([*contexts.values(), node_context])
-        _, ids, _ = store.put_execution(execution, pairs, all_contexts)
-        for (_, event), artifact_id in zip(pairs, ids, strict=True):
-            if event.type == pb.Event.OUTPUT:
-                artifacts[f"{name}.{event.path.steps[0].key}"] = artifact_id
-
-    def _properties(self, node: str) -> dict[str, str]:
-        properties = {"code_digest": f"digest-of-{node}", **self.executions.get(node, {})}
+    def _parameters(self, node: str) -> dict[str, str]:
+        parameters = {"code_digest": f"digest-of-{node}"}
         if node == "Evaluator.test":
             threshold = {"value_threshold": {"lower_bound": self.min_accuracy}}
             metric = {"class_name": "SparseCategoricalAccuracy", "config": '"name": "accuracy"'}
             metric["per_slice_thresholds"] = [{"threshold": threshold}]
-            properties["eval_config"] = json.dumps({"metrics_specs": [{"metrics": [metric]}]})
+            parameters["eval_config"] = json.dumps({"metrics_specs": [{"metrics": [metric]}]})
         if node == "Trainer":
-            properties["custom_config"] = json.dumps(
-                {"hyperparameters": {"epochs": 2, "learning_rate": 0.001, "recipe": self.recipe}}
-            )
+            hyperparameters = {"epochs": 2, "learning_rate": 0.001, "recipe": self.recipe}
+            parameters["custom_config"] = json.dumps({"hyperparameters": hyperparameters})
         if node == self.failed_node:
-            properties["__execution_result__"] = json.dumps({"resultMessage": f"Traceback\n  File x\n{self.failure}\n"})
-        return properties
+            parameters["__execution_result__"] = json.dumps({"resultMessage": f"Traceback\n  File x\n{self.failure}\n"})
+        return parameters
 
-    def _fill(self, node: str, key: str, uri: Path) -> dict[str, Any]:
-        """Writes an artifact's files; returns its custom properties."""
+    def _properties(self, node: str, key: str) -> Mapping[str, Any]:
         if key in ("examples", "valid_examples"):
-            for split in SPLITS:
-                self._write_examples(uri / f"Split-{split}", split)
             counts = {split: dict.fromkeys(self.class_names, self.per_class) for split in SPLITS}
             return {
                 "class_names": json.dumps(self.class_names),
@@ -197,50 +152,57 @@ class MadeRun:
         if key == "model" and node == "BackboneImporter":
             return {"backbone_handle": "made:backbone", "backbone_license": self.license, "backbone_digest": "abc123"}
         if key == "evaluation":
-            return self._write_evaluation(uri, node.rpartition(".")[2])
+            split = node.rpartition(".")[2]
+            return {"split": split, "accuracy": self.metrics(split)["accuracy"]}
         if key == "blessing":
             return {"blessed": int(self.blessed)}
         if key == "pushed_model":
             return {"pushed": 1, "pushed_destination": "/srv/made/7"} if self.blessed else {"pushed": 0}
-        if key == "model_run":
-            entries = [
-                {"epoch": 1, "loss": 1.5, "accuracy": 0.5, "validation_loss": 1.25, "validation_accuracy": 0.625},
-                {"epoch": 2, "loss": 1.0, "accuracy": 0.75, "validation_loss": 1.5, "validation_accuracy": 0.6},
-            ]
-            (uri / "history.json").write_text(json.dumps(entries))
-        for name, content in self._check_files(key).items():
-            path = uri / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
         return {}
 
-    def _check_files(self, key: str) -> dict[str, bytes]:
-        if key == "label_review":
-            first = {"id": self.photo_id("train", 0, 0), "split": "train", "label": self.class_names[0]}
-            first |= {"suggested_label": self.class_names[1], "label_probability": 0.02, "suggested_probability": 0.97}
-            photos = {split: self.per_class * len(self.class_names) for split in SPLITS}
-            summary = {"photos": photos, "doubtful": {"train": 1, "validation": 0, "test": 0}, "accuracy": 0.987}
-            listing = json.dumps(first).encode() + b"\n"
-            return {"label_review.json": json.dumps(summary).encode(), "label_review.jsonl": listing}
-        if key == "drift":
-            return {"drift.json": json.dumps(grown_class(self.class_names[0])).encode()}
-        if key == "quarantine":
-            return {
-                "quarantine.json": json.dumps(self._quarantine_summary()).encode(),
-                "quarantine.jsonl": json.dumps(self._listing_entry()).encode() + b"\n",
-            }
-        if key == "statistics":
-            statistics = statistics_pb2.DatasetFeatureStatisticsList()
-            feature = statistics.datasets.add(num_examples=12).features.add(name="label")
-            feature.num_stats.max = 2
-            feature.num_stats.common_stats.num_non_missing = 11
-            return {"Split-train/FeatureStats.pb": statistics.SerializeToString()}
-        if key == "anomalies":
-            anomalies = anomalies_pb2.Anomalies()
-            anomalies.anomaly_info["label"].description = "A label is <missing>."
-            anomalies.anomaly_info["label"].severity = anomalies_pb2.AnomalyInfo.WARNING
-            return {"Split-test/SchemaDiff.pb": anomalies.SerializeToString()}
-        return {}
+    def _write_files(self, node: str, key: str, uri: Path) -> None:
+        if key in ("examples", "valid_examples"):
+            for split in SPLITS:
+                self._write_examples(uri / f"Split-{split}", split)
+        for name, content in self._files(key, node.rpartition(".")[2]).items():
+            path = uri / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode() + b"\n")
+
+    def _files(self, key: str, split: str) -> dict[str, Any]:
+        """Content by name: bytes, or what is written as JSON."""
+        files = {
+            "model_run": self._history,
+            "evaluation": lambda: self._evaluation(split),
+            "label_review": self._label_review,
+            "drift": lambda: {"drift.json": grown_class(self.class_names[0])},
+            "quarantine": lambda: {
+                "quarantine.json": self._quarantine_summary(),
+                "quarantine.jsonl": self._listing_entry(),
+            },
+            "statistics": _statistics,
+            "anomalies": _anomalies,
+        }
+        return files[key]() if key in files else {}
+
+    def _history(self) -> dict[str, Any]:
+        names = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy")
+        epochs = [(1, 1.5, 0.5, 1.25, 0.625), (2, 1.0, 0.75, 1.5, 0.6)]
+        return {"history.json": [dict(zip(names, epoch, strict=True)) for epoch in epochs]}
+
+    def _evaluation(self, split: str) -> dict[str, Any]:
+        lines = [
+            json.dumps({"id": self.photo_id(split, label, index), "label": label, "probabilities": probabilities})
+            for label, index, probabilities in self.predictions
+        ]
+        return {"metrics.json": self.metrics(split), "predictions.jsonl": "\n".join(lines).encode()}
+
+    def _label_review(self) -> dict[str, Any]:
+        first = {"id": self.photo_id("train", 0, 0), "split": "train", "label": self.class_names[0]}
+        first |= {"suggested_label": self.class_names[1], "label_probability": 0.02, "suggested_probability": 0.97}
+        photos = dict.fromkeys(SPLITS, self.per_class * len(self.class_names))
+        summary = {"photos": photos, "doubtful": {"train": 1, "validation": 0, "test": 0}, "accuracy": 0.987}
+        return {"label_review.json": summary, "label_review.jsonl": first}
 
     def _quarantine_summary(self) -> dict[str, Any]:
         total = self.per_class * len(self.class_names)
@@ -287,11 +249,25 @@ class MadeRun:
             for record in records:
                 file.write(struct.pack("<QI", len(record), 0) + record + struct.pack("<I", 0))
 
-    def _write_evaluation(self, uri: Path, split: str) -> dict[str, Any]:
-        metrics = self.metrics(split)
-        (uri / "metrics.json").write_text(json.dumps(metrics))
-        with (uri / "predictions.jsonl").open("w") as file:
-            for label, index, probabilities in self.predictions:
-                line = {"id": self.photo_id(split, label, index), "label": label, "probabilities": probabilities}
-                file.write(json.dumps(line) + "\n")
-        return {"split": split, "accuracy": metrics["accuracy"]}
+
+def grown_class(name: str) -> dict[str, Any]:
+    """What DriftDetector finds when a class has grown."""
+    shift = {"what": "labels", "measure": "largest change", "value": 0.125, "limit": 0.05, "p_value": 0.001}
+    shift |= {"moved": True, "detail": f"{name} 20.0% before, 32.5% now"}
+    entry = {"name": name, "share_before": 0.2, "share_now": 0.325, "auc": None}
+    return {"photos": 12, "baseline_photos": 1234, "shifts": [shift], "classes": [entry], "remark": "why not"}
+
+
+def _statistics() -> dict[str, Any]:
+    statistics = statistics_pb2.DatasetFeatureStatisticsList()
+    feature = statistics.datasets.add(num_examples=12).features.add(name="label")
+    feature.num_stats.max = 2
+    feature.num_stats.common_stats.num_non_missing = 11
+    return {"Split-train/FeatureStats.pb": statistics.SerializeToString()}
+
+
+def _anomalies() -> dict[str, Any]:
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.anomaly_info["label"].description = "A label is <missing>."
+    anomalies.anomaly_info["label"].severity = anomalies_pb2.AnomalyInfo.WARNING
+    return {"Split-test/SchemaDiff.pb": anomalies.SerializeToString()}

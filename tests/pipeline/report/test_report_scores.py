@@ -1,14 +1,9 @@
-"""Intervals and calibration against values worked out by hand or published."""
+"""Calibration and mistakes against values computed by hand."""
 
 import pytest
 
 from components.contracts.evaluation import ExamplePrediction
-from pipeline.report.scores import (
-    calibration_bins,
-    confident_mistakes,
-    expected_calibration_error,
-    share_of,
-)
+from pipeline.report.scores import Proportion, calibration_bins, confident_mistakes, expected_calibration_error
 
 
 def _predictions(*groups: tuple[float, int, int]) -> list[ExamplePrediction]:
@@ -23,13 +18,11 @@ def _predictions(*groups: tuple[float, int, int]) -> list[ExamplePrediction]:
     ]
 
 
-def test_interval_of_a_share_stays_within_zero_and_one() -> None:
-    share = share_of(10, 10)
-    # 10 of 10: Wilson's lower end is n / (n + z^2).
-    assert share.low == pytest.approx(10 / (10 + 1.959964**2), abs=1e-6)
-    assert share.value == 1.0 and share.high == pytest.approx(1.0)
-    assert share.high <= 1.0
-    assert (share_of(0, 0).low, share_of(0, 0).high) == (0.0, 1.0)
+def test_a_proportion_without_photos_can_be_anything() -> None:
+    assert (Proportion(0, 0).value, Proportion(3, 4).value) == (0.0, 0.75)
+    assert (Proportion(0, 0).interval.low, Proportion(0, 0).interval.high) == (0.0, 1.0)
+    # 10 of 10: the lower end of Wilson's interval is n / (n + z^2).
+    assert Proportion(10, 10).interval.low == pytest.approx(10 / (10 + 1.959964**2), abs=1e-6)
 
 
 def test_calibration_error_weighs_bins_by_their_size() -> None:
