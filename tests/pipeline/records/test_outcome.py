@@ -50,8 +50,8 @@ def test_a_missed_bound_on_any_metric_is_a_reason(runs: RecordedRuns) -> None:
     unseen = ThresholdResult("recall[roses]", "value", "lower", 0.5, passed=False, value=None, baseline=None)
     runs.add("run-a", predictions(range(4)), thresholds=[loss, unseen])
     assert (
-        "Not blessed: test loss is 0.7500, above the allowed 0.5000; test recall[roses] was not measured, for none of "
-        "the test photos counts in it. Nothing was pushed."
+        "Not blessed: test loss is 0.7500, above the allowed 0.5000; test recall[roses] was not measured: no test "
+        "photo counts towards it. Nothing was pushed."
     ) in _outcome(open_store(str(runs.output)).run("run-a"))
 
 
