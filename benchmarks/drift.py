@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.run import describe_machine
+from components.drift_detector.comparison import compare_samples
 from components.drift_detector.photo_sample import MAX_PHOTOS, PhotoSample
-from components.drift_detector.sample_comparison import compare_samples
 from components.feature_extractor.inference_graph import load_forward_pass
 from components.modeling.backbones.loading import prepare_backbone
 

@@ -10,10 +10,10 @@ from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common import importer, resolver
 from tfx.types import standard_artifacts
 
-from components.baseline_reader.component import BaselineReader
+from components.baseline_reader import BaselineReader
 from components.common.errors import UserError
 from components.contracts import LABEL_KEY
-from components.contracts.artifacts import Drift
+from components.contracts.artifact_types import Drift
 from components.contracts.evaluation import ACCURACY, LOSS
 from components.contracts.nodes import BASELINE_IMPORTER, BASELINE_RESOLVER
 from components.drift_detector.component import DriftDetector

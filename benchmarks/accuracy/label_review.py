@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.measuring.run_features import RunFeatures, read_features, run_pipeline
 from components.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
-from components.label_reviewer.doubtful_labels import review_labels
+from components.label_reviewer import review_labels
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.training_loop import TrainingLoop

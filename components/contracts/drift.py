@@ -1,15 +1,14 @@
-"""What DriftDetector leaves: files of the Drift artifact."""
+"""Files of DriftDetector's Drift artifact."""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-DRIFT_KEY: Final = "drift"  # DriftDetector's output; also the input of Pusher, which tells whose it is
+DRIFT_KEY: Final = "drift"  # input of Pusher: the Drift of the model that it pushes
 DRIFT_FILE: Final = "drift.json"  # `DriftReport`
-# A sample of the photos, which the next runs compare theirs with; see `components.drift_detector.photo_sample`.
-SAMPLE_FILE: Final = "photos.npz"
+SAMPLE_FILE: Final = "photos.npz"  # `PhotoSample` of `components.drift_detector`, for comparison with later runs
 
-# Of each comparison: how often it finds a difference where there is none, at most.
+# Of each comparison: the highest rate of false alarms.
 SIGNIFICANCE: Final = 0.01
 
 
@@ -18,13 +17,13 @@ class Shift:
     """One comparison.
 
     Attributes:
-        what: What was compared: "labels", "longer sides", "shorter sides" or "features".
-        measure: What `value` is, in words.
-        value: How far apart the photos of both runs are.
-        limit: What it may be.
-        p_value: How often chance alone gives this value or a higher one.
-        moved: Whether the value is above the limit, and not by chance.
-        detail: What has changed most, in a few words.
+        what: "labels", "longer sides", "shorter sides" or "features".
+        measure: Name of the measure of `value`.
+        value: Distance between the photos of both runs.
+        limit: Largest distance that is not drift.
+        p_value: Probability of this value or a higher one by chance alone.
+        moved: Whether the value is above the limit, and significantly so.
+        detail: The largest change, in a few words.
     """
 
     what: str
@@ -38,7 +37,7 @@ class Shift:
 
 @dataclasses.dataclass(frozen=True)
 class ClassShift:
-    """One class: its share of the photos before and now, and how well its photos are told apart (None: not known)."""
+    """One class: its share of the photos before and now, and the AUC of its photos (None: not measured)."""
 
     name: str
     share_before: float
@@ -53,9 +52,9 @@ class DriftReport:
     Attributes:
         photos: Photos of this run.
         baseline_photos: Photos of the baseline; 0 when nothing was compared.
-        shifts: The comparisons.
+        shifts: The comparisons; empty when nothing was compared.
         classes: The same by class.
-        remark: What could not be compared, and why, in a clause; empty when everything was.
+        remark: Why a comparison was skipped, in a clause; empty when none was.
     """
 
     photos: int
@@ -66,17 +65,15 @@ class DriftReport:
 
     @property
     def moved(self) -> bool:
-        """Whether anything has."""
+        """Whether there is drift."""
         return any(shift.moved for shift in self.shifts)
 
     @property
     def summary(self) -> str:
         """All of it in one line."""
-        remark = f"; {self.remark}" if self.remark else ""
         if not self.shifts:
-            return f"Drift: not looked for{remark}"
-        than = f"the latest blessed model's {self.baseline_photos:,} photos"
-        if self.moved:
-            details = ", ".join(f"{shift.what} ({shift.detail})" for shift in self.shifts if shift.moved)
-            return f"Drift: the data has moved from {than} in {details}{remark}"
-        return f"Drift: none from {than} in {', '.join(shift.what for shift in self.shifts)}{remark}"
+            return f"Drift: skipped ({self.remark})"
+        found = [f"{shift.what} ({shift.detail})" for shift in self.shifts if shift.moved]
+        where = f"found in {', '.join(found)}" if found else f"none in {', '.join(shift.what for shift in self.shifts)}"
+        remark = f"; {self.remark}" if self.remark else ""
+        return f"Drift: {where}, compared with the latest blessed model's {self.baseline_photos:,} photos{remark}"

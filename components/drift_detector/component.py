@@ -1,65 +1,68 @@
-"""DriftDetector, which compares a run's photos with those of the latest blessed model."""
+"""DriftDetector, which compares a run's photos with those of the latest blessed model.
 
+TFX's own DistributionValidator compares statistics of raw examples: they hold neither sizes nor features, and they
+number the classes, which may be other ones. And on Kubeflow no Resolver could find the baseline's.
+"""
+
+import dataclasses
+import json
+import logging
+
+import tensorflow as tf
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.io import fileio
+from tfx.types import standard_artifacts
 
-from components.contracts.artifacts import Drift
-from components.contracts.drift import DRIFT_KEY
-from components.drift_detector.executor import (
-    BASELINE_DRIFT_KEY,
-    BASELINE_MODEL_KEY,
-    EXAMPLES_KEY,
-    FEATURES_KEY,
-    Executor,
-)
+from components.common.errors import first_line
+from components.contracts.artifact_types import Drift
+from components.contracts.drift import DRIFT_FILE, SAMPLE_FILE, DriftReport
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
+from components.drift_detector.comparison import compare_samples
+from components.drift_detector.photo_sample import PhotoSample, take_sample
 
-
-class DriftDetectorSpec(component_spec.ComponentSpec):
-    """Inputs and output of DriftDetector."""
-
-    PARAMETERS: dict[str, component_spec.ExecutionParameter] = {}
-    INPUTS = {
-        EXAMPLES_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        FEATURES_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        BASELINE_DRIFT_KEY: component_spec.ChannelParameter(type=Drift, optional=True),
-        BASELINE_MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
-    }
-    OUTPUTS = {DRIFT_KEY: component_spec.ChannelParameter(type=Drift)}
+logger = logging.getLogger(__name__)
 
 
-class DriftDetector(base_component.BaseComponent):
-    """Tells whether labels, sizes and features have moved; it stops no run.
+@component
+def DriftDetector(
+    examples: InputArtifact[standard_artifacts.Examples],
+    features: InputArtifact[standard_artifacts.Examples],
+    drift: OutputArtifact[Drift],
+    baseline_drift: InputArtifact[Drift] = None,
+    baseline_model: InputArtifact[standard_artifacts.Model] = None,
+) -> None:
+    """Tests labels, sizes and features for drift; it never stops a run.
 
-    Its artifact also keeps a sample of the photos, for the runs that are compared with this one. TFX's own
-    DistributionValidator compares statistics of raw examples, which know neither sizes nor features, and numbers of
-    classes where there may be other classes; and Kubeflow has no Resolver to bring it the baseline's.
+    Args:
+        examples: Raw examples.
+        features: Feature examples of them.
+        drift: The report, and a sample of the photos for the runs that are compared with this one.
+        baseline_drift: What a DriftDetector wrote when the baseline was made.
+        baseline_model: A BaselineReader's model, which holds that sample; used without `baseline_drift`.
     """
+    now = take_sample(examples, features)
+    before = _read_baseline(baseline_drift or baseline_model)
+    if isinstance(before, PhotoSample):
+        report = compare_samples(before, now)
+    else:
+        report = DriftReport(now.total, 0, (), (), before)
+    fileio.makedirs(drift.uri)
+    now.write(f"{drift.uri}/{SAMPLE_FILE}")
+    with fileio.open(f"{drift.uri}/{DRIFT_FILE}", "w") as file:
+        file.write(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False) + "\n")
+    logger.info("%s", report.summary)
 
-    SPEC_CLASS = DriftDetectorSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        features: types.BaseChannel,
-        baseline_drift: types.BaseChannel | None = None,
-        baseline_model: types.BaseChannel | None = None,
-    ):
-        """Constructs a DriftDetector.
-
-        Args:
-            examples: Raw examples.
-            features: Feature examples of them.
-            baseline_drift: What a DriftDetector wrote when the baseline was made.
-            baseline_model: A BaselineReader's model, which brings that along; used without `baseline_drift`.
-        """
-        super().__init__(
-            DriftDetectorSpec(
-                examples=examples,
-                features=features,
-                baseline_drift=baseline_drift,
-                baseline_model=baseline_model,
-                drift=types.Channel(type=Drift),
-            )
-        )
+def _read_baseline(baseline: types.Artifact | None) -> PhotoSample | str:
+    """Returns the baseline's sample, or why there is none."""
+    if baseline is None or baseline.get_string_custom_property(BASELINE_VERSION_PROPERTY) == NO_VERSION:
+        return "no earlier blessed model"
+    path = f"{baseline.uri}/{SAMPLE_FILE}"
+    try:
+        if not fileio.exists(path):
+            return "the latest blessed model has no sample of its photos"
+        return PhotoSample.read(path)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        return f"the sample of the latest blessed model's photos cannot be read: {first_line(error)}"

@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.common.errors import UserError
-from components.image_validator.artifacts import Quarantine
+from components.contracts.artifact_types import Quarantine
 from components.image_validator.decisions import CrossSplitDuplicates
 from components.image_validator.executor import Executor
 from components.photos.convert import MAX_PIXELS

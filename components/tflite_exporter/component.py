@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.common.errors import UserError
-from components.tflite_exporter.artifacts import TFLiteModel
+from components.contracts.artifact_types import TFLiteModel
 from components.tflite_exporter.executor import Executor
 
 # What TensorFlow recommends at least (https://www.tensorflow.org/lite/performance/post_training_quantization).

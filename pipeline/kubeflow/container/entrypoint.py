@@ -77,25 +77,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_tfx(args: argparse.Namespace, invocation: Message, beam_args: list[str]) -> None:
-    from tfx.orchestration.kubeflow.v2 import compiler_utils
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
-    from tfx.utils import name_utils
 
-    from components.contracts.artifacts import Drift
-    from components.image_validator.artifacts import Quarantine
-    from components.label_reviewer.artifacts import LabelReview
     from components.storage.tfx_filesystem import register_buckets
 
     register_buckets()
-    # TFX imports a custom type by its name, which cannot be a dotted path (see `components.image_validator.artifacts`).
-    for own in (Drift, LabelReview, Quarantine):
-        compiler_utils.TITLE_TO_CLASS_PATH[own.TYPE_NAME] = name_utils.get_full_name(own)
+    register_artifact_types()
     tfx_args = argparse.Namespace(
         executor_class_path=args.executor_class_path,
         json_serialized_invocation_args=json.dumps(invocation),
         json_serialized_inputs_spec_args=args.json_serialized_inputs_spec_args,
     )
     kubeflow_v2_run_executor.main((tfx_args, beam_args))
+
+
+def register_artifact_types() -> None:
+    """Teaches TFX the classes of this project's artifact types: it imports others by their name, a dotted path."""
+    from tfx.orchestration.kubeflow.v2 import compiler_utils
+    from tfx.utils import name_utils
+
+    from components.contracts.artifact_types import own_artifact_types
+
+    for own in own_artifact_types():
+        compiler_utils.TITLE_TO_CLASS_PATH[own.TYPE_NAME] = name_utils.get_full_name(own)
 
 
 def _entries(

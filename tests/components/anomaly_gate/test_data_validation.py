@@ -11,9 +11,9 @@ from tfx.components.statistics_gen import executor as statistics_gen
 from tfx.dsl.components.base import base_beam_executor, base_executor
 from tfx.types import Artifact, artifact_utils, standard_artifacts
 
-from components.anomaly_gate import executor as anomaly_gate
+from components.anomaly_gate import AnomalyGate
 from components.common.errors import UserError
-from components.image_schema_gen import executor as image_schema_gen
+from components.image_schema_gen import ImageSchemaGen
 
 _CLASSES = ["daisy", "rose"]
 
@@ -57,14 +57,14 @@ def _validate(tmp_path: Path, splits: dict[str, list[bytes]]) -> None:
     anomalies = output(standard_artifacts.ExampleAnomalies(), "anomalies")
     context = base_executor.BaseExecutor.Context(tmp_dir=str(tmp_path / "tmp"), unique_id="1")
     beam_context = base_beam_executor.BaseBeamExecutor.Context(tmp_dir=str(tmp_path / "tmp"), unique_id="2")
-    image_schema_gen.Executor(context).Do({"examples": [examples]}, {"schema": [schema]}, {})
+    ImageSchemaGen.test_call(examples=examples, schema=schema)
     statistics_gen.Executor(beam_context).Do(
         {"examples": [examples], "schema": [schema]}, {"statistics": [statistics]}, {"exclude_splits": "[]"}
     )
     example_validator.Executor(context).Do(
         {"statistics": [statistics], "schema": [schema]}, {"anomalies": [anomalies]}, {"exclude_splits": "[]"}
     )
-    anomaly_gate.Executor(context).Do({"anomalies": [anomalies], "statistics": [statistics]}, {}, {})
+    AnomalyGate.test_call(anomalies=anomalies, statistics=statistics)
 
 
 def _good(encode_image: Callable[..., bytes], count: int = 4) -> list[bytes]:

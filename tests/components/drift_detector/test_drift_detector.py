@@ -1,4 +1,4 @@
-"""Tests of DriftDetector's executor on photo sets whose differences are known."""
+"""Tests of DriftDetector on photo sets whose differences are known."""
 
 import io
 import json
@@ -14,12 +14,12 @@ from tfx.types import standard_artifacts
 
 from components import contracts
 from components.common.records import from_json
-from components.contracts.artifacts import Drift
+from components.contracts.artifact_types import Drift
 from components.contracts.drift import DRIFT_FILE, SAMPLE_FILE, SIGNIFICANCE, DriftReport
 from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
 from components.drift_detector import photo_sample
-from components.drift_detector.executor import Executor
-from components.drift_detector.feature_shift import Sample, compare_features
+from components.drift_detector.comparison import Sample, compare_features
+from components.drift_detector.component import DriftDetector
 from components.drift_detector.photo_sample import PhotoSample
 
 CLASSES = ("daisy", "roses", "tulips")
@@ -105,8 +105,8 @@ def _detect(
 ) -> tuple[types.Artifact, DriftReport]:
     drift = Drift()
     drift.uri = str(folder / "drift")
-    inputs = {**photos.artifacts(folder), key: [baseline] if baseline else []}
-    Executor().Do(inputs, {"drift": [drift]}, {})
+    executor = DriftDetector.EXECUTOR_SPEC.executor_class()
+    executor.Do({**photos.artifacts(folder), key: [baseline] if baseline else []}, {"drift": [drift]}, {})
     return drift, from_json(DriftReport, json.loads((folder / "drift" / DRIFT_FILE).read_text()))
 
 
@@ -124,7 +124,8 @@ def test_other_photos_of_the_same_kind_have_not_moved(tmp_path: Path, baseline: 
     _, report = _detect(tmp_path / "now", _Photos(seed), baseline)
     assert _moved(report) == []
     assert report.summary == (
-        "Drift: none from the latest blessed model's 180 photos in labels, longer sides, shorter sides, features"
+        "Drift: none in labels, longer sides, shorter sides, features, "
+        "compared with the latest blessed model's 180 photos"
     )
 
 
@@ -139,7 +140,7 @@ def test_a_class_that_has_doubled_moves_labels_alone(tmp_path: Path, baseline: t
     _, report = _detect(tmp_path / "now", _Photos(1, (60, 120, 60)), baseline)
     assert _moved(report) == ["labels"]
     assert report.summary == (
-        "Drift: the data has moved from the latest blessed model's 180 photos in labels (roses 33.3% before, 50.0% now)"
+        "Drift: found in labels (roses 33.3% before, 50.0% now), compared with the latest blessed model's 180 photos"
     )
 
 
@@ -188,7 +189,7 @@ def test_features_of_another_backbone_are_not_compared(tmp_path: Path, baseline:
 
 def test_without_a_baseline_the_sample_is_kept_for_later(tmp_path: Path) -> None:
     drift, report = _detect(tmp_path / "now", _Photos(1))
-    assert report.summary == "Drift: not looked for; there is no other blessed model whose photos are known"
+    assert report.summary == "Drift: skipped (no earlier blessed model)"
     sample = PhotoSample.read(f"{drift.uri}/{SAMPLE_FILE}")
     assert sample.class_counts == dict.fromkeys(CLASSES, 60)
     assert sample.features.shape == (180, FEATURES)
@@ -204,7 +205,7 @@ def test_a_sample_that_is_gone_or_damaged_stops_no_run(
         path.write_bytes(content)
     _, report = _detect(tmp_path / "now", _Photos(1), baseline)
     assert report.shifts == []
-    expected = "is not there" if content is None else "cannot be read: "
+    expected = "has no sample" if content is None else "cannot be read: "
     assert expected in report.summary
     assert "\n" not in report.summary
 
@@ -221,7 +222,7 @@ def test_before_the_first_push_there_is_nothing_to_compare_with(tmp_path: Path) 
     model.uri = str(tmp_path / "empty")
     model.set_string_custom_property(BASELINE_VERSION_PROPERTY, NO_VERSION)
     _, report = _detect(tmp_path / "now", _Photos(1), model, "baseline_model")
-    assert report.summary == "Drift: not looked for; there is no other blessed model whose photos are known"
+    assert report.summary == "Drift: skipped (no earlier blessed model)"
 
 
 def test_a_large_set_is_sampled_from_every_split(

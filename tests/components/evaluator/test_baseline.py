@@ -4,7 +4,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 from tfx.types import standard_artifacts
 
-from components.contracts.artifacts import Drift
+from components.contracts.artifact_types import Drift
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 
 

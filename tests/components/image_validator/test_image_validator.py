@@ -17,7 +17,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components import contracts
 from components.common.errors import UserError
 from components.common.stack import IMAGE_FORMATS
-from components.image_validator.artifacts import Quarantine
+from components.contracts.artifact_types import Quarantine
 from components.image_validator.component import ImageValidator
 from components.image_validator.executor import Executor
 from components.storage import examples_io

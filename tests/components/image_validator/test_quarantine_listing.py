@@ -11,11 +11,11 @@ from PIL import Image
 from tfx.dsl.components.common import importer
 from tfx.types import standard_artifacts
 
+from components.contracts.artifact_types import Quarantine
 from components.example_gen import component as example_gen
 from components.example_gen import executor as example_gen_executor
 from components.image_validator import component as image_validator
 from components.image_validator import executor as image_validator_executor
-from components.image_validator.artifacts import Quarantine
 from components.photos.convert import source_of
 
 

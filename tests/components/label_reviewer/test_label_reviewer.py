@@ -1,4 +1,4 @@
-"""Tests of LabelReviewer's executor on made features whose wrong labels are known."""
+"""Tests of LabelReviewer on made features whose wrong labels are known."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,9 @@ from tfx.types import standard_artifacts
 
 from components import contracts
 from components.common.records import from_json
+from components.contracts.artifact_types import LabelReview
 from components.contracts.label_review import LISTING_FILE, SUMMARY_FILE, DoubtfulLabel, LabelReviewSummary
-from components.label_reviewer.artifacts import LabelReview
-from components.label_reviewer.executor import Executor
+from components.label_reviewer import LabelReviewer
 
 CLASSES = ["daisy", "roses", "tulips"]
 FEATURES = 12
@@ -51,7 +51,7 @@ def _review(
 ) -> tuple[list[DoubtfulLabel], LabelReviewSummary]:
     review = LabelReview()
     review.uri = str(tmp_path / "review")
-    Executor().Do({"features": [examples]}, {"label_review": [review]}, {"memory": memory})
+    LabelReviewer.test_call(features=examples, memory=memory, label_review=review)
     lines = (tmp_path / "review" / LISTING_FILE).read_text().splitlines()
     summary = json.loads((tmp_path / "review" / SUMMARY_FILE).read_text())
     return [DoubtfulLabel(**json.loads(line)) for line in lines], from_json(LabelReviewSummary, summary)

@@ -18,7 +18,7 @@ from components.common.errors import UserError
 from components.contracts import IMAGE_KEY
 from components.example_gen.data_source import DataSource, find_photos
 from components.example_gen.photo_reading import ListPhotos, ReadPhotos
-from components.example_gen.photos_fingerprint.executor import Executor
+from components.example_gen.photos_fingerprint import PhotosFingerprint
 from components.photos.source import scan_photos
 from components.storage.objects import client_of, delete_object, find_objects
 
@@ -38,9 +38,7 @@ def asked(s3_storage: Storage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _fingerprint(tmp_path: Path, photos: str, expected: str = "") -> str:
     artifact = standard_artifacts.String()
     artifact.uri = str(tmp_path / "fingerprint")
-    Executor().Do(
-        {}, {"fingerprint": [artifact]}, {"photos": photos, "data_dir": str(tmp_path / "data"), "expected": expected}
-    )
+    PhotosFingerprint.test_call(photos=photos, data_dir=str(tmp_path / "data"), expected=expected, fingerprint=artifact)
     return str(artifact.value)
 
 
@@ -90,7 +88,7 @@ def test_the_fingerprint_follows_the_photos(storage: Storage, photo_folder: Path
     changed = _fingerprint(tmp_path, uri)
     storage.put("my photos/red/one more.jpg", photo.read_bytes())
     assert len({before, changed, _fingerprint(tmp_path, uri)}) == 3
-    with pytest.raises(UserError, match=rf"the photos in {uri} have the fingerprint \w+ where {before} was expected"):
+    with pytest.raises(UserError, match=rf"the photos in {uri} have the fingerprint \w+, expected {before}"):
         _fingerprint(tmp_path, uri, expected=before)
 
 

@@ -8,11 +8,11 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components.baseline_reader.executor import Executor as BaselineReader
-from components.contracts.artifacts import Drift
+from components.baseline_reader import BaselineReader
+from components.contracts.artifact_types import Drift
 from components.contracts.drift import SAMPLE_FILE
 from components.contracts.evaluation import ClassMetrics, EvaluationMetrics
-from components.pusher.executor import Executor as Pusher
+from components.pusher import Executor as Pusher
 
 CLASSES = ("daisy", "roses")
 
@@ -109,7 +109,7 @@ def read_baseline(root: Path, serving: str, candidate: bytes = b"candidate") -> 
     model = standard_artifacts.Model()
     model.uri = str(root)
     given = _model(root.with_name(f"{root.name}_candidate"), candidate)
-    BaselineReader().Do({"candidate": [given]}, {"model": [model]}, {"serving_model_dir": serving})
+    BaselineReader.test_call(serving_model_dir=serving, candidate=given, model=model)
     return model
 
 

@@ -124,7 +124,7 @@ def test_versions_that_nothing_points_to_are_told_of(
 def test_a_pointer_to_nothing_is_an_error(tmp_path: Path, serving: Path) -> None:
     version = push(tmp_path, str(serving)).get_string_custom_property("pushed_version")
     (serving / version).rename(serving / "gone")
-    with pytest.raises(UserError, match=rf"names version {version}, which is not there: put it back, or delete"):
+    with pytest.raises(UserError, match=rf"names version {version}, which does not exist: restore it, or delete"):
         read_baseline(tmp_path / "baseline", str(serving))
 
 
@@ -146,8 +146,8 @@ def test_of_two_runs_at_once_the_later_push_fails(tmp_path: Path, serving: Path)
         push(tmp_path, str(serving), weights=b"other", baseline=second)
 
     assert str(error.value) == (
-        f"this model was compared with no model, for there was none, and since then version {version} (test accuracy "
-        f"0.9500) was pushed in {serving}: nothing was pushed; run again to compare with what is there now"
+        f"this model was compared with no baseline, and since then version {version} (test accuracy "
+        f"0.9500) was pushed in {serving}: nothing was pushed; run again to compare with the latest model"
     )
     assert files_below(serving) == before
     assert sorted(path.name for path in serving.iterdir()) == [version, LATEST_BLESSED_FILE]
@@ -174,7 +174,7 @@ def test_two_pushes_in_the_same_moment(tmp_path: Path, serving: Path) -> None:
     serving.mkdir()
     mark = serving / f".pushing-{int(time.time())}-0a1b"
     mark.touch()
-    with pytest.raises(UserError, match=r"another run is pushing to .*: nothing was pushed; run again"):
+    with pytest.raises(UserError, match=r"another run has been pushing to .*: nothing was pushed; run again"):
         push(tmp_path, str(serving), baseline=baseline)
     assert list(serving.iterdir()) == [mark]
 

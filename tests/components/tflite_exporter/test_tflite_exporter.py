@@ -16,9 +16,9 @@ from tfx import types
 from tfx.types import standard_artifacts
 
 from components.common.errors import UserError
+from components.contracts.artifact_types import TFLiteModel
 from components.contracts.tflite import ConvertedModel
 from components.modeling.image_pipeline import ImagePipeline
-from components.tflite_exporter.artifacts import TFLiteModel
 from components.tflite_exporter.component import TFLiteExporter
 from components.tflite_exporter.conversion import to_int8
 from components.tflite_exporter.executor import Executor

@@ -118,8 +118,8 @@ def test_a_doubtful_label_is_shown_with_its_photo_and_what_it_may_be(blessed_run
 
 def test_what_has_moved_is_said_in_a_line_and_a_table(blessed_run: MadeRun, blessed_page: str) -> None:
     section = _section(blessed_page, "drift")
-    line = f"labels ({blessed_run.class_names[0]} 20.0% before, 32.5% now); why not."
-    assert f"Drift: the data has moved from the latest blessed model&#39;s 1,234 photos in {line}" in section
+    line = f"Drift: found in labels ({blessed_run.class_names[0]} 20.0% before, 32.5% now), compared with the latest"
+    assert f"{line} blessed model&#39;s 1,234 photos; why not." in section
     assert [cell in section for cell in ("0.125", "0.050", "0.001", "<td>yes</td>", "32.5%")] == [True] * 5
 
 

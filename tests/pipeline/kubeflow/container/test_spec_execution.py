@@ -136,8 +136,8 @@ def test_the_next_run_is_compared_with_what_was_pushed(folder: Path, first: Fake
     assert "change" in {result.kind for result in after.thresholds}
     assert [explain(run).baseline_run for run in runs] == [None, RUN_ID]
     drifts = [run.drift.summary if run.drift else "" for run in runs]
-    assert drifts[0] == "Drift: not looked for; there is no other blessed model whose photos are known"
-    assert drifts[1].startswith("Drift: none from the latest blessed model's 72 photos in labels, longer sides")
+    assert drifts[0] == "Drift: skipped (no earlier blessed model)"
+    assert drifts[1].startswith("Drift: none in labels, longer sides")
 
 
 def _collected(kfp: FakeKfp, folder: Path) -> RunStore:

@@ -1,1 +1,0 @@
-"""AnomalyGate: no training on data that does not meet its schema."""

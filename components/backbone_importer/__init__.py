@@ -1,1 +1,0 @@
-"""Brings a pretrained backbone into the pipeline as a Model artifact."""

@@ -1,0 +1,71 @@
+"""BaselineReader, which finds the latest blessed model in the serving folder: Kubeflow Pipelines has no Resolver."""
+
+import logging
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.io import fileio
+from tfx.types import standard_artifacts
+from tfx.utils import io_utils, path_utils
+
+from components.common.errors import UserError
+from components.contracts.drift import SAMPLE_FILE
+from components.contracts.serving_folder import (
+    BASELINE_VERSION_PROPERTY,
+    LATEST_BLESSED_FILE,
+    NO_VERSION,
+    latest_version,
+    path_in,
+    photos_path,
+    read_latest,
+)
+from components.modeling.backbones.digest import content_digest
+
+logger = logging.getLogger(__name__)
+
+
+@component
+def BaselineReader(
+    serving_model_dir: Parameter[str],
+    candidate: InputArtifact[standard_artifacts.Model],
+    model: OutputArtifact[standard_artifacts.Model],
+) -> None:
+    """Copies the model that was pushed last, and the sample of its photos for DriftDetector if there is one.
+
+    Args:
+        serving_model_dir: The folder that Pusher pushes to.
+        candidate: The model to compare. When a run is repeated, it is the one that was pushed last; its baseline is
+            then the model that it was compared with the first time.
+        model: The copy, with its version as a custom property. Without a baseline the version is "none", and the
+            artifact holds no model.
+    """
+    version = _baseline_version(serving_model_dir, path_utils.serving_model_path(candidate.uri))
+    model.set_string_custom_property(BASELINE_VERSION_PROPERTY, version)
+    if version == NO_VERSION:
+        logger.info("No other model has been pushed to %s: there is no baseline", serving_model_dir)
+        return
+    io_utils.copy_dir(path_in(serving_model_dir, version), path_utils.serving_model_dir(model.uri))
+    if fileio.exists(photos := photos_path(serving_model_dir, version)):
+        fileio.copy(photos, path_in(model.uri, SAMPLE_FILE), overwrite=True)
+    logger.info("The baseline is version %s of %s", version, serving_model_dir)
+
+
+def _baseline_version(folder: str, candidate: str) -> str:
+    latest = read_latest(folder)
+    if latest is None:
+        if version := latest_version(folder):
+            logger.warning(
+                "%s has version %d but no %s: none of its versions is the baseline",
+                folder, version, LATEST_BLESSED_FILE,
+            )  # fmt: skip
+        return NO_VERSION
+    if not fileio.exists(path_in(folder, latest.version)):
+        raise UserError(
+            f"{LATEST_BLESSED_FILE} in {folder} names version {latest.version}, which does not exist: restore it, or "
+            f"delete {LATEST_BLESSED_FILE} to continue without a baseline"
+        )
+    if content_digest(path_in(folder, latest.version)) != content_digest(candidate):
+        return latest.version
+    logger.info("The model is already version %s of %s", latest.version, folder)
+    exists = latest.baseline_version != NO_VERSION and fileio.exists(path_in(folder, latest.baseline_version))
+    return latest.baseline_version if exists else NO_VERSION

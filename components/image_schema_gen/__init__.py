@@ -1,1 +1,0 @@
-"""ImageSchemaGen: the schema that every photo set has to meet."""

@@ -1,1 +1,0 @@
-"""LabelReviewer: photos whose label is doubtful."""

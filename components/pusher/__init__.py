@@ -1,1 +1,0 @@
-"""Pusher with an atomic push."""
