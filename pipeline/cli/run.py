@@ -72,12 +72,11 @@ def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose
 
     try:
         if options.metadata:
-            from pipeline.records.connection import check_recordable, connect, connection_config
+            from pipeline.records.connection import check_recordable, connect
 
             # A server that is down is reported now, not after the data was looked at.
-            connection = connection_config(options.metadata)
-            check_recordable(connection)
-            connect(connection)
+            check_recordable(options.metadata)
+            connect(options.metadata)
         with locked_output(options.output), temporary_folder(options.output):
             return _run_alone(options, bucket, console)
     except KeyboardInterrupt:

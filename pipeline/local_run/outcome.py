@@ -14,19 +14,12 @@ from pipeline.records.store import Run
 
 
 def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds: float) -> None:
-    """Prints what a finished run led to.
-
-    Args:
-        console: Where to print.
-        config: The run's configuration.
-        run: The run.
-        seconds: Its wall time.
-    """
+    """Prints the results of a finished run, which took `seconds`."""
     out = console.console
     out.print()
     out.print(_results_table(run))
     if console.finished_nodes and set(console.finished_nodes) - set(console.cached_nodes) <= _NEVER_CACHED:
-        out.print("Nothing changed since an earlier run: every result above is answered from TFX's cache.")
+        out.print("Nothing has changed since an earlier run: all results above come from TFX's cache.")
     for line in _training_lines(run):
         out.print(line, markup=False)
     explanation = explain(run)
@@ -47,27 +40,28 @@ def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds
     out.print(f"Time:            {seconds:.0f} s")
 
 
-# It asks ML Metadata anew each time, which takes no time.
+# It queries ML Metadata in every run, which takes no time.
 _NEVER_CACHED = {BASELINE_RESOLVER}
 
 
 def _training_lines(run: Run) -> Iterator[str]:
-    """Yields what the search and the fine-tuning found, a line each."""
+    """Yields the results of the search and of fine-tuning, a line each."""
     if tuning := run.tuning:
         values = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in sorted(tuning.values.items())
         )
-        yield f"Best of {tuning.trials} trials: {values}; validation accuracy {tuning.validation_accuracy:.4f}"
+        trials = f"{tuning.trials} trial{'s' * (tuning.trials > 1)}"
+        yield f"Best of {trials}: {values}; validation accuracy {tuning.validation_accuracy:.4f}"
     if outcome := run.fine_tuning:
-        end = "" if outcome.kept else "; not kept: the model is the one before it"
+        end = "" if outcome.kept else "; not better: the model before fine-tuning was kept"
         before, after = outcome.accuracy_before, outcome.accuracy_after
-        epochs = f"{outcome.epochs} epochs, " if outcome.epochs else ""
+        epochs = f"{outcome.epochs} epoch{'s' * (outcome.epochs > 1)}, " if outcome.epochs else ""
         yield f"Fine-tuning: {epochs}validation accuracy {before:.4f} before, {after:.4f} after{end}"
 
 
 def _tflite_lines(run: Run) -> Iterator[str]:
-    """Yields what became of the model on its way to TensorFlow Lite: a line per file, accuracies on the same photos."""
+    """Yields a line per TFLite file; its accuracy and the original's are on the same photos."""
     exported, metrics = run.artifact(TFLITE_MODEL), run.tflite
     if exported and metrics:
         for name, file, found in (("float16", FLOAT16_FILE, metrics.float16), ("int8", INT8_FILE, metrics.int8)):

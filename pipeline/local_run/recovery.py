@@ -17,7 +17,7 @@ from components.common.errors import UserError
 from components.contracts import output_folder, serving_folder
 from components.contracts.nodes import PUSHED_DESTINATION_PROPERTY
 from pipeline.config import PipelineConfig
-from pipeline.records.connection import connect, connection_config
+from pipeline.records.connection import connect
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
             output folder was written with.
     """
     has_own_store = _check_unlocked(config)
-    store = connect(connection_config(config.metadata_uri))
+    store = connect(config.metadata_uri)
     context = store.get_context_by_type_and_name(output_folder.OUTPUT_CONTEXT_TYPE, config.output)
     if context is None and not has_own_store:
         _check_is_new(config)

@@ -16,6 +16,16 @@ from components.common.errors import UserError
 
 PASSWORD_VARIABLE = "FLOWERS_METADATA_PASSWORD"  # noqa: S105  (a variable's name)
 _FORMS = "sqlite:PATH, mysql://USER@HOST[:PORT]/DATABASE, postgresql://USER@HOST[:PORT]/DATABASE or grpc://HOST:PORT"
+# What to check; the client libraries rarely say why they could not connect.
+_DATABASE_HINT = (
+    "; check that the server is running there, that the user may create or use the database, and that "
+    f"{PASSWORD_VARIABLE} contains the user's password"
+)
+_HINTS = {
+    "grpc": "; is ML Metadata's gRPC server running there?",
+    "mysql": f"{_DATABASE_HINT} (MySQL 8 users need mysql_native_password)",
+    "postgresql": _DATABASE_HINT,
+}
 _GRPC_TIMEOUT_S = 60.0
 _BUSY_TIMEOUT_S, _BUSY_PAUSE_S = 10.0, 0.1
 
@@ -72,27 +82,29 @@ def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
     return config
 
 
-def connect(config: ConnectionConfig) -> mlmd.MetadataStore:
-    """Opens a store.
+def connect(uri: str, read_only: bool = False) -> mlmd.MetadataStore:
+    """Opens a store; see `connection_config`.
 
     Raises:
-        UserError: It cannot be reached or is not a metadata store; the message does not contain the password.
+        UserError: The address is wrong, or there is no metadata store; the message does not contain the password.
     """
+    config = connection_config(uri, read_only)
     try:
         store = _open(config)
         store.get_context_types()
     except (RuntimeError, mlmd.errors.StatusError) as error:
-        raise UserError(f"cannot open the metadata store {_name(config)}: {_reason(error)}{_hint(config)}") from None
+        hint = _HINTS.get(urlsplit(uri).scheme, "")
+        raise UserError(f"cannot open the metadata store {uri}: {_reason(error)}{hint}") from None
     return store
 
 
-def check_recordable(config: ConnectionConfig) -> None:
+def check_recordable(uri: str) -> None:
     """Checks that ML Metadata can record runs there.
 
     Raises:
         UserError: It cannot.
     """
-    if isinstance(config, pb.ConnectionConfig) and config.HasField("postgresql"):
+    if uri.startswith("postgresql:"):
         raise UserError(
             f"ml-metadata {mlmd.__version__} cannot record runs on PostgreSQL: it writes a text with a backslash, such "
             "as the Evaluator's configuration, as invalid SQL; use --metadata mysql://, grpc:// or sqlite:PATH"
@@ -116,30 +128,6 @@ def _port(parts: SplitResult, default: int) -> int:
         return parts.port or default
     except ValueError:
         raise UserError(f"--metadata: the port of {parts.hostname} is not a number from 1 to 65535") from None
-
-
-def _name(config: ConnectionConfig) -> str:
-    if isinstance(config, pb.MetadataStoreClientConfig):
-        return f"grpc://{config.host}:{config.port}"
-    if config.HasField("sqlite"):
-        return str(config.sqlite.filename_uri)
-    if config.HasField("mysql"):
-        return f"mysql://{config.mysql.user}@{config.mysql.host}:{config.mysql.port}/{config.mysql.database}"
-    server = config.postgresql
-    return f"postgresql://{server.user}@{server.host}:{server.port}/{server.dbname}"
-
-
-def _hint(config: ConnectionConfig) -> str:
-    """Returns what to check; the client libraries rarely say why they could not connect."""
-    if isinstance(config, pb.MetadataStoreClientConfig):
-        return "; is ML Metadata's gRPC server running there?"
-    if config.HasField("sqlite"):
-        return ""
-    old_passwords = " (MySQL 8 users need mysql_native_password)" if config.HasField("mysql") else ""
-    return (
-        f"; check that the server is running there, that the user may create or use the database, and that "
-        f"{PASSWORD_VARIABLE} contains the user's password{old_passwords}"
-    )
 
 
 def _reason(error: Exception) -> str:

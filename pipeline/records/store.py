@@ -18,7 +18,7 @@ from components.contracts.drift import DRIFT_FILE, DriftReport
 from components.contracts.label_review import DoubtfulLabel, LabelReviewSummary
 from components.contracts.nodes import Output
 from components.contracts.tflite import TFLITE_METRICS_FILE, TFLiteMetrics
-from pipeline.records.connection import connect, connection_config
+from pipeline.records.connection import connect
 from pipeline.records.metadata import ArtifactRecord, ExecutionRecord, pipeline_names, run_executions
 
 _UNFINISHED_STATES = ("RUNNING", "NEW")
@@ -364,5 +364,4 @@ def open_store(output: str, metadata: str | None = None) -> RunStore:
             f"no metadata store in {folder} (no {database.name}): give the --output of a run, or start one with "
             "`local_runner.py run`"
         )
-    config = connection_config(metadata or f"sqlite:{database}", read_only=True)
-    return RunStore(connect(config), folder)
+    return RunStore(connect(metadata or f"sqlite:{database}", read_only=True), folder)

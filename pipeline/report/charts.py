@@ -12,7 +12,7 @@ from typing import Final
 from components.contracts.evaluation import ACCURACY, LOSS
 from components.contracts.training import EpochResult, best_epoch
 from pipeline.report.filters import shortened
-from pipeline.report.scores import Evaluation, Proportion
+from pipeline.report.scores import Evaluation
 from pipeline.report.view import RunView
 
 # In pixels, of text of 12 pixels.
@@ -20,13 +20,15 @@ _WIDTH: Final = 450
 _HEIGHT: Final = 300
 _TOP: Final = 34  # the legend
 _BOTTOM: Final = 44  # tick labels and the axis' label
-_LEFT: Final = 52
+_LEFT: Final = 60
 _RIGHT: Final = 14
 _CHARACTER: Final = 6.8
 _ROW: Final = 34  # of a class
 _MAX_LABEL: Final = 22
 _MAX_CHART_CLASSES: Final = 60
 _TICKS: Final = 6
+
+_Point = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,22 +59,12 @@ class Axis:
 
 
 @dataclasses.dataclass(frozen=True)
-class Mark:
-    """A value and the ends of its whisker, in pixels; without an interval they are one point."""
-
-    x: float
-    y: float
-    start: tuple[float, float]
-    end: tuple[float, float]
-
-
-@dataclasses.dataclass(frozen=True)
 class Series:
-    """The marks of one split; consecutive ones are joined in a curve."""
+    """The values of one split as points, with the ends of their intervals; those of a curve are joined instead."""
 
     name: str
-    marks: Sequence[Mark]
-    is_curve: bool = False
+    points: Sequence[_Point]
+    whiskers: Sequence[tuple[_Point, _Point]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +77,7 @@ class Chart:
     x: Axis
     y: Axis
     series: Sequence[Series]
-    guide: tuple[tuple[float, float], tuple[float, float]] | None = None
+    guide: tuple[_Point, _Point] | None = None
     guide_label: str = ""
     width: int = _WIDTH
 
@@ -145,8 +137,8 @@ def _training_curve(name: str, epochs: Sequence[EpochResult], metric: str, best:
     x = Axis(first.epoch, max(last.epoch, first.epoch + 1), _LEFT, _WIDTH - _RIGHT, "epoch", is_whole=True)
     y = Axis(low, high, _HEIGHT - _BOTTOM, _TOP, is_percent=metric == ACCURACY)
     series = [
-        Series(split, [_mark(x, y, epoch.epoch, value) for epoch, value in zip(epochs, points, strict=True)
-                       if math.isfinite(value)], is_curve=True)
+        Series(split, [(x(epoch.epoch), y(value)) for epoch, value in zip(epochs, points, strict=True)
+                       if math.isfinite(value)])
         for split, points in values.items()
     ]  # fmt: skip
     description = (
@@ -165,11 +157,13 @@ def _recall_chart(evaluations: Mapping[str, Evaluation]) -> Chart:
     lowest = min(recall.interval.low for series in recalls.values() for recall in series)
     x = Axis(min(lowest, 0.9), 1.0, left, _WIDTH - _RIGHT - 6, is_percent=True)
     y = Axis(len(names) - 0.5, -0.5, max(_HEIGHT - _BOTTOM, _TOP + _ROW * len(names)), _TOP, rows=names)
-    series = [
-        Series(split, [_interval_mark(x, y, recall, row + 0.14 * (2 * index - len(recalls) + 1), along_x=True)
-                       for row, recall in enumerate(points)])
-        for index, (split, points) in enumerate(recalls.items())
-    ]  # fmt: skip
+    series = []
+    for index, (split, proportions) in enumerate(recalls.items()):
+        heights = [y(row + 0.14 * (2 * index - len(recalls) + 1)) for row in range(len(names))]
+        points = [(x(recall.value), height) for recall, height in zip(proportions, heights, strict=True)]
+        ends = [(x(recall.interval.low), x(recall.interval.high)) for recall in proportions]
+        whiskers = [((low, height), (high, height)) for (low, high), height in zip(ends, heights, strict=True)]
+        series.append(Series(split, points, whiskers))
     description = "Proportion of each class's photos that were recognized; the lines are 95% confidence intervals."
     return Chart("chart-recall", "Recall per class", description, x, y, series)
 
@@ -177,27 +171,17 @@ def _recall_chart(evaluations: Mapping[str, Evaluation]) -> Chart:
 def _reliability_diagram(evaluations: Mapping[str, Evaluation]) -> Chart:
     """Draws accuracy over confidence, with the diagonal of perfect calibration."""
     x = Axis(0, 1, _LEFT, _WIDTH - _RIGHT - 6, "confidence", is_percent=True)
-    y = Axis(0, 1, _HEIGHT - _BOTTOM, _TOP, is_percent=True)
-    series = [
-        Series(split, [_interval_mark(x, y, entry.accuracy, entry.confidence) for entry in evaluation.bins])
-        for split, evaluation in evaluations.items()
-    ]
+    y = Axis(0, 1, _HEIGHT - _BOTTOM, _TOP, "accuracy", is_percent=True)
+    series = []
+    for split, evaluation in evaluations.items():
+        bins = [(x(entry.confidence), entry.accuracy) for entry in evaluation.bins]
+        points = [(left, y(accuracy.value)) for left, accuracy in bins]
+        whiskers = [((left, y(found.interval.low)), (left, y(found.interval.high))) for left, found in bins]
+        series.append(Series(split, points, whiskers))
     errors = ", ".join(f"{evaluation.calibration_error:.3f} on {split}" for split, evaluation in evaluations.items())
     description = f"Accuracy of predictions grouped by confidence. Expected calibration error: {errors}."
     guide = ((x(0), y(0)), (x(1), y(1)))
     return Chart("chart-reliability", "Reliability diagram", description, x, y, series, guide, "perfectly calibrated")
-
-
-def _mark(x: Axis, y: Axis, horizontal: float, vertical: float) -> Mark:
-    point = (x(horizontal), y(vertical))
-    return Mark(*point, point, point)
-
-
-def _interval_mark(x: Axis, y: Axis, proportion: Proportion, other: float, along_x: bool = False) -> Mark:
-    """A proportion with its interval, along one axis, at a place on the other axis."""
-    values = (proportion.value, proportion.interval.low, proportion.interval.high)
-    point, start, end = ((x(value), y(other)) if along_x else (x(other), y(value)) for value in values)
-    return Mark(*point, start, end)
 
 
 def _range(values: Iterable[float]) -> tuple[float, float]:

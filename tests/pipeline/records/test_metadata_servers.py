@@ -18,7 +18,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from recorded_runs import RecordedRuns, predictions
 
 from components.common.errors import UserError
-from pipeline.records.connection import PASSWORD_VARIABLE, check_recordable, connect, connection_config
+from pipeline.records.connection import PASSWORD_VARIABLE, check_recordable, connect
 
 _PASSWORD = "only-in-the-environment"
 _USER = "mlmd"
@@ -100,7 +100,7 @@ def test_runs_are_recorded_on_and_read_from_mariadb(
 ) -> None:
     uri = mariadb
     monkeypatch.setenv(PASSWORD_VARIABLE, _PASSWORD)
-    check_recordable(connection_config(uri))
+    check_recordable(uri)
     runs = RecordedRuns(_connect_patiently(uri), tmp_path / "output")
     made = runs.add("run-a", predictions(range(4)))
     runs.add("run-b", predictions(range(12)), min_accuracy=0.9, baseline="run-a", examples=made["examples"])
@@ -123,7 +123,7 @@ def _connect_patiently(uri: str) -> Any:
     deadline = time.monotonic() + 60
     while True:
         try:
-            return connect(connection_config(uri))
+            return connect(uri)
         except UserError:
             if time.monotonic() > deadline:
                 raise
@@ -146,4 +146,4 @@ def test_postgresql_is_read_but_breaks_on_backslashes_so_runs_refuse_it(
     with pytest.raises(mlmd.errors.InternalError, match="syntax error"):
         store.put_artifacts([artifact])
     with pytest.raises(UserError, match="PostgreSQL"):
-        check_recordable(connection_config(postgresql))
+        check_recordable(postgresql)

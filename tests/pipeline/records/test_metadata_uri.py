@@ -59,7 +59,7 @@ def test_a_server_that_is_not_there_is_reported_without_the_password(
 ) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, _PASSWORD)
     with pytest.raises(UserError, match="cannot open the metadata store") as error:
-        connect(connection_config(f"{scheme}://me@127.0.0.1:{unused_port}/flowers"))
+        connect(f"{scheme}://me@127.0.0.1:{unused_port}/flowers")
     assert _PASSWORD not in str(error.value)
 
 
@@ -72,7 +72,7 @@ def test_reading_makes_no_sqlite_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_reported(tmp_path: Path) -> None:
     (tmp_path / "metadata.sqlite").write_text("not a database " * 100)
     with pytest.raises(UserError, match="cannot open the metadata store"):
-        connect(connection_config(f"sqlite:{tmp_path / 'metadata.sqlite'}", read_only=True))
+        connect(f"sqlite:{tmp_path / 'metadata.sqlite'}", read_only=True)
 
 
 class _Servicer(service.MetadataStoreServiceServicer):
@@ -110,7 +110,7 @@ def grpc_address(tmp_path: Path) -> Iterator[str]:
 
 
 def test_runs_are_recorded_and_read_through_grpc(grpc_address: str, tmp_path: Path, ask: Callable[..., Any]) -> None:
-    runs = RecordedRuns(connect(connection_config(grpc_address)), tmp_path / "output")
+    runs = RecordedRuns(connect(grpc_address), tmp_path / "output")
     runs.add("run-a", predictions(range(4)))
     (run,) = ask("runs", "--metadata", grpc_address)
     assert (run["run_id"], run["test_accuracy"], run["blessed"]) == ("run-a", 0.96, True)
