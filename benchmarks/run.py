@@ -19,7 +19,8 @@ from benchmarks.measuring.subjects import Subject, output_folder, run_pipeline, 
 from benchmarks.recipe import report
 from benchmarks.scaling import run_scaling
 from benchmarks.stored_bytes import measure_stored
-from components.example_gen.data_source import SYNTHETIC_FLOWERS, DataSource, find_photos, make_builder
+from components.example_gen.data_source import SYNTHETIC_FLOWERS, find_photos, make_builder
+from components.example_gen.options import DataSource
 from components.example_gen.tfds_dataset import prepare_dataset
 from components.modeling.backbones.loading import prepare_backbone
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks.measuring.subjects import Subject, output_folder, run_pipeline
 from benchmarks.stored_bytes import count_stored
-from components.example_gen.data_source import DataSource
+from components.example_gen.options import DataSource
 
 PrepareSource = Callable[[str | None, int], tuple[DataSource, int]]
 

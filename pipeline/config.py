@@ -22,6 +22,7 @@ from components.contracts.output_folder import (
     TRAINING_FOLDER,
 )
 from components.evaluator.thresholds import OWN_METRICS, Threshold
+from components.example_gen.options import DataSource
 from components.modeling.backbones.registry import BACKBONES
 from components.modeling.hyperparameters import STRONG, FineTuning, Hyperparameters, parse_size
 from pipeline.beam_runners.beam_args import DIRECT, RUNNERS, beam_args
@@ -41,27 +42,9 @@ def _parse_memory(text: str) -> int:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """The photo source, as the user names it."""
+class DataOptions(DataSource):
+    """The photo source, as the user names it, and what is done to its photos."""
 
-    photos: str = setting(
-        "",
-        "Your own photos: a folder or .tgz with one sub-folder per class, or a .csv or .jsonl manifest.",
-        metavar="PATH",
-    )
-    dataset: str = setting("", "A TFDS image-classification dataset.", metavar="NAME", default_text="the preset's")
-    num_photos: int = setting(1600, "Number of photos that synthetic_flowers generates.", minimum=1)
-    split_method: str = setting(
-        "count",
-        "count: exact shares; hash: approximate shares, and adding photos never changes the split of others.",
-        choices=("count", "hash"),
-    )
-    group_by: str = setting(
-        "",
-        "Keep photos of one group in one split. A column of the manifest, or a regular expression over paths with the "
-        "group in brackets, such as '(plant\\d+)_'.",
-        metavar="COLUMN|REGEX",
-    )
     max_quarantine_share: float = setting(
         0.05, "Stop the run if a larger share of the photos is unusable.", minimum=0, maximum=1
     )
@@ -71,13 +54,6 @@ class DataOptions:
         metavar="FILE",
     )
     exclude: str = setting("", "A reviewed .csv of `labels --to`: its photos are not used.", metavar="FILE")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if self.group_by and not self.photos:
-            raise UserError("--group-by needs your own photos: add --photos, or remove --group-by")
-        if self.group_by and self.split_method != "count":
-            raise UserError("--group-by needs --split-method count: hash assigns each photo by its own name")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,18 +65,12 @@ class DataConfig(DataOptions):
         fingerprint: Identifies the content (a version, or a digest of the photos); part of the cache key.
         fingerprint_per_run: Whether each run computes the fingerprint itself; `fingerprint` is then the expected one,
             or empty for any photos.
-        split_fractions: Shares of train, validation and test; they sum to 1.
-        data_dir: Where TFDS datasets are prepared and archives extracted; empty is TFDS's own folder.
-        num_photos: 0 except for `synthetic_flowers`.
         corrections: Contents of `relabel` and `exclude`, as JSON; empty without either.
     """
 
     class_names: tuple[str, ...]
     fingerprint: str
     fingerprint_per_run: bool = False
-    split_fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
-    data_dir: str = ""
-    num_photos: int = 0
     corrections: str = ""
 
 

@@ -143,17 +143,7 @@ def _example_gen(config: PipelineConfig, nodes: _Nodes) -> TfdsExampleGen:
     if data.fingerprint_per_run:
         digest = nodes.add(PhotosFingerprint(photos=data.photos, data_dir=data.data_dir, expected=fingerprint))
         fingerprint = digest.outputs["fingerprint"].future()[0].value
-    return TfdsExampleGen(
-        dataset=data.dataset,
-        photos=data.photos,
-        data_dir=data.data_dir,
-        fingerprint=fingerprint,
-        split_fractions=data.split_fractions,
-        split_method=data.split_method,
-        group_by=data.group_by,
-        corrections=data.corrections,
-        num_photos=data.num_photos or None,
-    )
+    return TfdsExampleGen(data, fingerprint=fingerprint, corrections=data.corrections)
 
 
 def _backbone_importer(config: PipelineConfig) -> base_component.BaseComponent:

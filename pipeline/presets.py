@@ -52,7 +52,7 @@ def build_config(options: RunOptions, backbone: BackboneConfig | None = None) ->
 
 def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     """Returns the resolved photo source and the pipeline's name."""
-    from components.example_gen.data_source import SYNTHETIC_FLOWERS, DataSource, describe_source
+    from components.example_gen.data_source import SYNTHETIC_FLOWERS, describe_source
     from components.photos.corrections import read_corrections
     from components.storage.objects import is_remote
 
@@ -61,24 +61,13 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     is_local = given.photos and not is_remote(given.photos)
     photos = str(Path(given.photos).expanduser().absolute()) if is_local else given.photos
     dataset = "" if photos else given.dataset
-    is_synthetic = dataset == SYNTHETIC_FLOWERS
-    source = DataSource(
-        dataset,
-        photos,
-        # Hosted datasets stay in TFDS's folder (TFDS_DATA_DIR), shared by all projects.
-        data_dir=f"{options.output}/datasets" if photos or is_synthetic else "",
-        num_photos=given.num_photos if is_synthetic else 0,
-        split_method=given.split_method,
-        group_by=given.group_by,
-    )
-    corrections = read_corrections(given.relabel, given.exclude)
-    description = describe_source(source)
+    # Hosted datasets stay in TFDS's folder (TFDS_DATA_DIR), shared by all projects.
+    data_dir = f"{options.output}/datasets" if photos or dataset == SYNTHETIC_FLOWERS else ""
+    data = dataclasses.replace(given, photos=photos, dataset=dataset, data_dir=data_dir)
+    corrections = read_corrections(data.relabel, data.exclude)
+    description = describe_source(data)
     resolved = DataConfig(
-        **{
-            **vars(given),
-            **{name: getattr(source, name) for name in ("dataset", "photos", "data_dir", "num_photos")},
-            "split_fractions": source.split_fractions,
-        },
+        **vars(data),
         corrections=json.dumps(corrections) if corrections else "",
         class_names=description.class_names,
         fingerprint=description.fingerprint,

@@ -14,7 +14,8 @@ from typing import Any, Final
 import click
 
 from components.contracts import TRAIN_SPLIT
-from components.example_gen.data_source import DataSource, find_photos, make_builder
+from components.example_gen.data_source import find_photos, make_builder
+from components.example_gen.options import DataSource
 from components.example_gen.tfds_dataset import prepare_dataset
 from components.feature_extractor.inference_graph import ForwardPass, load_forward_pass, optimize_forward_pass
 from components.photos.decode import decode_image

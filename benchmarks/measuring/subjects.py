@@ -15,7 +15,7 @@ from components.contracts.nodes import (
     FEATURE_EXTRACTOR,
     FEATURES,
 )
-from components.example_gen.data_source import DataSource
+from components.example_gen.options import DataSource
 from components.modeling.hyperparameters import REFERENCE
 from pipeline.records.store import Run, open_store
 

@@ -19,7 +19,7 @@ from benchmarks.measuring.subjects import Subject
 from benchmarks.memory.small_photos import draw_photos
 from benchmarks.run import describe_machine
 from benchmarks.scaling import run_scaling
-from components.example_gen.data_source import DataSource
+from components.example_gen.options import DataSource
 
 BAR: Final = 1.1
 _RESULT: Final = Path(__file__).parents[1] / "results" / "memory_of_runs.json"

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import click
 
-from components.example_gen.data_source import DataSource, find_photos, make_builder
+from components.example_gen.data_source import find_photos, make_builder
+from components.example_gen.options import DataSource
 from components.example_gen.tfds_dataset import prepare_dataset
 from components.photos.splits import DEFAULT_SPLIT_FRACTIONS, split_slices
 

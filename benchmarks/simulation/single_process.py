@@ -19,9 +19,11 @@ from benchmarks.memory.small_photos import draw_photos
 from benchmarks.run import describe_machine
 from components.contracts.evaluation import ExamplePrediction
 from components.evaluator.predictions import predict
-from components.example_gen.data_source import DataSource, find_photos
+from components.example_gen.data_source import find_photos
+from components.example_gen.options import DataSource
 from components.image_validator.duplicates import Photo, find_links
-from components.photos.check import Fingerprint, ImageCheck
+from components.photos.check import ImageCheck
+from components.photos.perceptual_hashes import PerceptualHashes
 from components.storage.examples_io import to_example
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "scale" / "single_process.json"
@@ -80,8 +82,15 @@ def _measure_duplicates() -> dict[str, float]:
     random = np.random.default_rng(0)
     contents = [(random.bytes(32), random.bytes(8), random.bytes(8)) for _ in range(_IN_A_BAND)]
     seconds, _ = _timed(lambda: list(find_links(contents, _DISTANCE)))
-    check = ImageCheck(None, "JPEG", "RGB", Fingerprint(b"8 bytes.", b"8 bytes."))
-    photo = Photo("validation", b"class/0000/00000000.jpg", 0, "class", random.bytes(32), check)
+    photo = Photo(
+        "validation",
+        b"class/0000/00000000.jpg",
+        0,
+        "class",
+        random.bytes(32),
+        ImageCheck(None, "JPEG", "RGB"),
+        PerceptualHashes(b"8 bytes.", b"8 bytes."),
+    )
     return {
         "pair_s": seconds / (_IN_A_BAND * (_IN_A_BAND - 1) / 2),
         "checked_bytes": len(pickle.dumps(photo)),

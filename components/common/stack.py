@@ -6,16 +6,6 @@ from typing import Final
 # TFX 1.21 with TensorFlow 2.21, or else TFX 1.16 with TensorFlow 2.16: pyproject.toml goes by Python's version, too.
 IS_NEWER: Final = sys.version_info >= (3, 12)
 
-# The formats that `tf.io.decode_image` reads, and the bytes by which it knows them: where they stand, what they are.
-IMAGE_FORMATS: Final = {
-    "JPEG": (0, b"\xff\xd8\xff"),
-    "PNG": (0, b"\x89PNG"),
-    "GIF": (0, b"GIF8"),
-    "BMP": (0, b"BM"),
-    **({"WebP": (8, b"WEBP")} if IS_NEWER else {}),
-}
-PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", *(f".{name.lower()}" for name in IMAGE_FORMATS if name != "JPEG"))
-
 
 def complete_tfma() -> None:
     """Gives TFMA back the names that TFX's Evaluator calls; TFX does so too, but late, in `tfx.components`."""
@@ -25,9 +15,3 @@ def complete_tfma() -> None:
     for name in config_pb2.DESCRIPTOR.message_types_by_name:
         if not hasattr(tfma, name):
             setattr(tfma, name, getattr(config_pb2, name))
-
-
-def any_image_format() -> str:
-    """Returns the formats for a sentence: `JPEG, PNG, GIF or BMP`."""
-    *others, last = IMAGE_FORMATS
-    return f"{', '.join(others)} or {last}"

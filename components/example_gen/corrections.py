@@ -1,4 +1,4 @@
-"""Corrections, applied to examples and listed."""
+"""A reviewer's corrections, applied to examples and listed."""
 
 import dataclasses
 import json
@@ -25,16 +25,11 @@ _CORRECTED: Final = "corrected"
 
 
 def check_classes(corrections: LabelCorrections, class_names: Sequence[str]) -> None:
-    """Raises UserError for a correction to a class that the photos do not have.
-
-    Args:
-        corrections: By id.
-        class_names: The classes.
-    """
+    """Raises UserError for a correction to a class that the photos do not have."""
     for photo, label in corrections.items():
         if label is not None and label not in class_names:
             raise UserError(
-                f"--relabel makes {photo!r} {label!r}, which is no class; there are {', '.join(class_names)}"
+                f"--relabel gives {photo!r} the label {label!r}, which is not one of {', '.join(class_names)}"
             )
 
 
@@ -43,19 +38,12 @@ def correct_splits(
     corrections: LabelCorrections,
     class_names: Sequence[str],
     listing_path: str,
-    left_out: Sequence[QuarantineEntry],
+    unused: Sequence[QuarantineEntry],
 ) -> dict[str, beam.PCollection]:
-    """Applies corrections, and lists what was corrected behind what is left out anyway.
-
-    Args:
-        splits: tf.Examples by split.
-        corrections: By id.
-        class_names: The classes in label order; those of the corrections are among them.
-        listing_path: Where the listing is written.
-        left_out: Its first entries.
+    """Applies corrections, which name known classes, and writes the listing: `unused`, then what was corrected.
 
     Returns:
-        The examples, by split, without those that are excluded.
+        tf.Examples by split, without those that are excluded.
     """
     corrected = {
         split: examples
@@ -68,13 +56,13 @@ def correct_splits(
         | "FlattenCorrected" >> beam.Flatten()
         | "GatherCorrected" >> beam.combiners.ToList()
         | "ListCorrected"
-        >> beam.Map(lambda found: write_listing([*left_out, *sorted(found, key=lambda entry: entry.id)], listing_path))
+        >> beam.Map(lambda found: write_listing([*unused, *sorted(found, key=lambda entry: entry.id)], listing_path))
     )
     return {split: outputs[_EXAMPLES] for split, outputs in corrected.items()}
 
 
 class CorrectLabelsFn(beam.DoFn):
-    """Applies corrections to tf.Examples; what it did goes to another output, as a `QuarantineEntry`."""
+    """Applies corrections to tf.Examples; yields a `QuarantineEntry` for each one to another output."""
 
     def __init__(self, corrections: LabelCorrections, class_names: Sequence[str], split: str) -> None:
         self._corrections = corrections
@@ -88,10 +76,10 @@ class CorrectLabelsFn(beam.DoFn):
             yield example
             return
         corrected, label = self._corrections[photo], feature[LABEL_KEY].int64_list.value[0]
-        reason, detail = Reason.EXCLUDED, "a reviewer left it out"
+        reason, detail = Reason.EXCLUDED, "a reviewer excluded it"
         if corrected is not None:
-            reason, detail = Reason.RELABELLED, f"a reviewer made it {corrected}"
-            # Beam forbids changing what it hands in.
+            reason, detail = Reason.RELABELLED, f"a reviewer labelled it {corrected}"
+            # Beam forbids changing an input.
             example = tf.train.Example.FromString(example.SerializeToString())
             example.features.feature[LABEL_KEY].int64_list.value[0] = self._class_names.index(corrected)
             yield example
@@ -101,37 +89,27 @@ class CorrectLabelsFn(beam.DoFn):
 
 
 def write_listing(entries: Iterable[QuarantineEntry], path: str) -> None:
-    """Writes what ImageValidator is to list besides the photos that it leaves out itself.
-
-    Args:
-        entries: The entries.
-        path: A file, local or remote.
-    """
+    """Writes the entries that ImageValidator adds to its own listing."""
     fileio.makedirs(posixpath.dirname(path))
     with fileio.open(path, "w") as file:
         file.write("".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries))
 
 
 def check_applied(corrections: LabelCorrections, listing_path: str) -> None:
-    """Says how many corrections were applied.
-
-    Args:
-        corrections: All of them, at least one.
-        listing_path: What `correct_splits` wrote.
-
-    Raises:
-        UserError: None of them names a photo that is there.
-    """
+    """Logs how many corrections, of at least one, were applied; raises UserError when no photo has one of their ids."""
     with fileio.open(listing_path) as file:
         entries = (from_json(QuarantineEntry, json.loads(line)) for line in file.read().splitlines())
         reasons = {entry.id: entry.reason for entry in entries if entry.action is Action.REVIEWED}
     unknown = [photo for photo in corrections if photo not in reasons]
     if not reasons:
         raise UserError(
-            f"none of the {len(corrections):,} photos that --relabel or --exclude name is here, such as "
-            f"{unknown[0]!r}: give a review of these photos"
+            f"no photo here has an id of --relabel or --exclude, such as {unknown[0]!r}: use a review of these photos"
         )
     counts = Counter(reason.value for reason in reasons.values())
-    line = ", ".join(f"{count:,} photos {reason}" for reason, count in sorted(counts.items()))
-    missing = f"; {len(unknown):,} names are of no photo here, such as {unknown[0]!r}" if unknown else ""
+    line = ", ".join(f"{_photos(count)} {reason}" for reason, count in sorted(counts.items()))
+    missing = f"; {_photos(len(unknown))} not found, such as {unknown[0]!r}" if unknown else ""
     logger.info("A reviewer's corrections: %s%s", line, missing)
+
+
+def _photos(count: int) -> str:
+    return f"{count:,} {'photo' if count == 1 else 'photos'}"

@@ -1,7 +1,7 @@
-"""Photos listed for Beam's workers, and read and converted by them when they are written.
+"""Photos listed for Beam's workers, which read and convert them while they write the examples.
 
-A shuffle between the two carries names alone: Beam's in-process runner holds what is shuffled in memory, and other
-engines store it once more.
+The shuffle in between carries paths only: Beam's in-process runner holds shuffled data in memory, other engines store
+it once more.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from components import contracts
 from components.common.errors import UserError, reason_of
 from components.common.progress import WorkerProgress, process_name
 from components.photos.convert import convert_photo
-from components.photos.split_assignment import OwnPhotos
+from components.photos.split_assignment import SplitPhotos
 from components.storage.examples_io import to_example
 from components.storage.objects import is_remote, read_object
 
@@ -29,18 +29,9 @@ _REMOTE_READERS: Final = 16  # A bucket answers many requests at once, each afte
 
 
 class ListPhotos(beam.PTransform):
-    """Lists the photos of one split as tf.Examples with the path in place of the photo.
+    """Lists the photos of one split as tf.Examples with the path, as bytes, in place of the photo."""
 
-    The path is bytes, for names of files need not be text. Ids are the paths as the user has them.
-    """
-
-    def __init__(self, photos: OwnPhotos, split: str):
-        """Lists the photos.
-
-        Args:
-            photos: The photos of all splits.
-            split: The split to list, which may have none.
-        """
+    def __init__(self, photos: SplitPhotos, split: str):
         super().__init__()
         labels = {name: label for label, name in enumerate(photos.photo_set.class_names)}
         self._listed = [
@@ -55,39 +46,30 @@ class ListPhotos(beam.PTransform):
 class ReadPhotos:
     """Puts photos into serialized examples of `ListPhotos`; reading and conversion overlap."""
 
-    def __init__(self, convert: bool, total: int, remote: bool = False):
-        """Remembers how to read.
-
-        Args:
-            convert: Whether photos in formats that TensorFlow does not decode become JPEGs.
-            total: Number of photos in all splits, for the progress shown.
-            remote: Whether they are in a bucket.
-        """
-        self._convert, self._total, self._remote, self._shared = convert, total, remote, Shared()
+    def __init__(self, total: int, remote: bool = False):
+        """Stores the number of photos in all splits, for the progress shown, and whether they are in a bucket."""
+        self._total, self._remote, self._shared = total, remote, Shared()
         self._launcher = process_name()
 
     def __call__(self, listed: Iterable[bytes]) -> Iterator[bytes]:
-        """Yields the examples with their photos, in the same order.
-
-        Raises:
-            UserError: A photo cannot be read.
-        """
+        """Yields the examples with their photos, in the same order; raises UserError if one cannot be read."""
         every = max(1, self._total // _REPORTS)
         progress = self._shared.acquire(lambda: WorkerProgress("Reading photos", self._total, self._launcher, every))
         remaining = iter(listed)
         with ThreadPoolExecutor(_REMOTE_READERS if self._remote else _READERS) as threads:
-            while some := list(itertools.islice(remaining, _READ_AT_ONCE)):
-                for example in threads.map(self._read, some):
+            while batch := list(itertools.islice(remaining, _READ_AT_ONCE)):
+                for example in threads.map(_read, batch):
                     yield example
                     progress.add()
 
-    def _read(self, listed: bytes) -> bytes:
-        example = tf.train.Example.FromString(listed)
-        image = example.features.feature[contracts.IMAGE_KEY].bytes_list
-        path = os.fsdecode(image.value[0])
-        try:
-            photo = read_object(path) if is_remote(path) else Path(path).read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot read the photo {path!r}: {error.strerror or reason_of(error)}") from error
-        image.value[0] = convert_photo(photo) if self._convert else photo
-        return example.SerializeToString(deterministic=True)
+
+def _read(listed: bytes) -> bytes:
+    example = tf.train.Example.FromString(listed)
+    image = example.features.feature[contracts.IMAGE_KEY].bytes_list
+    path = os.fsdecode(image.value[0])
+    try:
+        photo = read_object(path) if is_remote(path) else Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the photo {path!r}: {error.strerror or reason_of(error)}") from error
+    image.value[0] = convert_photo(photo)
+    return example.SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""Prepared TFDS datasets: made once, kept, and read as examples."""
+"""TFDS datasets: downloaded and prepared once, and read as examples."""
 
 import contextlib
 import hashlib
@@ -28,30 +28,115 @@ from components.storage.examples_io import to_example
 logger = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 3
-# TFDS' own ten retries of a connection, with exponential backoff, take over three minutes to find out that there is
-# no network; three take a second, and attempts of the whole download come on top.
+_BACKOFF_SECONDS: Final = 2.0
+# TFDS' own ten retries of a connection, with exponential backoff, take over three minutes without a network; three take
+# a second.
 _CONNECTION_RETRIES: Final = 3
-# TFDS waits for ever for a server that has stopped sending.
+# TFDS itself waits for ever for a server that has stopped sending.
 STALLED_SECONDS = 60.0
 _PROGRESS_SECONDS: Final = 2.0
+_STALE_SECONDS: Final = 24 * 3600
+_MAX_REASON_LENGTH: Final = 300
 _MIB: Final = 2**20
 _TRANSIENT = (requests.RequestException, NonMatchingChecksumError, ConnectionError)
 _LASTING = (DownloadError, AssertionError, ValueError, ImportError)
 
 
-def download_and_prepare(
-    builder: tfds.core.DatasetBuilder, download_config: tfds.download.DownloadConfig, backoff_seconds: float = 2.0
-) -> None:
-    """Runs `builder.download_and_prepare`, again after failures that may pass.
+class TfdsToExamples(beam.PTransform):
+    """Reads a slice of a prepared TFDS dataset, such as "train[:1835]", as tf.Examples, images undecoded."""
 
-    Args:
-        builder: Builder of a dataset with downloads. TFDS checks them against its registered SHA-256 checksums.
-        download_config: Passed on.
-        backoff_seconds: Pause after the first failure; it doubles with each.
+    def __init__(self, builder: tfds.core.DatasetBuilder, exec_properties: dict[str, Any], split_pattern: str):
+        """Stores the builder and the slice; the base executor passes `exec_properties` too."""
+        super().__init__()
+        del exec_properties
+        self._builder, self._split_pattern = builder, split_pattern
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        keys = find_feature_keys(self._builder)
+        return (
+            pipeline
+            | "ReadFromTFDS"
+            >> tfds.beam.ReadFromTFDS(
+                self._builder,
+                split=self._split_pattern,
+                decoders={keys.image: tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(try_autocache=False),
+            )
+            | "ToExample" >> beam.ParDo(ToExampleFn(keys))
+        )
+
+
+class ToExampleFn(beam.DoFn):
+    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`.
+
+    The id is the photo's file name, or the SHA-256 of its bytes in datasets without names.
+    """
+
+    def __init__(self, keys: FeatureKeys):
+        self._keys = keys
+
+    def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
+        image = element[self._keys.image].numpy()
+        # Not the position in the dataset, which changes when photos are added.
+        example_id = element[self._keys.id].numpy() if self._keys.id else hashlib.sha256(image).hexdigest().encode()
+        yield to_example(image, int(element[self._keys.label].numpy()), example_id)
+
+
+def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
+    """Downloads and prepares a dataset unless a complete copy is there.
+
+    Returns:
+        A builder that reads the prepared dataset and can be sent to Beam workers: it needs only the files.
 
     Raises:
-        UserError: The download failed, three times unless the failure was a lasting one.
+        UserError: A download failed, the disk is full, or the folder cannot be written.
     """
+    if _is_complete(builder):
+        return tfds.builder_from_directory(builder.data_dir)
+    tfds.disable_progress_bar()
+    root = str(builder.data_dir_root)
+    lock = contextlib.nullcontext() if "://" in root else exclusive_lock(Path(root) / f"{builder.name}.lock")
+    try:
+        with lock:
+            if not _is_complete(builder):  # Another run may have prepared it meanwhile.
+                _prepare(builder)
+    except (OSError, tf.errors.OpError, RuntimeError) as error:
+        cause = error.__cause__ or error  # TFDS wraps errors of writing.
+        if not isinstance(cause, (OSError, tf.errors.OpError)):
+            raise
+        reason = getattr(cause, "strerror", None) or _one_line(cause)
+        raise UserError(f"cannot prepare {builder.name} in {root!r}: {reason}") from error
+    return tfds.builder_from_directory(builder.data_dir)
+
+
+def _is_complete(builder: tfds.core.DatasetBuilder) -> bool:
+    splits = builder.info.splits.values()
+    return builder.is_prepared() and all(path.exists() for split in splits for path in split.filepaths)
+
+
+def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+    logger.info("Preparing %s %s in %s", builder.name, builder.version, builder.data_dir)
+    is_own = isinstance(builder, SyntheticFlowers)
+    # TFDS writes into `incomplete.<random>_<version>` and renames that. The lock excludes other preparations of an own
+    # builder, but a hosted dataset may be prepared by another program.
+    for leftover in Path(builder.data_dir).parent.glob("incomplete.*"):
+        if is_own or time.time() - leftover.stat().st_mtime >= _STALE_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
+    config = tfds.download.DownloadConfig(
+        # Files of an incomplete copy are written again; complete downloads are kept.
+        download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS,
+        try_download_gcs=False,
+    )
+    # TFDS prints these two messages to stdout.
+    builder._log_download_bytes = builder._log_download_done = lambda: None
+    if is_own:
+        builder.download_and_prepare(download_config=config)
+    else:
+        _download_and_prepare(builder, config)
+
+
+def _download_and_prepare(builder: tfds.core.DatasetBuilder, config: tfds.download.DownloadConfig) -> None:
+    """Tries again after transient failures; TFDS checks downloads against its registered SHA-256 checksums."""
     downloader.MAX_RETRIES = _CONNECTION_RETRIES
     downloader._open_with_requests = _open_with_timeout
     folder = Path(builder.data_dir_root) / "downloads"
@@ -59,7 +144,7 @@ def download_and_prepare(
         earlier = set(_unfinished(folder))
         try:
             with _progress_reports(builder, folder):
-                builder.download_and_prepare(download_config=download_config)
+                builder.download_and_prepare(download_config=config)
             return
         except (*_TRANSIENT, *_LASTING) as error:
             for leftover in set(_unfinished(folder)) - earlier:
@@ -70,7 +155,7 @@ def download_and_prepare(
                     f"cannot download {builder.name}: {reason}; without a network use `--preset quickstart` "
                     "(synthetic_flowers) or `--photos flower_photos.tgz`"
                 ) from error
-            pause = backoff_seconds * 2 ** (attempt - 1)
+            pause = _BACKOFF_SECONDS * 2 ** (attempt - 1)
             logger.info("Downloading %s failed (%s); trying again in %g s", builder.name, reason, pause)
             time.sleep(pause)
 
@@ -90,15 +175,15 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, NonMatchingChecksumError):
-        return "what arrived does not have the registered SHA-256 checksum"
+        return "the download does not have the registered SHA-256 checksum"
     if isinstance(error, requests.ConnectionError):
         return "no connection to " + str(error.request.url if error.request else "its host")
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return " ".join(str(error).split())[:_MAX_REASON_LENGTH] or type(error).__name__
 
 
 @contextlib.contextmanager
 def _progress_reports(builder: tfds.core.DatasetBuilder, folder: Path) -> Iterator[None]:
-    """Reports how much has been downloaded while the block runs; TFDS itself only draws bars."""
+    """Reports the size of the download while the block runs; TFDS itself only draws bars."""
     urls = builder.url_infos or {}
     total = next(iter(urls.values())).size // _MIB if len(urls) == 1 else None
     finished = threading.Event()
@@ -120,112 +205,3 @@ def _progress_reports(builder: tfds.core.DatasetBuilder, folder: Path) -> Iterat
     finally:
         finished.set()
         thread.join()
-
-
-_STALE_SECONDS: Final = 24 * 3600
-
-
-class ToExampleFn(beam.DoFn):
-    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`.
-
-    The id is the photo's file name, or the SHA-256 of its bytes in data sets that keep no names.
-    """
-
-    def __init__(self, keys: FeatureKeys):
-        self._keys = keys
-
-    def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
-        image = element[self._keys.image].numpy()
-        # A position in the data set would name another photo as soon as some are added.
-        example_id = element[self._keys.id].numpy() if self._keys.id else hashlib.sha256(image).hexdigest().encode()
-        yield to_example(image, int(element[self._keys.label].numpy()), example_id)
-
-
-class TfdsToExamples(beam.PTransform):
-    """Reads a slice of a prepared TFDS dataset as tf.Examples, images undecoded."""
-
-    def __init__(self, builder: tfds.core.DatasetBuilder, exec_properties: dict[str, Any], split_pattern: str):
-        """Creates the transform.
-
-        Args:
-            builder: Builder of a prepared dataset.
-            exec_properties: Not used; the argument is part of the base executor's contract.
-            split_pattern: A TFDS slice such as "train[:1835]".
-        """
-        super().__init__()
-        del exec_properties
-        self._builder, self._split_pattern = builder, split_pattern
-
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        keys = find_feature_keys(self._builder)
-        return (
-            pipeline
-            | "ReadFromTFDS"
-            >> tfds.beam.ReadFromTFDS(
-                self._builder,
-                split=self._split_pattern,
-                decoders={keys.image: tfds.decode.SkipDecoding()},
-                read_config=tfds.ReadConfig(try_autocache=False),
-            )
-            | "ToExample" >> beam.ParDo(ToExampleFn(keys))
-        )
-
-
-def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
-    """Downloads and prepares a dataset unless a complete copy is there.
-
-    Args:
-        builder: From `components.example_gen.data_source.make_builder`.
-
-    Returns:
-        A builder that reads the prepared dataset and can be sent to Beam workers: it needs nothing but the files.
-
-    Raises:
-        UserError: A download failed, the disk is full, or the folder cannot be written.
-    """
-    if _is_complete(builder):
-        return tfds.builder_from_directory(builder.data_dir)
-    tfds.disable_progress_bar()
-    root = str(builder.data_dir_root)
-    lock = contextlib.nullcontext() if "://" in root else exclusive_lock(Path(root) / f"{builder.name}.lock")
-    try:
-        with lock:
-            if not _is_complete(builder):  # Another run may have prepared it meanwhile.
-                _prepare(builder)
-    except (OSError, tf.errors.OpError, RuntimeError) as error:
-        cause = error.__cause__ or error  # TFDS wraps what fails while it writes.
-        if not isinstance(cause, (OSError, tf.errors.OpError)):
-            raise
-        reason = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:300]
-        raise UserError(f"cannot prepare {builder.name} in {root!r}: {reason}") from error
-    return tfds.builder_from_directory(builder.data_dir)
-
-
-def _prepare(builder: tfds.core.DatasetBuilder) -> None:
-    logger.info("Preparing %s %s in %s", builder.name, builder.version, builder.data_dir)
-    is_own = isinstance(builder, SyntheticFlowers)
-    # Under the lock what an own builder left unfinished is nobody's; a hosted dataset may be another program's.
-    _remove_unfinished(Path(builder.data_dir).parent, 0 if is_own else _STALE_SECONDS)
-    config = tfds.download.DownloadConfig(
-        # Files of an incomplete copy are written again; complete downloads are kept.
-        download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS,
-        try_download_gcs=False,
-    )
-    # TFDS prints these two messages past every logger.
-    builder._log_download_bytes = builder._log_download_done = lambda: None
-    if is_own:
-        builder.download_and_prepare(download_config=config)
-    else:
-        download_and_prepare(builder, config)
-
-
-def _is_complete(builder: tfds.core.DatasetBuilder) -> bool:
-    splits = builder.info.splits.values()
-    return builder.is_prepared() and all(path.exists() for split in splits for path in split.filepaths)
-
-
-def _remove_unfinished(folder: Path, min_age_seconds: float) -> None:
-    """Removes what killed preparations left: TFDS writes into `incomplete.<random>_<version>` and renames that."""
-    for leftover in folder.glob("incomplete.*"):
-        if time.time() - leftover.stat().st_mtime >= min_age_seconds:
-            shutil.rmtree(leftover, ignore_errors=True)

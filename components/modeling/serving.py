@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.common.stack import IMAGE_FORMATS, any_image_format
 from components.contracts import IMAGE_KEY, transformed_name
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.modeling.familiarity import Familiarity
 from components.modeling.head import exported_weights
+from components.photos.formats import NATIVE_SIGNATURES, any_image_format
 
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
 _LOGITS = "logits"
-_PADDING = b"\0" * max(at + len(magic) for at, magic in IMAGE_FORMATS.values())
+_PADDING = b"\0" * max(at + len(magic) for at, magic in NATIVE_SIGNATURES)
 
 
 class ServingModel(tf.Module):
@@ -62,7 +62,7 @@ class ServingModel(tf.Module):
         """Classifies encoded photos.
 
         Args:
-            image_bytes: string [N], each a file in one of `IMAGE_FORMATS` (a GIF's first frame counts). Another file
+            image_bytes: string [N], each a file in one of `NATIVE_FORMATS` (a GIF's first frame counts). Another file
                 makes the whole batch fail; the error says where in the batch it is.
 
         Returns:
@@ -115,7 +115,7 @@ def _assert_image_files(image_bytes: tf.Tensor) -> tf.Operation:
     """Returns an operation that fails unless all of string [N] begin like image files, and tells which do not."""
     # Padded, because bytes cannot be taken from behind the end of a short file.
     heads = tf.strings.join([tf.strings.substr(image_bytes, 0, len(_PADDING)), _PADDING])
-    found = [tf.strings.substr(heads, at, len(magic)) == magic for at, magic in IMAGE_FORMATS.values()]
+    found = [tf.strings.substr(heads, at, len(magic)) == magic for at, magic in NATIVE_SIGNATURES]
     known = tf.reduce_any(tf.stack(found), axis=0)
     positions = tf.squeeze(tf.where(~known), axis=-1)
     message = f"not a {any_image_format()} file, at these positions of the batch:"

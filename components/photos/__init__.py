@@ -1,1 +1,1 @@
-"""A user's own photos, wherever they are: found, split, and read as examples."""
+"""Photos: found, split, checked, converted and decoded, for ingestion, validation and prediction alike."""

@@ -1,7 +1,4 @@
-"""Safe extraction of photo archives that anybody may have made.
-
-Imports neither TensorFlow nor Beam: a command-line tool checks its arguments with this before anything heavy is loaded.
-"""
+"""Safe extraction of untrusted photo archives. Imports neither TensorFlow nor Beam."""
 
 import functools
 import lzma
@@ -19,7 +16,7 @@ from components.common.errors import UserError
 
 MAX_ENTRIES: Final = 100_000
 MAX_EXPANDED_BYTES: Final = 20 * 2**30
-# Photos hardly compress: only an archive made to fill the disk expands a hundredfold beyond its first gigabyte.
+# Photos hardly compress: only a zip bomb expands a hundredfold beyond its first gigabyte.
 MAX_EXPANSION: Final = 100
 FREE_EXPANSION_BYTES: Final = 2**30
 _BLOCK_BYTES: Final = 2**20
@@ -36,7 +33,7 @@ class _Member:
 
 @dataclass
 class _Budget:
-    """What an archive may still expand to."""
+    """The entries and bytes that an archive may still expand to."""
 
     remaining_entries: int
     remaining_bytes: int
@@ -50,20 +47,15 @@ class _Budget:
             raise UserError("it expands to far more than its size or the free disk space allows (a zip bomb?)")
 
 
-def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixPath], bool]) -> list[str]:
-    """Extracts the wanted files of a tar or zip archive; nothing is ever written outside `folder`.
-
-    Args:
-        archive: A .tgz, .tar.gz, .tar (any compression tarfile knows) or .zip file.
-        folder: Where to; it and the folders in it are created.
-        is_wanted: Tells whether the file of this relative path is to be extracted.
+def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[str], bool]) -> list[str]:
+    """Extracts the files of a tar or zip archive whose relative path is wanted; never writes outside `folder`.
 
     Returns:
-        The paths of the regular files that were not wanted.
+        The paths of the other regular files.
 
     Raises:
-        UserError: The archive is corrupt or of another kind, holds an absolute path, `..`, a link or a device, has
-            too many entries, or expands to too many bytes. What was extracted until then remains in `folder`.
+        UserError: The archive is damaged or of another kind, holds an absolute path, `..`, a link or a device, has too
+            many entries, or expands to too many bytes. Files extracted until then remain in `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = archive.stat().st_size
@@ -74,7 +66,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
         members = _zip_members(archive, budget) if zipfile.is_zipfile(archive) else _tar_members(archive, budget)
         for member in members:
             relative = safe_relative_path(member.name)
-            if is_wanted(relative):
+            if is_wanted(relative.as_posix()):
                 _extract_member(member, folder / relative)
             else:
                 unwanted.append(relative.as_posix())
@@ -89,14 +81,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[PurePosixP
 
 
 def safe_relative_path(name: str) -> PurePosixPath:
-    """Returns a name from an archive or a bucket as a path that cannot leave the folder it is joined to.
-
-    Args:
-        name: Relative, with slashes.
-
-    Raises:
-        UserError: It is absolute or holds `..`.
-    """
+    """Returns a name from an archive or a bucket as a path; raises UserError if it is absolute or holds `..`."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise UserError(f"its entry {name!r} points outside of it")
@@ -120,7 +105,7 @@ def _tar_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
 
 def _open_tar_entry(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     entry = tar.extractfile(info)
-    if entry is None:  # Only for what is no regular file.
+    if entry is None:  # Not a regular file.
         raise ValueError(f"cannot read {info.name!r}")
     return entry
 

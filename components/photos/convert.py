@@ -1,7 +1,7 @@
-"""Photos in formats that TensorFlow does not decode, turned into JPEG by Pillow.
+"""Conversion by Pillow of the formats that TensorFlow does not decode to JPEG.
 
-What is served decodes with TensorFlow alone: these photos are trained on, but the model does not take their format.
-Each one says in a comment what it was, so that it can be counted and told from another file.
+The served model decodes with TensorFlow alone: it is trained on these photos but does not take their formats. A
+converted photo names its source in a JPEG comment.
 """
 
 import functools
@@ -14,19 +14,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from components.common.stack import IMAGE_FORMATS, PHOTO_SUFFIXES
 from components.contracts.quarantine import Reason
+from components.photos.formats import CONVERTED_FORMATS, JPEG_XL, MAX_PIXELS, NATIVE_FORMATS, find_format
 
-JPEG_QUALITY: Final = 95
-MAX_PIXELS: Final = 64_000_000
-# Pillow's names, and ours.
-_FORMATS: Final = {"WEBP": "WebP", "TIFF": "TIFF", "HEIF": "HEIC", "AVIF": "AVIF", "JXL": "JPEG XL"}
-CONVERTED_FORMATS: Final = tuple(_FORMATS.values())
-_SUFFIXES: Final = (".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".jxl")
-ACCEPTED_SUFFIXES: Final = tuple(dict.fromkeys([*PHOTO_SUFFIXES, *_SUFFIXES]))
-# Photos of several pages or pictures (a burst, a scan with its preview) have a first one; films have none.
-_FILMS: Final = frozenset({"WEBP", "AVIF"})
-_JXL_STARTS: Final = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_JPEG_QUALITY: Final = 95
+_FORMATS: Final = {known.pillow_name: known for known in CONVERTED_FORMATS}
 _GRAY_MODES: Final = frozenset({"1", "L", "LA"})
 _WIDE_MODES: Final = frozenset({"I", "F"})
 _COMMENT: Final = re.compile(rb"Converted from ([\w ]+), SHA-256 ([0-9a-f]{64})")
@@ -34,11 +26,7 @@ _COMMENT_WITHIN: Final = 256  # bytes: Pillow writes it first
 
 
 class ConversionError(Exception):
-    """A photo that cannot be converted.
-
-    Attributes:
-        reason: Why.
-    """
+    """A photo that cannot be converted, and the reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -54,12 +42,8 @@ class PhotoSource:
 
 
 def convert_photo(image: bytes) -> bytes:
-    """Returns a photo as JPEG, turned upright; unchanged when TensorFlow decodes it or nothing here can.
-
-    Args:
-        image: The file as stored.
-    """
-    if any(image.startswith(magic, at) for at, magic in IMAGE_FORMATS.values()):
+    """Returns a photo as an upright JPEG; unchanged when TensorFlow decodes it or it cannot be converted."""
+    if find_format(image) in NATIVE_FORMATS:
         return image
     try:
         return convert(image)
@@ -68,32 +52,29 @@ def convert_photo(image: bytes) -> bytes:
 
 
 def convert(image: bytes) -> bytes:
-    """Converts a WebP, TIFF, HEIC, AVIF or JPEG XL file to JPEG.
+    """Converts a file in one of `CONVERTED_FORMATS` to JPEG.
 
-    The quality is JPEG_QUALITY, without chroma subsampling. Gray photos stay gray. Of 16 bits a channel the upper eight
-    are kept, CMYK is converted without its profile, and transparency is dropped, as TensorFlow does.
-
-    Args:
-        image: The file as stored.
+    The quality is 95, without chroma subsampling. Gray photos stay gray. Of 16 bits per channel, the upper eight are
+    kept. CMYK is converted without its profile, and transparency is dropped, as TensorFlow does.
 
     Raises:
-        ConversionError: It is of no such format, animated, too large or broken.
+        ConversionError: It has another format, is animated, too large or damaged.
     """
     _load_plugins()
     try:
-        if image.startswith(_JXL_STARTS):
+        if find_format(image) is JPEG_XL:
             _check_size(jxl_size(image))
         with Image.open(io.BytesIO(image), formats=tuple(_FORMATS)) as photo:
             _check_size(photo.size)
-            if photo.format in _FILMS and getattr(photo, "is_animated", False):
-                raise ConversionError(Reason.ANIMATED, f"{_FORMATS[photo.format]} with more than one frame")
-            name = _FORMATS[str(photo.format)]
+            source = _FORMATS[str(photo.format)]
+            if source.can_be_animated and getattr(photo, "is_animated", False):
+                raise ConversionError(Reason.ANIMATED, f"{source.name} with more than one frame")
             photo.load()
             upright = photo if _is_upright(photo) else ImageOps.exif_transpose(photo)
             pixels = _to_eight_bits(upright)
         buffer = io.BytesIO()
-        comment = f"Converted from {name}, SHA-256 {hashlib.sha256(image).hexdigest()}"
-        pixels.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, comment=comment)
+        comment = f"Converted from {source.name}, SHA-256 {hashlib.sha256(image).hexdigest()}"
+        pixels.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, comment=comment)
     except ConversionError:
         raise
     except Image.DecompressionBombError as error:
@@ -106,13 +87,13 @@ def convert(image: bytes) -> bytes:
 
 
 def source_of(image: bytes) -> PhotoSource | None:
-    """Returns what a photo was converted from; None when it is as it was."""
+    """Returns what a photo was converted from; None when it was not converted."""
     found = _COMMENT.search(image[:_COMMENT_WITHIN])
     return PhotoSource(found[1].decode(), found[2].decode()) if found else None
 
 
 def photo_digest(image: bytes) -> str:
-    """Returns the SHA-256 of a photo, hexadecimal; of one that was converted, that of its source."""
+    """Returns the hexadecimal SHA-256 of a photo, or that of its source when it was converted."""
     source = source_of(image)
     return source.digest if source else hashlib.sha256(image).hexdigest()
 
@@ -134,9 +115,9 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _is_upright(photo: Image.Image) -> bool:
-    """Tells whether its decoder has turned a photo already, whatever its EXIF data says.
+    """Tells whether the decoder has already rotated a photo, whatever EXIF says.
 
-    A JPEG XL is turned as its own header says, but for one that was a JPEG and is decoded as such.
+    A JPEG XL is rotated according to its own header, unless it holds a JPEG.
     """
     return photo.format == "JXL" and not getattr(photo, "jpeg", False)
 
@@ -146,7 +127,7 @@ def _to_eight_bits(photo: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(photo).astype(np.uint16) >> 8).astype(np.uint8))
     if photo.mode in _WIDE_MODES:
         raise ConversionError(
-            Reason.UNSUPPORTED_FORMAT, "32 bits a pixel: nothing tells which values are black and white"
+            Reason.UNSUPPORTED_FORMAT, "32 bits per pixel: it is not known which values are black and white"
         )
     return photo.convert("L" if photo.mode in _GRAY_MODES else "RGB")
 
@@ -156,7 +137,7 @@ _CONTAINER: Final = b"\0\0\0\x0cJXL \r\n\x87\n"
 _BOX_HEADER_BYTES, _LONG_SIZE_BYTES, _PART_NUMBER_BYTES = 8, 8, 4
 _HEADER_BYTES: Final = 16
 _LENGTHS: Final = (9, 13, 18, 30)
-# Width to height, where the header says no more than which of these it is.
+# Aspect ratios that the header may name in place of the width.
 _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
@@ -164,7 +145,7 @@ def jxl_size(image: bytes) -> tuple[int, int]:
     """Returns width and height of a JPEG XL picture as stored (ISO/IEC 18181-1, SizeHeader).
 
     Raises:
-        ValueError: It is none, or ends early.
+        ValueError: The picture is not JPEG XL, or ends early.
     """
     stream = image if image.startswith(_CODESTREAM) else _codestream(image)
     if not stream.startswith(_CODESTREAM) or len(stream) < _HEADER_BYTES:
@@ -191,7 +172,7 @@ def jxl_size(image: bytes) -> tuple[int, int]:
 
 
 def _codestream(image: bytes) -> bytes:
-    """Returns the beginning of the codestream in a container of boxes; empty when there is none."""
+    """Returns the start of the codestream in a container of boxes; empty when there is none."""
     position = len(_CONTAINER) if image.startswith(_CONTAINER) else len(image)
     while position + _BOX_HEADER_BYTES <= len(image):
         size, kind = int.from_bytes(image[position : position + 4], "big"), image[position + 4 : position + 8]

@@ -11,7 +11,7 @@ from components.common.errors import UserError
 _ID_COLUMN: Final = "id"
 _LABEL_COLUMN: Final = "suggested_label"
 
-# Class by the photo's id as text; None for a photo that is left out.
+# Class by the photo's id as text; None for a photo that is excluded.
 LabelCorrections = Mapping[str, str | None]
 
 
@@ -20,13 +20,13 @@ def read_corrections(relabel: str, exclude: str) -> dict[str, str | None]:
 
     Args:
         relabel: A .csv whose column `suggested_label` has the class of the photo in column `id`; empty for none.
-        exclude: A .csv whose column `id` has the photos to leave out; empty for none.
+        exclude: A .csv whose column `id` has the photos to exclude; empty for none.
 
     Returns:
         The corrections, sorted by id.
 
     Raises:
-        UserError: A file cannot be read, lacks a column, or names a photo that was named before in another way.
+        UserError: A file cannot be read, lacks a column, or contradicts another row.
     """
     corrections: dict[str, str | None] = {}
     for flag, path, columns in (
@@ -36,9 +36,7 @@ def read_corrections(relabel: str, exclude: str) -> dict[str, str | None]:
         for row in _read(flag, path, columns) if path else ():
             photo, label = row[_ID_COLUMN], row[_LABEL_COLUMN] if len(columns) > 1 else None
             if corrections.setdefault(photo, label) != label:
-                raise UserError(
-                    f"{flag} {path!r} names {photo!r} a second time, in another way: keep one of the two rows"
-                )
+                raise UserError(f"{flag} {path!r} contradicts an earlier row about {photo!r}: keep one of the two")
     return dict(sorted(corrections.items()))
 
 
@@ -51,8 +49,8 @@ def _read(flag: str, path: str, columns: Sequence[str]) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"cannot read {flag} {path!r}: {getattr(error, 'strerror', None) or error}") from error
     if missing:
-        raise UserError(f"{flag} {path!r} has no column {missing[0]!r}: give what `labels --to FILE.csv` wrote")
-    for line, row in enumerate(rows, start=2):
+        raise UserError(f"{flag} {path!r} has no column {missing[0]!r}: use a file that `labels --to FILE.csv` wrote")
+    for number, row in enumerate(rows, start=1):
         if not all(row[column] for column in columns):
-            raise UserError(f"{flag} {path!r} has a row without {' or '.join(columns)}: the {line - 1}. one")
+            raise UserError(f"{flag} {path!r}: row {number} has no {' or '.join(columns)}")
     return rows

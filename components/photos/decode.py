@@ -1,4 +1,4 @@
-"""From a photo's bytes to pixels, in TensorFlow's operations alone: served and trained on alike."""
+"""Decoding of photos by TensorFlow operations, in training and in the served model alike."""
 
 from collections.abc import Callable
 
@@ -14,16 +14,15 @@ def decode_image(
 ) -> tf.Tensor:
     """Decodes one photo to the input of a TF Hub image module.
 
-    The reference recipe's chain: decode, convert to float in [0, 1], resize bilinearly without keeping the aspect
-    ratio. Grayscale, CMYK and progressive JPEGs are decoded to RGB; the first frame of a GIF is used. A JPEG is turned
-    the way that its EXIF data tells.
+    As in the reference recipe: decoded, converted to float in [0, 1], resized bilinearly without keeping the aspect
+    ratio. Grayscale, CMYK and progressive JPEGs become RGB; the first frame of a GIF is used. A JPEG is rotated
+    according to EXIF.
 
     Args:
-        image_bytes: A string scalar, the file as stored (any of `IMAGE_FORMATS`).
-        height: Height of the result in pixels.
-        width: Width of the result in pixels.
-        crop: What to take of the photo before it is resized, from uint8 [H, W, 3] as stored, not turned yet, to
-            uint8 [H', W', 3]; None for all of it.
+        image_bytes: String scalar, a file in one of `NATIVE_FORMATS`.
+        height: Of the result, in pixels.
+        width: Of the result, in pixels.
+        crop: From uint8 [H, W, 3] as stored, not rotated yet, to the part that is resized, uint8 [H', W', 3].
 
     Returns:
         float32 [height, width, 3] in [0, 1].
@@ -32,6 +31,6 @@ def decode_image(
     image.set_shape([None, None, _CHANNELS])
     image = tf.image.convert_image_dtype(crop(image) if crop else image, tf.float32)
     orientation = read_orientation(image_bytes)
-    # Turned when it is small already: the result is the same.
+    # Rotated after resizing, which gives the same result faster.
     size = tf.where(is_transposed(orientation), [width, height], [height, width])
     return tf.ensure_shape(turn_upright(tf.image.resize(image, size), orientation), [height, width, _CHANNELS])

@@ -1,7 +1,4 @@
-"""How a camera was held: EXIF's orientation, read and applied by TensorFlow operations alone.
-
-`tf.io.decode_image` ignores it, and a served model has nothing but operations.
-"""
+"""EXIF's orientation, read and applied by TensorFlow operations: `tf.io.decode_image` ignores it."""
 
 from typing import Final
 
@@ -13,7 +10,7 @@ _JPEG_START: Final = b"\xff\xd8"
 _APP1, _START_OF_SCAN, _FILL, _FIRST_MARKER = 0xFFE1, 0xFFDA, 0xFFFF, 0xFF00
 _EXIF: Final = b"Exif\0\0"
 _HAS_EXIF: Final = r"\C*Exif\x00\x00\C*"  # \C is any byte
-# Only what comes behind another segment of the largest size, or behind several, is further from the start.
+# EXIF data is further from the start only behind segments of the largest size.
 _SEARCHED_BYTES: Final = 2**16
 _MARKER_AND_LENGTH_BYTES: Final = 4
 _TIFF_HEADER_BYTES, _COUNT_BYTES, _ENTRY_BYTES = 8, 2, 12
@@ -22,15 +19,11 @@ _LAST_ORIENTATION, _LAST_UNTRANSPOSED = 8, 4
 
 
 def read_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Reads the orientation of a photo.
+    """Returns the orientation of a photo, int32 scalar, 1 to 8; 1 (upright) unless a JPEG has a valid one.
 
-    Args:
-        image_bytes: A string scalar, the file as stored.
-
-    Returns:
-        int32 scalar, EXIF's 1 to 8; 1 (upright) for files that are no JPEG, tell none or tell nonsense.
+    `image_bytes` is a string scalar, the file as stored.
     """
-    # One look for the name spares most photos the walk, which takes longer than to decode a small one.
+    # Searching for the name spares most photos the walk, which takes longer than decoding a small photo.
     may_have_one = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, _SEARCHED_BYTES), _HAS_EXIF)
     is_jpeg = tf.strings.substr(image_bytes, 0, len(_JPEG_START)) == _JPEG_START
     return tf.cond(may_have_one & is_jpeg, lambda: _orientation_of_jpeg(image_bytes), lambda: UPRIGHT)
@@ -41,28 +34,13 @@ _read_eagerly: Final = tf.function(read_orientation, input_signature=[tf.TensorS
 
 
 def orientation_of(image_bytes: bytes) -> int:
-    """Reads the orientation of a single photo, outside of a graph; as `read_orientation` does.
-
-    Args:
-        image_bytes: The file as stored.
-
-    Returns:
-        EXIF's 1 to 8.
-    """
-    # Most photos have none, and calling a tf.function takes longer than decoding a small one.
+    """Returns what `read_orientation` does for a single photo, outside of a graph."""
+    # Most photos have no EXIF data, and calling a tf.function takes longer than decoding a small photo.
     return int(_read_eagerly(image_bytes)) if _EXIF in image_bytes[:_SEARCHED_BYTES] else UPRIGHT
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns and mirrors pixels to what the photographer saw.
-
-    Args:
-        image: [H, W, C], as stored.
-        orientation: int32 scalar or int, what `read_orientation` returned.
-
-    Returns:
-        [H, W, C], or [W, H, C] where `is_transposed`.
-    """
+    """Rotates and mirrors an image [H, W, C] as stored; returns [H, W, C], or [W, H, C] where `is_transposed`."""
     image, orientation = tf.convert_to_tensor(image), tf.convert_to_tensor(orientation, tf.int32)
 
     def turned() -> tf.Tensor:
@@ -79,7 +57,7 @@ def is_transposed(orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _orientation_of_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Walks over the segments before the first scan to the one with EXIF's data."""
+    """Walks over the segments before the first scan to the one with EXIF data."""
     size = tf.strings.length(image_bytes)
 
     def is_inside(position: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
@@ -93,7 +71,7 @@ def _orientation_of_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
         is_exif = (marker == _APP1) & (name == _EXIF)
         is_end = (marker == _START_OF_SCAN) | (marker < _FIRST_MARKER)
         state = tf.where(is_exif, length, tf.where(is_end, -1, 0))
-        # Any number of bytes may fill the room before a marker.
+        # Any number of fill bytes may precede a marker.
         following = position + tf.where(marker == _FILL, 1, 2 + length)
         return tf.where(state == 0, following, position), state
 
@@ -139,6 +117,6 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
 
 
 def _bytes_of(text: tf.Tensor, length: int) -> tf.Tensor:
-    """Returns int64 [length]; what is missing at the end is 0."""
+    """Returns int64 [length], padded with 0."""
     padded = tf.strings.substr(tf.strings.join([text, b"\0" * length]), 0, length)
     return tf.ensure_shape(tf.cast(tf.io.decode_raw(padded, tf.uint8), tf.int64), [length])

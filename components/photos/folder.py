@@ -1,115 +1,201 @@
-"""The photo set that the files of a folder are, wherever the folder is."""
+"""The photos in a local folder or a bucket: class folders, which may be below split folders or a single top folder."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from components.common.errors import UserError
-from components.contracts import TRAIN_SPLIT
-from components.photos.convert import ACCEPTED_SUFFIXES
+from components.contracts import SPLITS, TRAIN_SPLIT
+from components.contracts.quarantine import Reason
+from components.photos.formats import ACCEPTED_SUFFIXES
 from components.photos.photo_set import (
     PhotoFile,
     PhotoSet,
-    describe_left_out,
-    files_below,
+    UnusedFile,
+    describe_unused,
     find_class_names,
-    find_class_root,
-    find_left_out,
     fingerprint_of,
-    is_hidden,
 )
-from components.photos.splits import describe_layout, find_split_folders
+from components.photos.splits import SPLIT_NAMES, describe_missing_splits
 
 
 @dataclass(frozen=True)
-class FoundFiles:
-    """All files of a folder.
+class FolderListing:
+    """All files of a folder, by their paths relative to it."""
 
-    Attributes:
-        folder: Its path or URI.
-        class_root: Where in it the class folders are, or the split folders above them; empty or ending in /.
-        top_folders: The names of the folders there.
-        files: Paths below `folder`.
-        unreadable: Those of them that are no files after all, such as broken links.
-        versions: What changes with a file's content, where a listing tells.
+    folder: str  # its path or URI
+    files: tuple[str, ...] = field(repr=False)  # that of a link to a folder ends in /
+    empty_folders: tuple[str, ...] = ()  # ending in /
+    unreadable: frozenset[str] = frozenset()  # such as broken links
+    versions: Mapping[str, str] = field(default_factory=dict, repr=False)  # of objects in a bucket; see `PhotoFile`
+
+
+def is_hidden(name: str) -> bool:
+    """Tells by its name whether a file or folder is hidden."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_photo(path: str) -> bool:
+    """Tells by its relative path whether a file is a photo."""
+    return _has_photo_suffix(path) and not path.endswith("/") and not any(map(is_hidden, path.split("/")))
+
+
+def _has_photo_suffix(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in ACCEPTED_SUFFIXES
+
+
+def find_class_root(paths: Collection[str]) -> str:
+    """Returns the folder of the class folders, ending in /: `flower_photos.tgz` holds them in `flower_photos/`.
+
+    `paths` are relative ones of files, and of folders, which end in /. Empty is the top.
     """
-
-    folder: str
-    class_root: str
-    top_folders: tuple[str, ...]
-    files: tuple[str, ...] = field(repr=False)
-    unreadable: frozenset[str] = frozenset()
-    versions: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-def is_photo(path: PurePosixPath) -> bool:
-    """Tells by its path whether a file is a photo."""
-    return path.suffix.lower() in ACCEPTED_SUFFIXES and not any(is_hidden(part) for part in path.parts)
+    root = ""
+    while True:
+        folders = _top_folders(_below(root, paths))
+        if len(folders) != 1:
+            return root
+        inside = _below(root + folders[0], paths)
+        if not any("/" in path for path in inside) or any("/" not in path and is_photo(path) for path in inside):
+            return root
+        root += folders[0]
 
 
-def find_local_files(folder: Path) -> FoundFiles:
+def _below(folder: str, paths: Iterable[str]) -> list[str]:
+    return [path.removeprefix(folder) for path in paths if path.startswith(folder)]
+
+
+def _top_folders(paths: Iterable[str], hidden: bool = False) -> list[str]:
+    names = dict.fromkeys(path.partition("/")[0] for path in paths if "/" in path)
+    return [f"{name}/" for name in names if hidden or not is_hidden(name)]
+
+
+def list_folder(folder: Path) -> FolderListing:
     """Lists a folder on this machine.
 
-    Args:
-        folder: The folder.
+    Links to folders are not followed, because they may form a loop; only where the single top folder is a link it is.
     """
-    root = find_class_root(folder, is_photo)
-    files = tuple(files_below(folder, root))
-    return FoundFiles(
-        folder=str(folder),
-        class_root="" if root == folder else f"{root.relative_to(folder).as_posix()}/",
-        top_folders=tuple(entry.name for entry in root.iterdir() if entry.is_dir()),
-        files=files,
-        unreadable=frozenset(file for file in files if is_photo(PurePosixPath(file)) and not (folder / file).is_file()),
-    )
+    files, empty = _list(folder, "")
+    while True:
+        root = find_class_root([*files, *empty])
+        tops = [root + name for name in _top_folders(_below(root, files))]
+        if len(tops) != 1 or tops[0] not in files:  # Anything but a single link.
+            break
+        inside, empty_inside = _list(folder, tops[0])
+        if not any("/" in path for path in _below(tops[0], [*inside, *empty_inside])):
+            break
+        files.remove(tops[0])
+        files, empty = [*files, *inside], [*empty, *empty_inside]
+    unreadable = frozenset(path for path in files if is_photo(path) and not (folder / path).is_file())
+    return FolderListing(str(folder), tuple(files), tuple(empty), unreadable)
 
 
-def photo_set_of(found: FoundFiles, name: str, source: str) -> PhotoSet:
-    """Finds classes, splits and photos among files.
+def _list(folder: Path, below: str) -> tuple[list[str], list[str]]:
+    """Returns the files and the empty folders below a subfolder, relative to `folder`."""
+    files: list[str] = []
+    empty: list[str] = []
+    for parent, folders, names in os.walk(folder / below, onerror=_raise):
+        relative = Path(parent).relative_to(folder).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
+        files += [prefix + name for name in names]
+        files += [f"{prefix}{name}/" for name in folders if (Path(parent) / name).is_symlink()]
+        if prefix and not folders and not names:
+            empty.append(prefix)
+    return files, empty
 
-    Args:
-        found: The files.
-        name: What the photo set is called.
-        source: What messages call it.
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
+    """Finds classes, splits and photos among the files of a folder.
 
     Raises:
         UserError: There are no photos in class folders, fewer than two classes, or splits without train.
     """
-    class_root = found.class_root
-    below = sorted(file.removeprefix(class_root) for file in found.files if file.startswith(class_root))
-    photos = tuple(
-        file
-        for file in below
-        if "/" in file and is_photo(PurePosixPath(file)) and class_root + file not in found.unreadable
-    )
-    split_folders = find_split_folders(found.top_folders, photos, source)
+    paths = [*listing.files, *listing.empty_folders]
+    class_root = find_class_root(paths)
+    below = _below(class_root, paths)
+    photos = sorted(path for path in below if "/" in path and is_photo(path))
+    photos = [photo for photo in photos if class_root + photo not in listing.unreadable]
+    split_folders = _find_split_folders((folder[:-1] for folder in _top_folders(below, hidden=True)), photos, source)
     if split_folders:
-        photos = tuple(photo for photo in photos if photo.count("/") > 1 and photo.split("/")[0] in split_folders)
-    used = (class_root + photo for photo in photos)
-    left_out = find_left_out(found.files, used, class_root, split_folders, ACCEPTED_SUFFIXES)
+        photos = [photo for photo in photos if photo.count("/") > 1 and photo.split("/")[0] in split_folders]
+    used = {class_root + photo for photo in photos}
+    unused = tuple(
+        UnusedFile(path, _why_unused(path, class_root, split_folders))
+        for path in sorted(listing.files)
+        if path not in used
+    )
     if not photos:
-        others = "".join(f"; {line}" for line in [describe_left_out(left_out)] if line)
+        others = f"; {describe_unused(unused)}" if unused else ""
         kinds = ", ".join(ACCEPTED_SUFFIXES)
         raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}{others}")
-    root = f"{found.folder}/{class_root}".rstrip("/")
-    parts = ((photo, photo.split("/", 2)) for photo in photos)
-    photo_files = tuple(
+    root = f"{listing.folder}/{class_root}".rstrip("/")
+    files = tuple(
         PhotoFile(
             path=photo,
             file=f"{root}/{photo}",
-            class_name=names[bool(split_folders)],
-            split=split_folders.get(names[0], TRAIN_SPLIT),
-            version=found.versions.get(class_root + photo, ""),
+            class_name=photo.split("/")[bool(split_folders)],
+            split=split_folders.get(photo.split("/")[0], TRAIN_SPLIT),
+            version=listing.versions.get(class_root + photo, ""),
         )
-        for photo, names in parts
+        for photo in photos
     )
     return PhotoSet(
         source=source,
         name=name,
         root=root,
-        files=photo_files,
-        class_names=find_class_names(photo_files, source),
-        fingerprint=fingerprint_of(photo_files),
-        left_out=left_out,
-        layout=describe_layout(split_folders, {file.split for file in photo_files}),
+        files=files,
+        class_names=find_class_names(files, source),
+        fingerprint=fingerprint_of(files),
+        unused_files=unused,
+        layout=_describe_layout(split_folders, {file.split for file in files}),
     )
+
+
+def _why_unused(path: str, class_root: str, split_folders: Mapping[str, str]) -> Reason:
+    folders = path.removeprefix(class_root).split("/")[:-1]
+    if any(map(is_hidden, path.split("/"))):
+        return Reason.HIDDEN
+    if path.endswith("/"):
+        return Reason.NO_REGULAR_FILE
+    is_in_class = path.startswith(class_root) and len(folders) > bool(split_folders)
+    if not is_in_class or (split_folders and folders[0] not in split_folders):
+        return Reason.OUTSIDE_CLASS_FOLDERS
+    return Reason.NO_REGULAR_FILE if _has_photo_suffix(path) else Reason.UNSUPPORTED_SUFFIX
+
+
+def _find_split_folders(folders: Iterable[str], photos: Iterable[str], source: str) -> dict[str, str]:
+    """Returns {folder: split} of the top folders that are splits, in the order of the splits.
+
+    At least two have the name of a split, and the photos are in class folders below them: photos directly in a folder
+    called train make it a class (vehicles). UserError if there are splits, but no train.
+    """
+    found = {folder: SPLIT_NAMES[folder.lower()] for folder in sorted(folders) if folder.lower() in SPLIT_NAMES}
+    if len(found) < 2:  # noqa: PLR2004  (a single one may be a class)
+        return {}
+    parents = {PurePosixPath(photo).parts[:-1][:2] for photo in photos}
+    direct = {parent[0] for parent in parents if len(parent) == 1}
+    with_classes = {parent[0] for parent in parents if len(parent) > 1}
+    if TRAIN_SPLIT not in found.values():
+        if with_classes <= set(found) and with_classes and not direct:
+            names = ", ".join(sorted(found))
+            raise UserError(f"{source!r} has the split folders {names} but no train: please add it, or rename them")
+        return {}
+    train = {folder for folder, split in found.items() if split == TRAIN_SPLIT}
+    if not train & with_classes or train & direct:
+        return {}
+    return dict(sorted(found.items(), key=lambda item: SPLITS.index(item[1])))
+
+
+def _describe_layout(split_folders: Mapping[str, str], splits: Collection[str]) -> str:
+    if not split_folders:
+        return ""
+    kept = [
+        f"{folder}/" if folder.lower() == split else f"{folder}/ ({split})"
+        for folder, split in split_folders.items()
+        if split in splits
+    ]
+    return f"Split folders are kept: {', '.join(kept)}{describe_missing_splits(splits)}"

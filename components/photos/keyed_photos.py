@@ -1,4 +1,4 @@
-"""Photos by key: feature examples name theirs, and raw examples hold it."""
+"""Photos by a key that raw examples and feature examples share."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,19 +13,14 @@ PhotoKey = tuple[str, str]  # (id, digest): a photo may change under its name
 
 
 def photo_key(example_id: bytes, digest: str) -> PhotoKey:
-    """Returns what raw and feature examples of the same photo share."""
+    """Returns the key of an example; `digest` is `photo_digest` of its file."""
     return example_id.decode(errors="backslashreplace"), digest
 
 
 def first_photos(file_patterns: Sequence[str], count: int) -> dict[PhotoKey, bytes]:
-    """Reads the first photos of a split; they are a sample, as files hold examples in the order of a hash.
+    """Reads at most `count` photos of a split, as stored: a random sample, as files hold examples in hash order.
 
-    Args:
-        file_patterns: Glob patterns of raw examples.
-        count: How many, at most.
-
-    Returns:
-        The image files as stored.
+    `file_patterns` are glob patterns of raw examples.
     """
     files = sorted(file for pattern in file_patterns for file in tf.io.gfile.glob(pattern))
     photos = {}

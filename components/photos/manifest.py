@@ -1,8 +1,7 @@
-"""Manifests of photos: CSV or JSON Lines with path, label and, if there is one, split, under the names that tools use.
+"""Manifests of photos: CSV or JSON Lines with path, label and, optionally, split, under the names that tools use.
 
-What is understood: a header, or a key of JSON, that is called like one of the names below, whatever its case and
-punctuation, of nested JSON the last part of it (`classificationAnnotation.displayName`); and CSV without a header,
-`[split,]path,label`, as Vertex AI imports it.
+A header, or a key of JSON, may have any of the names below, in any case and punctuation; of nested JSON the last part
+counts (`classificationAnnotation.displayName`). CSV without a header is `[split,]path,label`, as Vertex AI imports it.
 """
 
 import csv
@@ -11,7 +10,8 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -19,12 +19,12 @@ from typing import Any, Final
 from components.common.errors import UserError, storage_errors
 from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.contracts.quarantine import Reason
-from components.photos.convert import ACCEPTED_SUFFIXES
+from components.photos.formats import ACCEPTED_SUFFIXES
 from components.photos.photo_set import (
-    LeftOutFile,
     PhotoFile,
     PhotoSet,
-    describe_left_out,
+    UnusedFile,
+    describe_unused,
     find_class_names,
     fingerprint_of,
 )
@@ -33,9 +33,8 @@ from components.storage.objects import find_objects, is_remote, read_object
 
 _CSV_SUFFIXES: Final = (".csv", ".tsv")
 _SUFFIXES: Final = (*_CSV_SUFFIXES, ".jsonl", ".ndjson", ".manifest")
-
 _PATH, _LABEL, _SPLIT = "path", "label", "split"
-# In the order in which they are looked for: of a name and a number of the same class, the name counts.
+# In the order of preference: of a class's name and its number, the name counts.
 _NAMES: Final[Mapping[str, Sequence[str]]] = {
     _PATH: (
         "path", "filepath", "filename", "file", "imagepath", "imagefile", "imagename", "imagegcsuri", "gcsuri",
@@ -57,6 +56,7 @@ _SPLITS: Final = {
     "default": "",
     "": "",
 }
+_Row = tuple[int, dict[str, str]]  # (line from 1, cells by column)
 
 
 def is_manifest(path: str) -> bool:
@@ -66,82 +66,61 @@ def is_manifest(path: str) -> bool:
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One row.
+    """One row."""
 
-    Attributes:
-        line: Its number, from 1.
-        path: A path or URI, not empty.
-        label: Empty when there is none.
-        split: One of SPLITS; empty when there is none.
-        columns: All of it, by column.
-    """
-
-    line: int
-    path: str
-    label: str
-    split: str
-    columns: Mapping[str, str]
+    line: int  # from 1
+    path: str  # or URI, not empty
+    label: str  # empty without one
+    split: str  # one of SPLITS; empty without one
+    columns: Mapping[str, str]  # the whole row
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All rows, and which columns path, label and split were read from."""
+    """All rows, and the columns of path, label and split."""
 
     rows: Sequence[ManifestRow]
     roles: Mapping[str, str]
 
 
 def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Manifest:
-    """Reads a manifest.
-
-    Args:
-        content: What it holds.
-        source: Its path or URI, with the suffix of one, as messages call it.
-        needs_label: Whether there has to be a column for the label.
-
-    Returns:
-        Its rows.
+    """Reads a manifest; `source` is its path or URI, whose suffix tells the format.
 
     Raises:
-        UserError: It has no column for path or label, or a line cannot be understood.
+        UserError: It has no column for path or, where needed, label; or a line cannot be understood.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"line {line} of {source!r} is not UTF-8: please save it as UTF-8") from None
+        raise UserError(f"line {line} of {source!r} is not UTF-8: save it as UTF-8") from None
     read = _read_csv if PurePosixPath(source).suffix.lower() in _CSV_SUFFIXES else _read_json_lines
     rows: list[ManifestRow] = []
     roles: dict[str, str] = {}
-    others: dict[str, None] = {}
-    for line, columns in read(text, source):
-        found = {role: column for role in _NAMES if (column := _column(role, tuple(columns), columns))}
+    columns: dict[str, None] = {}
+    for line, cells in read(text, source):
+        found = {role: column for role in _NAMES if (column := _column(role, cells))}
         roles = {**found, **roles}
-        others |= dict.fromkeys(columns)
-        path, label, split = (columns[found[role]].strip() if role in found else "" for role in _NAMES)
+        columns |= dict.fromkeys(cells)
+        path, label, split = (cells[found[role]].strip() if role in found else "" for role in _NAMES)
         if split.lower() not in _SPLITS:
             raise UserError(f"line {line} of {source!r} has the split {split!r}: expected train, validation or test")
-        rows.append(ManifestRow(line, path, label, _SPLITS[split.lower()], columns))
-    _check_columns(roles, (_PATH, _LABEL) if needs_label else (_PATH,), others, source)
-    for row in rows:
-        if not row.path:
-            raise UserError(f"line {row.line} of {source!r} has no {roles[_PATH]}: a path or URI is expected there")
-    return Manifest(rows, roles)
-
-
-def _check_columns(roles: Mapping[str, str], needed: Sequence[str], columns: Mapping[str, None], source: str) -> None:
-    for role in needed:
+        rows.append(ManifestRow(line, path, label, _SPLITS[split.lower()], cells))
+    for role in (_PATH, _LABEL) if needs_label else (_PATH,):
         if role not in roles:
             raise UserError(
                 f"{source!r} has no column for the photo's {role}: found {', '.join(columns) or 'none'}; expected one "
                 f"called {', '.join(sorted(_NAMES[role]))}"
             )
+    if empty := next((row for row in rows if not row.path), None):
+        raise UserError(f"line {empty.line} of {source!r} has no {roles[_PATH]}: a path or URI is expected there")
+    return Manifest(rows, roles)
 
 
-def _column(role: str, names: tuple[str, ...], columns: Mapping[str, str]) -> str:
-    """Returns the column of a role, one that is filled first; empty when there is none."""
-    fitting = _columns(role, names)
-    return next((name for name in fitting if columns[name].strip()), next(iter(fitting), ""))
+def _column(role: str, cells: Mapping[str, str]) -> str:
+    """Returns the column of a role, preferably one with a value; empty when there is none."""
+    matching = _columns(role, tuple(cells))
+    return next((name for name in matching if cells[name].strip()), next(iter(matching), ""))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -150,7 +129,7 @@ def _columns(role: str, names: tuple[str, ...]) -> list[str]:
     return [by_name[alias] for alias in _NAMES[role] if alias in by_name]
 
 
-def _read_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_csv(text: str, source: str) -> Iterator[_Row]:
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
     header: list[str] | None = None
@@ -162,7 +141,7 @@ def _read_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
             if header is None:
                 header = [] if _starts_with_photo(cells) else [cell.strip() for cell in cells]
                 if twice := next((name for name in header if name and header.count(name) > 1), ""):
-                    raise UserError(f"{source!r} has two columns called {twice!r}: please rename one")
+                    raise UserError(f"{source!r} has two columns called {twice!r}: rename one")
                 if header:
                     continue
             if not header:
@@ -176,7 +155,7 @@ def _read_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _starts_with_photo(cells: Sequence[str]) -> bool:
-    """Tells whether the first row is a photo and no header."""
+    """Tells whether the first row is a photo rather than a header."""
     return any("://" in cell or PurePosixPath(cell.strip()).suffix.lower() in ACCEPTED_SUFFIXES for cell in cells[:2])
 
 
@@ -189,7 +168,7 @@ def _without_header(cells: Sequence[str], line: int, source: str) -> dict[str, s
     return {_PATH: path, _LABEL: "".join(labels), _SPLIT: split}
 
 
-def _read_json_lines(text: str, source: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_json_lines(text: str, source: str) -> Iterator[_Row]:
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
@@ -198,7 +177,7 @@ def _read_json_lines(text: str, source: str) -> Iterator[tuple[int, dict[str, st
         except (ValueError, RecursionError) as error:
             raise UserError(f"line {line} of {source!r} is not JSON: {error}") from None
         if not isinstance(row, dict):
-            raise UserError(f"line {line} of {source!r} is no JSON object: expected a path and a label by name")
+            raise UserError(f"line {line} of {source!r} is not a JSON object: expected a path and a label by name")
         yield line, dict(_flat(row))
 
 
@@ -213,41 +192,44 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 def scan_manifest(location: str, source: str) -> PhotoSet:
     """Finds the photos of a manifest.
 
+    Rows without a label, without a photo, or of a photo that another row has, are not used.
+
     Args:
         location: The manifest's path on this machine, or its URI. Relative paths in it are relative to it.
         source: The path or URI that the user gave.
-
-    Returns:
-        The photo set. Rows without a label, without a photo, or of a photo that another row has, are left out.
 
     Raises:
         UserError: The manifest cannot be understood, a bucket cannot be read, or there are not two classes of photos.
     """
     manifest = read_manifest(_read(location), source)
-    base = location.rpartition("/")[0]
-    by_location: dict[str, list[ManifestRow]] = {}
+    base, name = location.rpartition("/")[0], PurePosixPath(location)
+    by_place: dict[str, list[ManifestRow]] = defaultdict(list)
     for row in manifest.rows:
-        by_location.setdefault(_location(row.path, base), []).append(row)
-    left_out = []
+        by_place[_place(row.path, base)].append(row)
+    unused: list[UnusedFile] = []
     chosen: dict[str, ManifestRow] = {}
-    for place, rows in by_location.items():
-        counting, reasons = _choose(rows)
-        left_out += reasons
-        if counting:
-            chosen[place] = counting
+    for place, rows in by_place.items():
+        row_used, unused_rows = _choose(rows)
+        unused += unused_rows
+        if row_used:
+            chosen[place] = row_used
     with storage_errors(f"cannot read photos from {source!r}"):
         versions = find_objects([place for place in chosen if is_remote(place)])
     files = []
     for place, row in chosen.items():
         version = versions.get(place, "")
-        if reason := _defect(place, version):
-            left_out.append(LeftOutFile(row.path, reason, row.line))
+        if reason := _why_unused(place, version):
+            unused.append(UnusedFile(row.path, reason, row.line))
         else:
             files.append(PhotoFile(row.path, place, row.label, row.split or TRAIN_SPLIT, row.columns, version))
     files.sort(key=lambda photo: photo.path)
-    left_out.sort(key=lambda unused: (unused.path, unused.line))
-    _check_photos(files, left_out, source)
-    name = PurePosixPath(location)
+    unused.sort(key=lambda file: (file.path, file.line))
+    if not files:
+        others = f"; {describe_unused(unused)}" if unused else ""
+        raise UserError(f"no photos in {source!r}: expected rows of path and label{others}")
+    splits = {photo.split for photo in files}
+    if TRAIN_SPLIT not in splits:
+        raise UserError(f"{source!r} has photos of {', '.join(sorted(splits))} but none of train: add some")
     return PhotoSet(
         source=source,
         name=name.stem,
@@ -255,23 +237,20 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
         files=tuple(files),
         class_names=find_class_names(files, source),
         fingerprint=fingerprint_of(files),
-        left_out=tuple(left_out),
-        layout=_describe(name.name, manifest, {photo.split for photo in files}),
+        unused_files=tuple(unused),
+        layout=_describe_layout(name.name, manifest, splits),
     )
 
 
 def photos_named(location: str) -> list[str]:
-    """Returns the URIs and local paths that a manifest's rows mean, each once; labels play no part.
-
-    Args:
-        location: The manifest's path on this machine, or its URI. Relative paths in it are relative to it.
+    """Returns the URIs and local paths of a manifest's rows, each once; labels play no part.
 
     Raises:
-        UserError: The manifest cannot be read or understood.
+        UserError: The manifest, at a path on this machine or a URI, cannot be read or understood.
     """
     base = location.rpartition("/")[0]
     rows = read_manifest(_read(location), location, needs_label=False).rows
-    return list(dict.fromkeys(_location(row.path, base) for row in rows))
+    return list(dict.fromkeys(_place(row.path, base) for row in rows))
 
 
 def _read(location: str) -> bytes:
@@ -281,8 +260,8 @@ def _read(location: str) -> bytes:
         return read_object(location)
 
 
-def _location(path: str, base: str) -> str:
-    """Returns the URI or the local path that a row means."""
+def _place(path: str, base: str) -> str:
+    """Returns the URI or the local path of a row."""
     path = path.removeprefix("file://")
     if is_remote(path):
         return path
@@ -294,18 +273,18 @@ def _location(path: str, base: str) -> str:
     return os.path.normpath(local)
 
 
-def _choose(rows: Sequence[ManifestRow]) -> tuple[ManifestRow | None, list[LeftOutFile]]:
-    """Returns which of the rows of one photo counts, and why the others do not."""
+def _choose(rows: Sequence[ManifestRow]) -> tuple[ManifestRow | None, list[UnusedFile]]:
+    """Returns the row that counts of the rows of one photo, and the others."""
     labelled = [row for row in rows if row.label]
-    reasons = [LeftOutFile(row.path, Reason.NO_LABEL, row.line) for row in rows if not row.label]
+    unused = [UnusedFile(row.path, Reason.NO_LABEL, row.line) for row in rows if not row.label]
     if len({row.label for row in labelled}) > 1:
-        return None, reasons + [LeftOutFile(row.path, Reason.LABEL_CONFLICT, row.line) for row in labelled]
-    reasons += [LeftOutFile(row.path, Reason.DUPLICATE_PATH, row.line) for row in labelled[1:]]
-    return next(iter(labelled), None), reasons
+        return None, unused + [UnusedFile(row.path, Reason.LABEL_CONFLICT, row.line) for row in labelled]
+    unused += [UnusedFile(row.path, Reason.DUPLICATE_PATH, row.line) for row in labelled[1:]]
+    return next(iter(labelled), None), unused
 
 
-def _defect(place: str, version: str) -> Reason | None:
-    """Returns why a photo cannot be used; `version` is that of what a bucket has."""
+def _why_unused(place: str, version: str) -> Reason | None:
+    """Returns why a photo cannot be used; `version` is that of an object in a bucket."""
     if is_remote(place):
         return None if version else Reason.MISSING_FILE
     path = Path(place)
@@ -317,24 +296,11 @@ def _defect(place: str, version: str) -> Reason | None:
         return Reason.MISSING_FILE
 
 
-def _check_photos(files: Sequence[PhotoFile], left_out: Sequence[LeftOutFile], source: str) -> None:
-    if not files:
-        others = "".join(f"; {line}" for line in [describe_left_out(left_out)] if line)
-        raise UserError(f"no photos in {source!r}: expected rows of path and label{others}")
-    splits = {photo.split for photo in files}
-    if TRAIN_SPLIT not in splits:
-        raise UserError(f"{source!r} has photos of {', '.join(sorted(splits))} but none of train: please add some")
-
-
-def _describe(name: str, manifest: Manifest, used: Iterable[str]) -> str:
+def _describe_layout(name: str, manifest: Manifest, splits: set[str]) -> str:
     columns = ", ".join(f"{role} is {column!r}" for role, column in manifest.roles.items())
-    return f"Manifest {name}: {columns}{_describe_splits(manifest.rows, set(used))}"
-
-
-def _describe_splits(rows: Sequence[ManifestRow], used: set[str]) -> str:
-    if not any(row.split for row in rows):
-        return ""
-    kept = ", ".join(split for split in SPLITS if split in used)
-    unassigned = sum(not row.split for row in rows)
+    if not any(row.split for row in manifest.rows):
+        return f"Manifest {name}: {columns}"
+    kept = ", ".join(split for split in SPLITS if split in splits)
+    unassigned = sum(not row.split for row in manifest.rows)
     into_train = f"; rows without one are in train: {unassigned:,}" if unassigned else ""
-    return f"; splits are kept: {kept}{into_train}{describe_missing_splits(used)}"
+    return f"Manifest {name}: {columns}; splits are kept: {kept}{into_train}{describe_missing_splits(splits)}"

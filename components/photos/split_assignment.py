@@ -1,4 +1,8 @@
-"""A user's photos, dealt to train, validation and test by what is known of them before any is read."""
+"""Assigns a user's photos to train, validation and test by their paths, classes and groups, before any is read.
+
+The assignment is deterministic, and an edit here must not change it: photos would move between the splits of existing
+users. (scikit-learn's StratifiedGroupKFold makes folds of equal size only.)
+"""
 
 import hashlib
 import itertools
@@ -12,62 +16,83 @@ from typing import Final
 from components.common.errors import UserError
 from components.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.photos.photo_set import PhotoFile, PhotoSet
-from components.photos.splits import carved_ranges
+from components.photos.splits import carved_ranges, describe_unused_fractions
 
+Splits = dict[str, list[PhotoFile]]
 Counts = dict[str, dict[str, int]]  # {class: {split: photos}}
 
-# Which splits a class is in that has fewer photos than there are splits.
+# The splits of a class that has fewer photos, or groups, than there are splits.
 _PRIORITY: Final = (TRAIN_SPLIT, TEST_SPLIT, VALIDATION_SPLIT)
+_REGEX_CHARACTERS: Final = re.compile(r"[\\\[\](){}*+?|^$]")
+# Beside the photos of each class, a group counts all of them under this name.
+_ALL: Final = ""
 
 
-def stratify(photos: Iterable[PhotoFile], sizes: Mapping[str, int]) -> dict[str, list[PhotoFile]]:
-    """Deals photos to splits, class by class; their paths alone decide.
+@dataclass(frozen=True)
+class SplitPhotos:
+    """Photos and their splits."""
 
-    Args:
-        photos: The photos.
-        sizes: {split: how many photos}, in all as many as there are.
+    photo_set: PhotoSet
+    splits: Mapping[str, Sequence[PhotoFile]]  # those that have photos
+    remarks: tuple[str, ...] = ()  # lines for the user on how the photos were split
 
-    Returns:
-        {split: photos, sorted by path}, with these sizes, unless a class that has a photo for each split could not be
-        in each.
+
+def split_photos(photo_set: PhotoSet, fractions: Sequence[float] | None, group_by: str) -> SplitPhotos:
+    """Splits photos: splits that they come with are kept, the others are cut from train by class or by group.
+
+    Without `fractions` nothing is cut. `group_by` is described in `find_groups`, which may raise UserError.
     """
-    by_class: dict[str, list[PhotoFile]] = {}
-    for photo in sorted(photos, key=lambda photo: path_hash(photo.path)):
-        by_class.setdefault(photo.class_name, []).append(photo)
+    groups = find_groups(photo_set.files, group_by, photo_set.source) if group_by else None
+    splits = photo_set.by_split
+    remarks = [groups.remark] if groups else []
+    if fractions:
+        remarks += filter(None, [describe_unused_fractions(splits, fractions)])
+        source, ranges = carved_ranges({split: len(photos) for split, photos in splits.items()}, fractions)
+        sizes = {split: end - start for split, (start, end) in ranges.items()}
+        photos = splits[source]
+        splits |= assign_groups(photos, groups.group_of, sizes) if groups else stratify(photos, sizes)
+    return SplitPhotos(photo_set, {split: photos for split, photos in splits.items() if photos}, tuple(remarks))
+
+
+def stratify(photos: Iterable[PhotoFile], sizes: Mapping[str, int]) -> Splits:
+    """Assigns photos to splits class by class, in the order of a hash of their paths.
+
+    The splits get `sizes` photos, in all as many as there are, unless a class with a photo for each split could not be
+    in each.
+    """
+    by_class: Splits = defaultdict(list)
+    for photo in sorted(photos, key=lambda photo: _path_hash(photo.path)):
+        by_class[photo.class_name].append(photo)
     counts = count_shares({name: len(by_class[name]) for name in sorted(by_class)}, sizes)
-    dealt: dict[str, list[PhotoFile]] = {split: [] for split in sizes}
+    assigned: Splits = {split: [] for split in sizes}
     for name, of_splits in counts.items():
         remaining = iter(by_class[name])
         for split, count in of_splits.items():
-            dealt[split] += itertools.islice(remaining, count)
-    return {split: sorted(photos, key=lambda photo: photo.path) for split, photos in dealt.items()}
+            assigned[split] += itertools.islice(remaining, count)
+    return _sorted_by_path(assigned)
 
 
 def count_shares(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Counts:
-    """Tells how many photos of each class each split gets.
+    """Returns how many photos of each class each split gets.
 
-    Args:
-        class_sizes: {class: photos}.
-        sizes: {split: photos}, of the same sum.
-
-    Returns:
-        {class: {split: photos}}: near each class's share, and a class that has a photo for each split is in each.
+    Each class is near its share, and a class with a photo for each split is in each. `class_sizes` and `sizes` have the
+    same sum.
     """
     counts = _proportional(class_sizes, sizes)
     for name, size in sorted(class_sizes.items(), key=lambda item: -item[1]):
-        for split in wanted_splits(size, sizes):
+        for split in _wanted_splits(size, sizes):
             if not counts[name][split]:
                 _add(name, split, counts)
     return counts
 
 
-def wanted_splits(number: int, sizes: Iterable[str]) -> list[str]:
-    """Returns the splits that a class with so many photos, or groups of them, should be in, most important first."""
+def _wanted_splits(number: int, sizes: Iterable[str]) -> list[str]:
+    """Returns the splits that a class with this number of photos or groups should be in, most important first."""
     return [split for split in _PRIORITY if split in sizes][:number]
 
 
 def _proportional(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Counts:
-    """Deals one photo after the other, class by class, to the split that lacks most of its share so far."""
+    """Assigns one photo after the other, class by class, to the split that lacks most of its share so far."""
     total, number = sum(sizes.values()), 0
     given = dict.fromkeys(sizes, 0)
     counts: Counts = {name: dict.fromkeys(sizes, 0) for name in class_sizes}
@@ -88,7 +113,7 @@ def _add(name: str, split: str, counts: Counts) -> None:
     """
     own = counts[name]
     size = sum(own.values())
-    wanted = wanted_splits(size, own)
+    wanted = _wanted_splits(size, own)
     source = max(own, key=lambda other: own[other] - (other in wanted))
     has_right = size >= len(own)
 
@@ -108,36 +133,23 @@ def _add(name: str, split: str, counts: Counts) -> None:
     own[split] += 1
 
 
-def path_hash(path: str) -> bytes:
-    """Returns what puts paths in an order that has nothing to do with them."""
-    return hashlib.sha256(os.fsencode(path)).digest()
-
-
-_REGEX_CHARACTERS: Final = re.compile(r"[\\\[\](){}*+?|^$]")
-# What is counted of a group besides the photos of each class: all of them.
-_ALL: Final = ""
-
-
 @dataclass(frozen=True)
 class Grouping:
-    """Which group each photo is in, by path, and one line that tells how many there are."""
+    """The group of each photo, by path, and one line on their number."""
 
     group_of: Mapping[str, str]
     remark: str
 
 
 def find_groups(photos: Sequence[PhotoFile], group_by: str, source: str) -> Grouping:
-    """Finds the groups of photos; a photo without one is its own.
+    """Finds the groups of photos; a photo without a group is one by itself.
 
-    Args:
-        photos: The photos.
-        group_by: A column of the manifest, or a regular expression that is looked for in paths: what its brackets
-            match, or without brackets all of it, names the group.
-        source: What messages call the place that the photos are from.
+    `group_by` is a column of the manifest, or a regular expression searched in paths, whose brackets or, without
+    brackets, whole match names the group.
 
     Raises:
-        UserError: There is no such column, the expression is none or matches nothing, or a group comes in several
-            splits.
+        UserError: There is no such column, the expression is invalid or matches nothing, or a group is in several of
+            the splits that the photos come with.
     """
     columns = dict.fromkeys(column for photo in photos for column in photo.columns)
     if group_by in columns:
@@ -148,23 +160,22 @@ def find_groups(photos: Sequence[PhotoFile], group_by: str, source: str) -> Grou
         names = _search(photos, group_by)
     groups = {name for name in names if name}
     if not groups:
-        example = photos[0].path
-        raise UserError(f"--group-by {group_by!r} matches no path in {source!r}, such as {example!r}")
-    # No name that was found holds a NUL.
+        raise UserError(f"--group-by {group_by!r} matches no path in {source!r}, such as {photos[0].path!r}")
+    # A NUL is in no path and so in no other name.
     group_of = {photo.path: name or f"\0{photo.path}" for photo, name in zip(photos, names, strict=True)}
     _check_splits(photos, group_of)
     alone = names.count("")
-    counts = "counts by itself" if alone == 1 else "count by themselves"
-    without = f"; {alone:,} {'photo' if alone == 1 else 'photos'} without a group {counts}" if alone else ""
-    remark = f"Photos of one group stay in one split ({group_by}): {len(groups):,} groups{without}"
-    return Grouping(group_of, f"{remark}; split sizes are approximate")
+    without = f"; {alone:,} {'photo is' if alone == 1 else 'photos are'} in no group" if alone else ""
+    number = "1 group" if len(groups) == 1 else f"{len(groups):,} groups"
+    remark = f"Photos of one group stay in one split ({group_by}): {number}{without}; split sizes are approximate"
+    return Grouping(group_of, remark)
 
 
 def _search(photos: Iterable[PhotoFile], expression: str) -> list[str]:
     try:
         compiled = re.compile(expression)
     except re.error as error:
-        raise UserError(f"--group-by {expression!r} is no regular expression: {error}") from None
+        raise UserError(f"--group-by {expression!r} is not a regular expression: {error}") from None
     matches = (compiled.search(photo.path) for photo in photos)
     return ["/".join(part or "" for part in match.groups() or [match[0]]) if match else "" for match in matches]
 
@@ -178,58 +189,48 @@ def _check_splits(photos: Iterable[PhotoFile], group_of: Mapping[str, str]) -> N
         groups = "1 group is" if len(torn) == 1 else f"{len(torn):,} groups are"
         raise UserError(
             f"{groups} in several of the given splits, such as {torn[0]!r} in {' and '.join(sorted(splits[torn[0]]))}: "
-            "mend the splits, or leave out --group-by"
+            "fix the splits, or remove --group-by"
         )
 
 
-def deal_groups(
-    photos: Iterable[PhotoFile], group_of: Mapping[str, str], sizes: Mapping[str, int]
-) -> dict[str, list[PhotoFile]]:
-    """Deals whole groups to splits, large ones first, each to the split that lacks most of its classes.
+def assign_groups(photos: Iterable[PhotoFile], group_of: Mapping[str, str], sizes: Mapping[str, int]) -> Splits:
+    """Assigns whole groups (by path) to splits, large ones first, each to the split that lacks most of its classes.
 
-    Args:
-        photos: The photos.
-        group_of: Their groups, by path.
-        sizes: {split: how many photos}, in all as many as there are.
-
-    Returns:
-        {split: photos, sorted by path}, near these sizes and near each class's share; a class with a group for each
-        split is in each, where that takes none from another class.
-
-    Raises:
-        UserError: There are fewer groups than splits, or a split would get none.
+    The splits get about `sizes` photos, and each class about its share; a class with a group for each split is in each,
+    where that takes none from another class. UserError if there are too few groups for the splits.
     """
-    members: dict[str, list[PhotoFile]] = defaultdict(list)
+    members: Splits = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.path):
         members[group_of[photo.path]].append(photo)
     if len(members) < len(sizes):
-        raise UserError(f"there are {len(members)} groups for {len(sizes)} splits: each split needs one of its own")
+        groups = "there is 1 group" if len(members) == 1 else f"there are {len(members)} groups"
+        raise UserError(f"{groups} for {len(sizes)} splits: each split needs one of its own")
     counts = {
         group: Counter(photo.class_name for photo in found) + Counter({_ALL: len(found)})
         for group, found in members.items()
     }
-    split_of = _assign(counts, sizes)
-    _spread(counts, split_of, sizes)
-    dealt: dict[str, list[PhotoFile]] = {split: [] for split in sizes}
+    split_of = _choose_splits(counts, sizes)
+    _spread_classes(counts, split_of, sizes)
+    assigned: Splits = {split: [] for split in sizes}
     for group, split in split_of.items():
-        dealt[split] += members[group]
-    for split, found in dealt.items():
+        assigned[split] += members[group]
+    for split, found in assigned.items():
         if not found:
             raise UserError(f"no group is left for {split}: every class has too few groups; choose smaller groups")
-    return {split: sorted(found, key=lambda photo: photo.path) for split, found in dealt.items()}
+    return _sorted_by_path(assigned)
 
 
-def _assign(counts: Mapping[str, Counter[str]], sizes: Mapping[str, int]) -> dict[str, str]:
-    """Returns the split of each group: the one in which it mends most of the squared distance to what is wanted."""
+def _choose_splits(counts: Mapping[str, Counter[str]], sizes: Mapping[str, int]) -> dict[str, str]:
+    """Returns the split of each group: the one where it reduces the squared distance to the wanted counts most."""
     totals: Counter[str] = Counter()
     for own in counts.values():
         totals += own
     photos = totals[_ALL]
     wanted = {split: {name: total * size / photos for name, total in totals.items()} for split, size in sizes.items()}
     lacking = {split: dict(shares) for split, shares in wanted.items()}
-    preference = wanted_splits(len(sizes), sizes)
+    preference = _wanted_splits(len(sizes), sizes)
     split_of = {}
-    for group in sorted(counts, key=lambda group: (-counts[group][_ALL], path_hash(group))):
+    for group in sorted(counts, key=lambda group: (-counts[group][_ALL], _path_hash(group))):
         own = counts[group]
 
         def gain(split: str, own: Counter[str] = own) -> float:
@@ -242,10 +243,10 @@ def _assign(counts: Mapping[str, Counter[str]], sizes: Mapping[str, int]) -> dic
     return split_of
 
 
-def _spread(counts: Mapping[str, Counter[str]], split_of: dict[str, str], sizes: Mapping[str, int]) -> None:
-    """Moves small groups to the splits that lack a class, as long as no split loses one that it should have."""
+def _spread_classes(counts: Mapping[str, Counter[str]], split_of: dict[str, str], sizes: Mapping[str, int]) -> None:
+    """Moves small groups to the splits that lack a class, as long as no split loses a class that it should have."""
     groups_of: dict[str, list[str]] = defaultdict(list)
-    for group in sorted(counts, key=lambda group: (counts[group][_ALL], path_hash(group))):
+    for group in sorted(counts, key=lambda group: (counts[group][_ALL], _path_hash(group))):
         for name in counts[group]:
             groups_of[name].append(group)
     present = Counter((split_of[group], name) for group in counts for name in counts[group])
@@ -253,12 +254,12 @@ def _spread(counts: Mapping[str, Counter[str]], split_of: dict[str, str], sizes:
     def can_leave(group: str) -> bool:
         split = split_of[group]
         return all(
-            present[split, name] > 1 or split not in wanted_splits(len(groups_of[name]), sizes)
+            present[split, name] > 1 or split not in _wanted_splits(len(groups_of[name]), sizes)
             for name in counts[group]
         )
 
     for name in sorted(groups_of, key=lambda name: (len(groups_of[name]), name)):
-        for split in wanted_splits(len(groups_of[name]), sizes):
+        for split in _wanted_splits(len(groups_of[name]), sizes):
             if present[split, name]:
                 continue
             if mover := next(filter(can_leave, groups_of[name]), ""):
@@ -267,37 +268,10 @@ def _spread(counts: Mapping[str, Counter[str]], split_of: dict[str, str], sizes:
                 present.update((split, own) for own in counts[mover])
 
 
-@dataclass(frozen=True)
-class OwnPhotos:
-    """Photos and their splits.
-
-    Attributes:
-        photo_set: All photos, and the class names in label order.
-        splits: {split: photos} of each split that has any.
-        grouping: One line on the groups that share a split; empty without groups.
-    """
-
-    photo_set: PhotoSet
-    splits: Mapping[str, Sequence[PhotoFile]]
-    grouping: str = ""
+def _path_hash(path: str) -> bytes:
+    """Returns a sort key that does not depend on how paths begin."""
+    return hashlib.sha256(os.fsencode(path)).digest()
 
 
-def deal_photos(photo_set: PhotoSet, fractions: Sequence[float] | None, group_by: str) -> OwnPhotos:
-    """Splits photos: what does not come split is, class by class or group by group.
-
-    Args:
-        photo_set: What `components.photos.source.scan_photos` found.
-        fractions: Shares of train, validation and test. None leaves what does not come split in train.
-        group_by: What groups photos that must not be in several splits (see `grouping.find_groups`); empty for none.
-
-    Raises:
-        UserError: The photos cannot be grouped so.
-    """
-    groups = find_groups(photo_set.files, group_by, photo_set.source) if group_by else None
-    splits = photo_set.by_split
-    if fractions:
-        source, ranges = carved_ranges({split: len(photos) for split, photos in splits.items()}, fractions)
-        sizes = {split: end - start for split, (start, end) in ranges.items()}
-        splits |= deal_groups(splits[source], groups.group_of, sizes) if groups else stratify(splits[source], sizes)
-    dealt = {split: photos for split, photos in splits.items() if photos}
-    return OwnPhotos(photo_set, dealt, groups.remark if groups else "")
+def _sorted_by_path(splits: Splits) -> Splits:
+    return {split: sorted(photos, key=lambda photo: photo.path) for split, photos in splits.items()}

@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError, reason_of
-from components.common.stack import PHOTO_SUFFIXES
+from components.photos.formats import MAX_BYTES, NATIVE_SUFFIXES
 from components.storage.objects import read_object
 
-# What ImageValidator lets into training.
-MAX_BYTES: Final = 64 * 2**20
-MAX_PIXELS: Final = 64_000_000
 _TIMEOUT_S: Final = 15.0
 _DEADLINE_S: Final = 120.0
 _CHUNK_BYTES: Final = 2**16
@@ -55,7 +52,7 @@ def list_photos(sources: Iterable[str]) -> list[str]:
             continue
         photos = sorted(path for path in folder.rglob("*") if _is_photo(path.relative_to(folder)) and path.is_file())
         if not photos:
-            raise UserError(f"no photos in {source}: looked for {', '.join(PHOTO_SUFFIXES)} in it and its subfolders")
+            raise UserError(f"no photos in {source}: looked for {', '.join(NATIVE_SUFFIXES)} in it and its subfolders")
         names.extend(map(str, photos))
     return names
 
@@ -97,7 +94,7 @@ def _is_url(source: str) -> bool:
 
 
 def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in PHOTO_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in NATIVE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def _read(path: Path) -> bytes:

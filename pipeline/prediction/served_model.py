@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import UserError
 from components.contracts.familiarity import FAMILIARITY_OUTPUT, UNFAMILIAR_BELOW
-from pipeline.prediction.photo_inputs import MAX_BYTES, MAX_PIXELS, PhotoInput
+from pipeline.prediction.photo_inputs import PhotoInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,8 +118,8 @@ def _class_names(signature: Any) -> list[str]:
 
 def _check(photo: PhotoInput) -> PhotoInput:
     """Returns the photo, with an error if ImageValidator would not let it into training."""
-    from components.photos.check import Limits, check_image
+    from components.photos.check import check_image
 
-    if photo.error is None and (defect := check_image(photo.content, Limits(MAX_BYTES, MAX_PIXELS)).defect):
+    if photo.error is None and (defect := check_image(photo.content).defect):
         return PhotoInput(photo.name, error=f"{defect.reason.value}: {defect.detail}")
     return photo

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from components import contracts
-from components.common.stack import any_image_format
 from components.contracts import nodes
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.modeling.hyperparameters import REFERENCE, STRONG
+from components.photos.formats import any_image_format
 from pipeline.records.store import Run
 from pipeline.report.filters import printable
 from pipeline.report.scores import Evaluation, Proportion

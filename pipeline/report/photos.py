@@ -17,13 +17,13 @@ from PIL import Image, ImageOps
 from tfx_bsl.coders.example_coder import ExampleToNumpyDict
 
 from components import contracts
+from components.photos.formats import MAX_PIXELS
 
 _THUMBNAIL_PIXELS = 120
 _JPEG_QUALITY = 72
 # The report of a large data set must not take minutes. Photos are stored in random order, so the beginning of a split
 # is a fair sample.
 _MAX_BYTES_PER_SPLIT = 400_000_000
-_MAX_PIXELS = 64_000_000
 _JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with more pictures after the first
 _LENGTH_BYTES, _CRC_BYTES = 8, 4
 
@@ -117,7 +117,7 @@ def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(image)) as photo:
-                if photo.width * photo.height > _MAX_PIXELS:
+                if photo.width * photo.height > MAX_PIXELS:
                     return Thumbnail(photo_id)
                 photo.draft("RGB", (_THUMBNAIL_PIXELS * 2, _THUMBNAIL_PIXELS * 2))
                 small = photo.convert("RGB")

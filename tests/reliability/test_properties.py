@@ -20,6 +20,7 @@ from components.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY, SPLITS
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.data_source import FeatureKeys
 from components.example_gen.executor import Executor
+from components.example_gen.options import DataSource
 from components.example_gen.tfds_dataset import ToExampleFn
 from components.modeling.input_pipeline import read_serialized
 from components.storage.examples_io import WriteExamples
@@ -74,7 +75,9 @@ class NamedExamples(Executor):
 
 def splits_of(names: list[bytes], fractions: tuple[float, float, float]) -> dict[bytes, str]:
     """Which split TfdsExampleGen puts each name in."""
-    properties = TfdsExampleGen("tf_flowers", split_fractions=fractions, split_method="hash").exec_properties
+    properties = TfdsExampleGen(
+        DataSource(dataset="tf_flowers", split_fractions=fractions, split_method="hash")
+    ).exec_properties
     with tempfile.TemporaryDirectory() as folder:
         with beam.Pipeline() as pipeline:
             splits = NamedExamples(names, folder).GenerateExamplesByBeam(pipeline, dict(properties))

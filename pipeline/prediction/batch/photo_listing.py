@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from components.common.errors import UserError, storage_errors
-from components.common.stack import PHOTO_SUFFIXES
 from components.contracts.quarantine import Reason
+from components.photos.folder import is_hidden
+from components.photos.formats import NATIVE_SUFFIXES
 from components.photos.manifest import is_manifest, photos_named
-from components.photos.photo_set import LeftOutFile, describe_left_out, is_hidden
+from components.photos.photo_set import UnusedFile, describe_unused
 from components.storage.objects import find_objects, glob_objects, is_remote, list_objects
 
 _EXPECTED: Final = "expected a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix"
@@ -52,7 +53,7 @@ def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
         return
     for folder, file in _in_bucket(source) if is_remote(source) else _on_this_machine(source):
         path = f"{folder}/{file}" if folder else file
-        is_photo = PurePosixPath(file).suffix.lower() in PHOTO_SUFFIXES
+        is_photo = PurePosixPath(file).suffix.lower() in NATIVE_SUFFIXES
         if is_photo and not any(is_hidden(part) for part in file.split("/") if folder):
             yield path
         else:
@@ -62,7 +63,7 @@ def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
 def describe_not_used(files: Sequence[str]) -> str:
     """Returns one line on what was left out; empty when there is nothing."""
     reasons = {True: Reason.HIDDEN, False: Reason.UNSUPPORTED_SUFFIX}
-    return describe_left_out([LeftOutFile(file, reasons[is_hidden(PurePosixPath(file).name)]) for file in files])
+    return describe_unused([UnusedFile(file, reasons[is_hidden(PurePosixPath(file).name)]) for file in files])
 
 
 def _named_by_manifest(source: str) -> Iterator[str]:

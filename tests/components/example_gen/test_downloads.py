@@ -14,7 +14,8 @@ from tensorflow_datasets.datasets.tf_flowers import tf_flowers_dataset_builder
 
 from components.common.errors import UserError
 from components.example_gen import data_source, tfds_dataset
-from components.example_gen.data_source import DataSource, make_builder
+from components.example_gen.data_source import make_builder
+from components.example_gen.options import DataSource
 from components.example_gen.tfds_dataset import prepare_dataset
 
 CLASS_NAMES = ("dandelion", "daisy", "tulips", "sunflowers", "roses")
@@ -98,7 +99,7 @@ def leftovers(data_dir: Path) -> list[Path]:
 
 
 def prepare(data_dir: Path) -> tfds.core.DatasetBuilder:
-    return prepare_dataset(make_builder(DataSource("tf_flowers", data_dir=str(data_dir))))
+    return prepare_dataset(make_builder(DataSource(dataset="tf_flowers", data_dir=str(data_dir))))
 
 
 def test_tf_flowers_is_downloaded_and_prepared_once(tmp_path: Path, server: ArchiveServer, archive: Path, capsys):

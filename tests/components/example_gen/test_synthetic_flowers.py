@@ -12,7 +12,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from components.common.errors import UserError
-from components.example_gen.data_source import DataSource, describe_source, make_builder
+from components.example_gen.data_source import describe_source, make_builder
+from components.example_gen.options import DataSource
 from components.example_gen.synthetic_flowers.photo import CLASS_COUNTS, draw_photo
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
     SyntheticFlowers,

@@ -4,24 +4,22 @@ import hashlib
 import random
 
 import apache_beam as beam
-import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from components.contracts.quarantine import Action, DuplicatedPhoto, Reason
-from components.image_validator.decisions import CrossSplitDuplicates, decide_on_duplicates, decide_on_photo
+from components.image_validator.decisions import decide_on_duplicates, decide_on_photo
 from components.image_validator.duplicates import GroupDuplicates, Photo, join_links
-from components.photos.check import Defect, Fingerprint, ImageCheck
-
-DROP, MOVE, KEEP = CrossSplitDuplicates
+from components.photos.check import Defect, ImageCheck
+from components.photos.perceptual_hashes import PerceptualHashes
 
 
 def photo(
     name: str, split: str = "train", *, label: int = 0, content: str = "", phash: int | None = 0, dhash: int = 0
 ) -> Photo:
-    hashes = None if phash is None else Fingerprint(phash.to_bytes(8, "big"), dhash.to_bytes(8, "big"))
+    hashes = None if phash is None else PerceptualHashes(phash.to_bytes(8, "big"), dhash.to_bytes(8, "big"))
     digest = hashlib.sha256((content or name).encode()).digest()
-    return Photo(split, name.encode(), label, str(label), digest, ImageCheck(None, "JPEG", "RGB", hashes))
+    return Photo(split, name.encode(), label, str(label), digest, ImageCheck(None, "JPEG", "RGB"), hashes)
 
 
 def groups_of(photos: list[Photo], distance: int, expected: list[list[str]]) -> None:
@@ -50,7 +48,7 @@ def test_chains_are_joined() -> None:
     groups_of([photo("a"), photo("c", phash=0b1111), photo("b", phash=0b11)], 2, [["a", "b", "c"]])
 
 
-def test_distance_zero_and_missing_fingerprints_group_equal_bytes_only() -> None:
+def test_distance_zero_and_missing_hashes_group_equal_bytes_only() -> None:
     groups_of([photo("a"), photo("b"), photo("c", content="a")], 0, [["a", "c"]])
     groups_of([photo("a", phash=None), photo("b", phash=None), photo("c", content="a", phash=None)], 4, [["a", "c"]])
 
@@ -76,12 +74,12 @@ def test_joined_links_do_not_depend_on_their_order() -> None:
     assert set(joined.values()) == {b"\0", b"\1"}
 
 
-def decisions(group: list[Photo], policy: CrossSplitDuplicates) -> list[tuple[str, Action, Reason]]:
-    return [(entry.id, entry.action, entry.reason) for _, entry in decide_on_duplicates(group, policy)]
+def decisions(group: list[Photo]) -> list[tuple[str, Action, Reason]]:
+    return [(entry.id, entry.action, entry.reason) for _, entry in decide_on_duplicates(group)]
 
 
 def test_copies_of_one_class_and_split_stay() -> None:
-    assert decisions([photo("a"), photo("b", content="a")], DROP) == []
+    assert decisions([photo("a"), photo("b", content="a")]) == []
 
 
 def test_copies_are_dropped_from_evaluation() -> None:
@@ -92,11 +90,11 @@ def test_copies_are_dropped_from_evaluation() -> None:
         photo("d", "test"),
     ]
 
-    assert decisions(group, DROP) == [
+    assert decisions(group) == [
         ("c", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE),
         ("d", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_NEAR_DUPLICATE),
     ]
-    entries = [entry for _, entry in decide_on_duplicates(group, DROP)]
+    entries = [entry for _, entry in decide_on_duplicates(group)]
     assert [entry.detail for entry in entries] == ["same picture as a in train"] * 2
     assert [entry.duplicate_of for entry in entries] == [DuplicatedPhoto("train", "a", 0)] * 2
 
@@ -104,27 +102,13 @@ def test_copies_are_dropped_from_evaluation() -> None:
 def test_test_split_keeps_what_training_does_not_have() -> None:
     group = [photo("a", "validation"), photo("b", "test", content="a")]
 
-    assert decisions(group, DROP) == [("a", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE)]
+    assert decisions(group) == [("a", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE)]
 
 
-def test_copies_are_moved_to_train() -> None:
-    group = [photo("a", "validation"), photo("b", "test", content="a")]
-
-    assert decisions(group, MOVE) == [
-        ("a", Action.MOVED_TO_TRAIN, Reason.CROSS_SPLIT_DUPLICATE),
-        ("b", Action.MOVED_TO_TRAIN, Reason.CROSS_SPLIT_DUPLICATE),
-    ]
-
-
-def test_leak_may_be_kept() -> None:
-    assert decisions([photo("a", "train"), photo("b", "test")], KEEP) == []
-
-
-@pytest.mark.parametrize("policy", list(CrossSplitDuplicates))
-def test_conflicting_labels_quarantine_all_copies(policy: CrossSplitDuplicates) -> None:
+def test_conflicting_labels_quarantine_all_copies() -> None:
     group = [photo("a", label=1), photo("b", label=2, content="a"), photo("c", "test", label=2)]
 
-    assert decisions(group, policy) == [
+    assert decisions(group) == [
         ("a", Action.QUARANTINED, Reason.LABEL_CONFLICT),
         ("b", Action.QUARANTINED, Reason.LABEL_CONFLICT),
         ("c", Action.QUARANTINED, Reason.NEAR_DUPLICATE_LABEL_CONFLICT),

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.common.stack import IMAGE_FORMATS, any_image_format
+from components.photos.formats import NATIVE_NAMES, any_image_format
 
 Classify = Callable[..., dict[str, np.ndarray]]
 
@@ -39,7 +39,7 @@ def test_what_is_no_image_is_named_by_its_place_in_the_batch(
     assert classify(good)["probabilities"].shape == (1, 3)
 
 
-@pytest.mark.parametrize("file_format", IMAGE_FORMATS)
+@pytest.mark.parametrize("file_format", NATIVE_NAMES)
 def test_a_damaged_image_fails_alone(classify: Classify, encode_image: Callable[..., bytes], file_format: str) -> None:
     photo = encode_image(file_format=file_format)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)invalid|incomplete|not enough|corrupt|decod"):
@@ -88,7 +88,7 @@ def test_the_first_frame_of_an_animation_counts(classify: Classify) -> None:
 
 def test_webp_is_read_where_tensorflow_reads_it(classify: Classify, encode_image: Callable[..., bytes]) -> None:
     webp, png = encode_image(file_format="WEBP", lossless=True), encode_image(file_format="PNG")
-    if "WebP" in IMAGE_FORMATS:
+    if "WebP" in NATIVE_NAMES:
         first, second = classify(webp, png)["probabilities"]
         np.testing.assert_array_equal(first, second)
     else:

@@ -17,7 +17,7 @@ def extract(archive: Path) -> Path:
     """Extracts the JPEGs into a folder of their own, and checks that nothing appears beside it."""
     folder = archive.parent / "out" / "folder"
     try:
-        extract_archive(archive, folder, lambda path: path.suffix == ".jpg")
+        extract_archive(archive, folder, lambda path: path.endswith(".jpg"))
     finally:
         assert [path.name for path in folder.parent.iterdir()] == ["folder"]
         assert {path.name for path in archive.parent.iterdir()} <= {"photos.tgz", "photos.zip", "out"}

@@ -12,11 +12,13 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from loopback_storages import Storage
 from moto.moto_server.werkzeug_app import MotoRequestHandler
+from photo_sets import class_counts_of, paths_of, reasons_of
 from tfx.types import standard_artifacts
 
 from components.common.errors import UserError
 from components.contracts import IMAGE_KEY
-from components.example_gen.data_source import DataSource, find_photos
+from components.example_gen.data_source import find_photos
+from components.example_gen.options import DataSource
 from components.example_gen.photo_reading import ListPhotos, ReadPhotos
 from components.example_gen.photos_fingerprint import PhotosFingerprint
 from components.photos.source import scan_photos
@@ -47,8 +49,8 @@ def test_they_are_those_of_the_folder(storage: Storage, photo_folder: Path, tmp_
     (photo_folder / "red" / ".hidden.jpg").write_bytes(b"")
     uri = storage.put_folder(photo_folder)
     found, local = scan_photos(f"{uri}/", tmp_path / "cache"), scan_photos(photo_folder, tmp_path / "cache")
-    assert (found.name, found.photos, found.class_counts) == (local.name, local.photos, local.class_counts)
-    assert found.left_out == local.left_out
+    assert (found.name, found.class_names, paths_of(found)) == (local.name, local.class_names, paths_of(local))
+    assert found.unused_files == local.unused_files
     assert {photo.file for photo in found.files} == {f"{uri}/{photo.path}" for photo in local.files}
 
 
@@ -61,7 +63,7 @@ def test_split_folders_below_a_single_folder(storage: Storage, tmp_path: Path) -
         ("train/b/2.jpg", "b", "train"),
         ("val/a/3.jpg", "a", "validation"),
     ]
-    assert [file.path for file in found.left_out] == ["README.md"]
+    assert [file.path for file in found.unused_files] == ["README.md"]
 
 
 def test_workers_read_them_where_they_are(storage: Storage, photo_folder: Path, tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_workers_read_them_where_they_are(storage: Storage, photo_folder: Path, 
     contents = [(photo_folder / photo.path).read_bytes() for photo in photos.splits["train"]]
     with TestPipeline() as pipeline:
         examples = pipeline | ListPhotos(photos, "train") | beam.Map(lambda example: example.SerializeToString())
-        read = examples | beam.BatchElements() | beam.FlatMap(ReadPhotos(True, len(contents), remote=True))
+        read = examples | beam.BatchElements() | beam.FlatMap(ReadPhotos(len(contents), remote=True))
         images = (
             read
             | beam.Map(tf.train.Example.FromString)
@@ -100,13 +102,11 @@ def test_a_manifest_and_its_photos(storage: Storage, photo_folder: Path, tmp_pat
     others = [f"{uri}/none.jpg,red", f"{storage.uri}/elsewhere/1.jpg,red", f"{storage.uri},red", f"{here},blue"]
     storage.put("my photos/labels.csv", "\n".join(["image,label", *rows, *others]).encode())
     found = scan_photos(f"{uri}/labels.csv", tmp_path)
-    assert found.class_counts == {"blue": 21, "green": 20, "red": 20}
+    assert class_counts_of(found) == {"blue": 21, "green": 20, "red": 20}
     expected = {row.split(",")[0] for row in rows}
     expected = {path if path.startswith(uri) else f"{uri}/{path}" for path in expected} | {str(here)}
     assert {photo.file for photo in found.files} == expected
-    assert {file.path: file.reason.value for file in found.left_out} == dict.fromkeys(
-        (other.split(",")[0] for other in others[:3]), "missing_file"
-    )
+    assert reasons_of(found) == dict.fromkeys((other.split(",")[0] for other in others[:3]), "missing_file")
     assert scan_photos(f"{uri}/labels.csv", tmp_path).fingerprint == found.fingerprint
 
 
@@ -186,4 +186,4 @@ def test_a_photo_that_goes_meanwhile(s3_storage: Storage, photo_folder: Path, tm
     delete_object(photos.splits["train"][0].file)
     with pytest.raises(Exception, match=rf"cannot read the photo '{uri}/.*NoSuchKey"), TestPipeline() as pipeline:
         listed = pipeline | ListPhotos(photos, "train") | beam.Map(lambda example: example.SerializeToString())
-        _ = listed | beam.BatchElements() | beam.FlatMap(ReadPhotos(True, 1, remote=True))
+        _ = listed | beam.BatchElements() | beam.FlatMap(ReadPhotos(1, remote=True))

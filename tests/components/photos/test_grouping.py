@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from components.common.errors import UserError
 from components.example_gen.component import TfdsExampleGen
-from components.example_gen.data_source import DataSource, describe_source, find_photos
+from components.example_gen.data_source import describe_source, find_photos
+from components.example_gen.options import DataSource
 from components.photos.photo_set import PhotoFile
-from components.photos.split_assignment import deal_groups, find_groups
-from pipeline.config import DataOptions
+from components.photos.split_assignment import assign_groups, find_groups
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,7 +30,7 @@ def deal(group_sizes: Mapping[tuple[str, str], int], sizes: Mapping[str, int]) -
         for (group, name), size in group_sizes.items()
         for number in range(size)
     ]
-    return deal_groups(photos, {item.path: item.columns["group"] for item in photos}, sizes)
+    return assign_groups(photos, {item.path: item.columns["group"] for item in photos}, sizes)
 
 
 def halves(total: int) -> dict[str, int]:
@@ -84,8 +84,8 @@ def test_a_class_of_three_groups_is_in_every_split_however_large_they_are():
 def test_groups_are_dealt_in_the_same_way_whatever_comes_first():
     photos = [photo(f"{'ab'[number % 2]}/{number // 4}_{number}.jpg", "ab"[number % 2]) for number in range(200)]
     group_of = find_groups(photos, r"/(\d+)_", "set").group_of
-    first = deal_groups(photos, group_of, halves(200))
-    assert first == deal_groups(list(reversed(photos)), group_of, halves(200))
+    first = assign_groups(photos, group_of, halves(200))
+    assert first == assign_groups(list(reversed(photos)), group_of, halves(200))
 
 
 def test_a_regular_expression_names_the_group_by_what_is_in_brackets():
@@ -94,7 +94,7 @@ def test_a_regular_expression_names_the_group_by_what_is_in_brackets():
     assert found.group_of["a/cam1_1.jpg"] == found.group_of["a/cam1_2.jpg"]
     assert len(set(found.group_of.values())) == 3
     assert found.remark == (
-        r"Photos of one group stay in one split (cam(\d)_): 2 groups; 1 photo without a group counts by itself; "
+        r"Photos of one group stay in one split (cam(\d)_): 2 groups; 1 photo is in no group; "
         "split sizes are approximate"
     )
     whole = find_groups(photos, r"cam\d|other", "set")
@@ -113,7 +113,7 @@ def test_a_column_of_the_manifest_names_the_group():
     ("group_by", "message"),
     [
         ("plnt", "'labels.csv' has no column 'plnt' to group by: found image, plant"),
-        ("(plant", r"--group-by '\(plant' is no regular expression: missing \), unterminated subpattern"),
+        ("(plant", r"--group-by '\(plant' is not a regular expression: missing \), unterminated subpattern"),
         (r"^nothing(\d)", r"--group-by .* matches no path in 'labels\.csv', such as '1\.jpg'"),
     ],
 )
@@ -158,6 +158,18 @@ def test_groups_of_a_folder_end_up_in_one_split_of_the_prepared_photos(tmp_path:
     assert all(len(found) == 1 for found in splits.values())
 
 
+def test_groups_are_split_by_other_shares(tmp_path: Path):
+    found = find_photos(
+        DataSource(
+            photos=str(write(tmp_path / "set")),
+            data_dir=str(tmp_path),
+            group_by=r"(plant\d+)_",
+            split_fractions=(0.8, 0.1, 0.1),
+        )
+    )
+    assert {split: len(photos) for split, photos in found.splits.items()} == {"train": 48, "validation": 6, "test": 6}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -167,8 +179,8 @@ def test_groups_of_a_folder_end_up_in_one_split_of_the_prepared_photos(tmp_path:
 )
 def test_options_that_do_not_go_together_are_explained(options: dict[str, str], message: str):
     with pytest.raises(UserError, match=message):
-        DataOptions(**options)
+        DataSource(**options)
 
 
 def test_the_component_takes_it():
-    assert TfdsExampleGen(photos="p", group_by="plant").exec_properties["group_by"] == "plant"
+    assert TfdsExampleGen(DataSource(photos="p", group_by="plant")).exec_properties["group_by"] == "plant"

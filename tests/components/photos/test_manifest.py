@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import UserError
-from components.example_gen.data_source import DataSource, describe_source, find_photos
-from components.photos.photo_set import PhotoSet, describe_left_out
+from components.example_gen.data_source import describe_source, find_photos
+from components.example_gen.options import DataSource
+from components.photos.photo_set import PhotoSet, describe_unused
 from components.photos.source import scan_photos
 from components.storage.objects import read_object, write_object
 
@@ -58,7 +59,7 @@ def test_csv_is_read_by_the_names_of_its_columns(scan, text: str, expected):
 def test_paths_as_windows_writes_them_are_found(scan):
     found_there = scan("path,label\nimg\\0.jpg,a\nimg\\1.jpg,b\nimg/1.jpg,b\n")
     assert [photo.path for photo in found_there.files] == ["img\\0.jpg", "img\\1.jpg"]
-    assert [file.reason.value for file in found_there.left_out] == ["duplicate_path"]
+    assert [file.reason.value for file in found_there.unused_files] == ["duplicate_path"]
 
 
 def test_json_lines_are_read_by_the_names_of_their_keys(scan):
@@ -109,7 +110,7 @@ def test_in_a_bucket_a_manifest_is_beside_its_photos(scan, bucket: str, tmp_path
     write_object(f"{bucket}/labels.csv", b"path,label\n0.jpg,a\n./1.jpg,b\n9.jpg,b\n")
     photo_set = scan_photos(f"{bucket}/labels.csv", tmp_path)
     assert found(photo_set) == {"0.jpg": ("a", "train"), "./1.jpg": ("b", "train")}
-    assert [(file.path, file.reason.value) for file in photo_set.left_out] == [("9.jpg", "missing_file")]
+    assert [(file.path, file.reason.value) for file in photo_set.unused_files] == [("9.jpg", "missing_file")]
 
 
 def test_a_bucket_that_cannot_be_read_is_explained(scan):
@@ -125,7 +126,7 @@ def test_rows_of_no_use_are_left_out_each_with_its_line(scan, tmp_path: Path):
     (tmp_path / "img" / "5.txt").write_text("named, so it is looked at")
     photo_set = scan("\n".join(rows))
     assert found(photo_set) == TRAIN | {"img/5.txt": ("a", "train")}
-    assert {(file.path, file.line): file.reason.value for file in photo_set.left_out} == {
+    assert {(file.path, file.line): file.reason.value for file in photo_set.unused_files} == {
         ("img/2.jpg", 4): "no_label",
         ("img/3.jpg", 5): "no_label",
         ("./img/0.jpg", 6): "duplicate_path",
@@ -134,11 +135,11 @@ def test_rows_of_no_use_are_left_out_each_with_its_line(scan, tmp_path: Path):
         ("img/nowhere.jpg", 9): "missing_file",
         ("img", 10): "no_regular_file",
     }
-    assert describe_left_out(photo_set.left_out) == (
-        "7 files are not used: 2 under two labels, 2 without a label, 1 missing, 1 named before, "
-        "1 no regular files (links to folders, broken links)"
+    assert describe_unused(photo_set.unused_files) == (
+        "7 files are not used: 2 under two labels, 2 without a label, 1 listed before, 1 missing, "
+        "1 not a regular file (link to a folder, broken link)"
     )
-    assert photo_set.left_out[0].to_entry([]).detail == "named before (line 6)"
+    assert photo_set.unused_files[0].to_entry().detail == "listed before (line 6)"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_rows_of_no_use_are_left_out_each_with_its_line(scan, tmp_path: Path):
         ("x.csv", "path,label\nimg/0.jpg,a\nimg/1.jpg,a\n", "only one class, 'a'"),
         ("x.csv", "path,label,split\nimg/0.jpg,a,val\nimg/1.jpg,b,test\n", "has photos of test, validation but none"),
         ("x.jsonl", '{"path": "img/0.jpg", "label": "a"}\n{"path":\n', "line 2 of .* is not JSON: Expecting value"),
-        ("x.jsonl", '["img/0.jpg", "a"]\n', "line 1 of .* is no JSON object"),
+        ("x.jsonl", '["img/0.jpg", "a"]\n', "line 1 of .* is not a JSON object"),
         ("x.jsonl", '{"path": "img/0.jpg", "label": "a"}\n{"label": "a"}', "line 2 of .* has no path"),
     ],
 )  # fmt: skip
@@ -169,7 +170,7 @@ def test_what_cannot_be_understood_is_one_line(scan, name: str, text: str, messa
 
 
 def test_another_encoding_is_named_with_its_line(scan):
-    with pytest.raises(UserError, match=r"line 3 of .* is not UTF-8: please save it as UTF-8"):
+    with pytest.raises(UserError, match=r"line 3 of .* is not UTF-8: save it as UTF-8"):
         scan("path,label\nimg/0.jpg,a\nimg/1.jpg,grün\n", encoding="latin-1")
 
 

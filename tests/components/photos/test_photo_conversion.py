@@ -11,20 +11,13 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps
 
-from components.common.stack import IMAGE_FORMATS
 from components.contracts.quarantine import Reason
-from components.photos.convert import (
-    MAX_PIXELS,
-    ConversionError,
-    PhotoSource,
-    convert,
-    convert_photo,
-    jxl_size,
-    source_of,
-)
+from components.photos.convert import ConversionError, PhotoSource, convert, convert_photo, jxl_size, source_of
+from components.photos.formats import CONVERTED_FORMATS, MAX_PIXELS
 
 pillow_heif.register_heif_opener()
-NAMES = {"WEBP": "WebP", "TIFF": "TIFF", "HEIF": "HEIC", "AVIF": "AVIF", "JXL": "JPEG XL"}
+NAMES = {known.pillow_name: known.name for known in CONVERTED_FORMATS}
+reads_no_webp = pytest.mark.skipif("WEBP" not in NAMES, reason="this TensorFlow reads WebP")
 COLORS = ((220, 40, 40), (40, 220, 40), (40, 40, 220), (230, 230, 60))
 
 
@@ -63,10 +56,10 @@ def test_what_is_converted_is_what_pillow_sees_and_says_what_it_was(file_format:
     assert_looks_like(converted, quarters())
     assert source_of(converted) == PhotoSource(NAMES[file_format], hashlib.sha256(image).hexdigest())
     assert convert(image) == converted
-    assert convert_photo(image) == (image if NAMES[file_format] in IMAGE_FORMATS else converted)
+    assert convert_photo(image) == converted
 
 
-@pytest.mark.parametrize("file_format", ["WEBP", "TIFF", "HEIF", "AVIF"])
+@pytest.mark.parametrize("file_format", [name for name in NAMES if name != "JXL"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photos_come_out_upright(file_format: str, orientation: int):
     exif = Image.Exif()
@@ -102,7 +95,6 @@ def test_gray_stays_gray_and_of_sixteen_bits_the_upper_eight_count():
     assert_looks_like(converted, Image.fromarray((wide >> 8).astype(np.uint8)), tolerance=2)
     big_endian = Image.frombytes("I;16B", (64, 48), wide.astype(">u2").tobytes())
     assert_looks_like(convert(encode(big_endian, "TIFF")), Image.fromarray((wide >> 8).astype(np.uint8)), tolerance=2)
-    assert Image.open(io.BytesIO(convert(encode(quarters("L"), "WEBP", lossless=True)))).mode in ("L", "RGB")
 
 
 def test_sixteen_bits_of_each_colour():
@@ -136,7 +128,12 @@ def test_the_first_page_of_a_tiff_counts():
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (encode(quarters(), "WEBP", save_all=True, append_images=[quarters("L")]), Reason.ANIMATED),
+        (encode(quarters(), "AVIF", save_all=True, append_images=[quarters("L")]), Reason.ANIMATED),
+        pytest.param(
+            encode(quarters(), "WEBP", save_all=True, append_images=[quarters("L")]),
+            Reason.ANIMATED,
+            marks=reads_no_webp,
+        ),
         (encode(Image.fromarray(np.zeros((8, 8), np.float32)), "TIFF"), Reason.UNSUPPORTED_FORMAT),
         (encode(quarters(), "TIFF")[:3000], Reason.TRUNCATED),
         (encode(quarters(), "HEIF")[:300], Reason.UNDECODABLE),
@@ -145,7 +142,7 @@ def test_the_first_page_of_a_tiff_counts():
         (b"<html>", Reason.UNDECODABLE),
         (b"", Reason.UNDECODABLE),
     ],
-    ids=["animated", "float", "tiff", "heic", "jxl", "short", "html", "empty"],
+    ids=["animated avif", "animated webp", "float", "tiff", "heic", "jxl", "short", "html", "empty"],
 )
 def test_what_cannot_be_converted_stays_as_it_is(image: bytes, reason: Reason):
     with pytest.raises(ConversionError) as error:
@@ -155,9 +152,20 @@ def test_what_cannot_be_converted_stays_as_it_is(image: bytes, reason: Reason):
     assert source_of(image) is None
 
 
-@pytest.mark.parametrize("file_format", ["TIFF", "JXL"])
-def test_a_bomb_is_not_decoded(file_format: str, monkeypatch: pytest.MonkeyPatch):
-    image = encode(Image.new("L", (9000, MAX_PIXELS // 9000 + 1)), file_format)
+BOMB_SIZE = 9000, MAX_PIXELS // 9000 + 1
+
+
+def jxl_header(width: int, height: int) -> bytes:
+    """The start of a JPEG XL file: encoding a picture of this size takes most of a minute."""
+    # From the lowest bit: not small, 18 bits follow, height - 1, no ratio, 18 bits follow, width - 1.
+    bits = 0b100 | (height - 1) << 3 | (0b10 | (width - 1) << 2) << 24
+    return b"\xff\x0a" + bits.to_bytes(14, "little")
+
+
+@pytest.mark.parametrize(
+    "image", [encode(Image.new("L", BOMB_SIZE), "TIFF"), jxl_header(*BOMB_SIZE)], ids=["TIFF", "JXL"]
+)
+def test_a_bomb_is_not_decoded(image: bytes, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ConversionError, match="pixels, at most 64,000,000") as error:
         convert(image)

@@ -9,33 +9,29 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from photo_sets import class_counts_of, paths_of, reasons_of, write_names
 
 from components.common.errors import UserError
 from components.photos import source
-from components.photos.photo_set import describe_left_out
+from components.photos.photo_set import describe_unused
 from components.photos.source import scan_photos
 
 ODD_CLASS = "a <b>\"'& ü\n日本"
 ODD_PHOTO = "x y\n\"'<script>é\\.JPG"
 
 
-def write(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(os.fsencode(name))
-    return root
-
-
 def test_photos_are_found_by_suffix_and_the_rest_is_counted(tmp_path: Path):
-    root = write(tmp_path / "set", "b/1.jpg", "b/2.JPEG", "a/3.png", "a/sub/4.GIF", "c/5.bmp")
-    write(root, "LICENSE.txt", "top.jpg", "a/.hidden.jpg", "a/notes.txt", ".git/x/6.jpg", "__MACOSX/a/7.jpg", "d/e.txt")
-    write(root, "a/b.PSD", "a/c.psd", "c/readme")
+    root = write_names(tmp_path / "set", "b/1.jpg", "b/2.JPEG", "a/3.png", "a/sub/4.GIF", "c/5.bmp")
+    write_names(
+        root, "LICENSE.txt", "top.jpg", "a/.hidden.jpg", "a/notes.txt", ".git/x/6.jpg", "__MACOSX/a/7.jpg", "d/e.txt"
+    )
+    write_names(root, "a/b.PSD", "a/c.psd", "c/readme", "d/e.txt")
     photo_set = scan_photos(root, tmp_path / "cache")
-    assert photo_set.photos == ("a/3.png", "a/sub/4.GIF", "b/1.jpg", "b/2.JPEG", "c/5.bmp")
+    assert paths_of(photo_set) == ("a/3.png", "a/sub/4.GIF", "b/1.jpg", "b/2.JPEG", "c/5.bmp")
     assert photo_set.class_names == ("a", "b", "c")
-    assert photo_set.class_counts == {"a": 2, "b": 2, "c": 1}
+    assert class_counts_of(photo_set) == {"a": 2, "b": 2, "c": 1}
     assert photo_set.name == "set"
-    assert {file.path: file.reason.value for file in photo_set.left_out} == {
+    assert reasons_of(photo_set) == {
         "LICENSE.txt": "outside_class_folders",
         "top.jpg": "outside_class_folders",
         "a/.hidden.jpg": "hidden",
@@ -47,7 +43,7 @@ def test_photos_are_found_by_suffix_and_the_rest_is_counted(tmp_path: Path):
         "c/readme": "unsupported_suffix",
         "d/e.txt": "unsupported_suffix",
     }
-    assert describe_left_out(photo_set.left_out) == (
+    assert describe_unused(photo_set.unused_files) == (
         "10 files are not used: 3 hidden, 2 .psd, 2 .txt, 2 outside class folders, 1 without a suffix"
     )
 
@@ -59,10 +55,10 @@ def test_files_beside_a_single_top_level_folder_are_left_out_too(tmp_path: Path,
         "flowers/LICENSE.txt": "outside_class_folders",
         "flowers/a/x.svg": "unsupported_suffix",
     }
-    root = write(tmp_path / "set", *used, *others)
+    root = write_names(tmp_path / "set", *used, *others)
     archive = write_tgz(tmp_path / "set.tgz", dict.fromkeys((*used, *others), b""))
     for given in (root, archive, archive):  # An archive is unpacked once.
-        found = scan_photos(given, tmp_path / "cache").left_out
+        found = scan_photos(given, tmp_path / "cache").unused_files
         assert {file.path: file.reason.value for file in found} == others
 
 
@@ -85,8 +81,8 @@ def test_archives_and_top_level_folders_make_no_difference(tmp_path: Path, photo
     for archive in (write_tgz(tmp_path / "flowers.tar.gz", files), tmp_path / "flowers.zip"):
         unpacked = scan_photos(archive, cache)
         assert unpacked.fingerprint == plain.fingerprint
-        assert unpacked.photos == plain.photos
-        assert (unpacked.name, len(unpacked.left_out)) == ("flowers", 1)
+        assert paths_of(unpacked) == paths_of(plain)
+        assert (unpacked.name, len(unpacked.unused_files)) == ("flowers", 1)
         assert scan_photos(archive, cache) == unpacked
 
 
@@ -138,15 +134,15 @@ def test_what_a_killed_run_left_is_neither_used_nor_kept(tmp_path: Path, write_t
 
 
 def test_odd_names_and_broken_links(tmp_path: Path):
-    root = write(tmp_path / "set", f"{ODD_CLASS}/{ODD_PHOTO}", "b/1.jpg")
+    root = write_names(tmp_path / "set", f"{ODD_CLASS}/{ODD_PHOTO}", "b/1.jpg")
     (root / "b" / "broken.jpg").symlink_to("nowhere.jpg")
     (root / "b" / "loop").symlink_to(root)
     (root / "b" / "folder.jpg").mkdir()
     os.mkfifo(root / "b" / "pipe.jpg")
     (root / "c").symlink_to(root / "b")
     photo_set = scan_photos(root, tmp_path)
-    assert photo_set.photos == tuple(sorted([f"{ODD_CLASS}/{ODD_PHOTO}", "b/1.jpg"]))
-    reasons = {file.path: file.reason.value for file in photo_set.left_out}
+    assert paths_of(photo_set) == tuple(sorted([f"{ODD_CLASS}/{ODD_PHOTO}", "b/1.jpg"]))
+    reasons = reasons_of(photo_set)
     assert reasons == {
         "b/broken.jpg": "no_regular_file",
         "b/loop/": "no_regular_file",
@@ -156,8 +152,8 @@ def test_odd_names_and_broken_links(tmp_path: Path):
 
 
 def test_a_class_name_that_is_not_text_is_refused(tmp_path: Path):
-    root = write(tmp_path / "set", "a/1.jpg", "b/1.jpg")
-    write(root, os.fsdecode(b"\xff/1.jpg"))
+    root = write_names(tmp_path / "set", "a/1.jpg", "b/1.jpg")
+    write_names(root, os.fsdecode(b"\xff/1.jpg"))
     with pytest.raises(UserError, match="not UTF-8"):
         scan_photos(root, tmp_path)
 
@@ -176,7 +172,7 @@ def test_folders_without_classes_are_explained(tmp_path: Path, names: list[str],
     root = tmp_path / "set"
     root.mkdir()
     with pytest.raises(UserError, match=message) as error:
-        scan_photos(write(root, *names), tmp_path)
+        scan_photos(write_names(root, *names), tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -184,7 +180,7 @@ def test_paths_that_are_no_photos_are_explained(tmp_path: Path, write_tgz):
     with pytest.raises(UserError, match="no photos at"):
         scan_photos(tmp_path / "missing", tmp_path)
     with pytest.raises(UserError, match="cannot unpack"):
-        scan_photos(write(tmp_path, "photos.tgz") / "photos.tgz", tmp_path / "cache")
+        scan_photos(write_names(tmp_path, "photos.tgz") / "photos.tgz", tmp_path / "cache")
     with pytest.raises(UserError, match="is not safe to unpack"):
         scan_photos(write_tgz(tmp_path / "evil.tgz", {"../a/1.jpg": b""}), tmp_path / "cache")
     with pytest.raises(UserError, match="only one class"):

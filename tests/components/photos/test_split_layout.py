@@ -4,21 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from tfx.types import artifact_utils, standard_artifacts
+from example_gen_runs import run_example_gen
+from photo_sets import class_counts_of, paths_of, reasons_of, write_names
+from tfx.types import artifact_utils
 
 from components import contracts
 from components.common.errors import UserError
-from components.example_gen.component import TfdsExampleGen
-from components.example_gen.data_source import DataSource, find_photos
-from components.example_gen.executor import Executor
+from components.example_gen.data_source import find_photos
+from components.example_gen.options import DataSource
 from components.photos.source import scan_photos
-
-
-def write(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(name.encode())
-    return root
 
 
 def photos(split: str, count: int, *class_names: str) -> list[str]:
@@ -34,11 +28,11 @@ def sizes(root: Path, tmp_path: Path) -> dict[str, int]:
 @pytest.mark.parametrize("top", ["", "my flowers/"])
 def test_split_folders_are_recognised_and_kept(tmp_path: Path, validation: str, top: str):
     names = [*photos("train", 4, "a", "b"), *photos(validation, 1, "a", "b"), *photos("test", 2, "a", "b")]
-    root = write(tmp_path / "set", *(top + name for name in names))
+    root = write_names(tmp_path / "set", *(top + name for name in names))
     photo_set = scan_photos(root, tmp_path / "cache")
     assert photo_set.class_names == ("a", "b")
-    assert photo_set.class_counts == {"a": 7, "b": 7}
-    assert photo_set.photos == tuple(sorted(names))
+    assert class_counts_of(photo_set) == {"a": 7, "b": 7}
+    assert paths_of(photo_set) == tuple(sorted(names))
     shown = "validation/" if validation == "validation" else f"{validation}/ (validation)"
     assert photo_set.layout == f"Split folders are kept: train/, {shown}, test/"
     assert sizes(root, tmp_path) == {"train": 8, "validation": 2, "test": 4}
@@ -73,7 +67,9 @@ def test_split_folders_in_an_archive_are_recognised(tmp_path: Path, write_tgz):
     ],
 )
 def test_a_missing_split_is_cut_from_train(tmp_path: Path, folders, layout: str, expected):
-    root = write(tmp_path / "set", *(name for split, count in folders.items() for name in photos(split, count, *"ab")))
+    root = write_names(
+        tmp_path / "set", *(name for split, count in folders.items() for name in photos(split, count, *"ab"))
+    )
     for folder in folders:
         (root / folder).mkdir(exist_ok=True)
     assert scan_photos(root, tmp_path / "cache").layout == f"Split folders are kept: {layout}"
@@ -90,39 +86,56 @@ def test_a_missing_split_is_cut_from_train(tmp_path: Path, folders, layout: str,
     ],
 )
 def test_classes_that_are_called_like_splits_stay_classes(tmp_path: Path, names: list[str]):
-    photo_set = scan_photos(write(tmp_path / "set", *names), tmp_path)
+    photo_set = scan_photos(write_names(tmp_path / "set", *names), tmp_path)
     assert photo_set.class_names == tuple(sorted({name.split("/")[0] for name in names}))
     assert photo_set.layout == ""
 
 
 def test_what_is_outside_the_class_folders_of_the_splits_is_left_out(tmp_path: Path):
     used = [*photos("train", 2, "a", "b"), *photos("val", 1, "a", "b")]
-    root = write(tmp_path / "set", *used, "test/1.jpg", "test/2.jpg", "others/c/1.jpg")
+    root = write_names(tmp_path / "set", *used, "test/1.jpg", "test/2.jpg", "others/c/1.jpg")
     photo_set = scan_photos(root, tmp_path)
-    assert photo_set.photos == tuple(sorted(used))
+    assert paths_of(photo_set) == tuple(sorted(used))
     assert photo_set.class_names == ("a", "b")
-    assert {file.path for file in photo_set.left_out} == {"test/1.jpg", "test/2.jpg", "others/c/1.jpg"}
-    assert {file.reason.value for file in photo_set.left_out} == {"outside_class_folders"}
+    assert reasons_of(photo_set) == dict.fromkeys(
+        ("test/1.jpg", "test/2.jpg", "others/c/1.jpg"), "outside_class_folders"
+    )
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected", "remark"),
+    [
+        ({"train": 10}, {"train": 16, "validation": 2, "test": 2}, ""),
+        ({"train": 9, "test": 1}, {"train": 16, "validation": 2, "test": 2}, ""),
+        (
+            {"train": 6, "val": 1, "test": 1},
+            {"train": 12, "validation": 2, "test": 2},
+            "--split 80/10/10 has no effect",
+        ),
+    ],
+)
+def test_other_shares_cut_the_missing_splits_and_have_no_effect_on_others(
+    tmp_path: Path, folders: dict[str, int], expected: dict[str, int], remark: str
+):
+    names = [name for split, count in folders.items() for name in photos(split, count, "a", "b")]
+    names = names if len(folders) > 1 else [name.removeprefix("train/") for name in names]
+    write_names(tmp_path / "set", *names)
+    source = DataSource(photos=str(tmp_path / "set"), data_dir=str(tmp_path / "data"), split_fractions=(0.8, 0.1, 0.1))
+    found = find_photos(source)
+    assert {split: len(files) for split, files in found.splits.items()} == expected
+    assert any(remark in line for line in found.remarks) == bool(remark)
 
 
 def test_splits_without_train_are_explained(tmp_path: Path):
-    root = write(tmp_path / "set", *photos("val", 2, "a", "b"), *photos("test", 2, "a", "b"))
+    root = write_names(tmp_path / "set", *photos("val", 2, "a", "b"), *photos("test", 2, "a", "b"))
     with pytest.raises(UserError, match="/set' has the split folders test, val but no train"):
         scan_photos(root, tmp_path)
 
 
-def run(root: Path, **arguments: object) -> standard_artifacts.Examples:
-    component = TfdsExampleGen(data_dir=str(root / "data"), photos=str(root / "set"), **arguments)
-    examples = standard_artifacts.Examples()
-    examples.uri = str(root / "examples")
-    Executor().Do({}, {"examples": [examples]}, component.exec_properties)
-    return examples
-
-
 def test_examples_have_the_splits_and_classes_of_the_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    write(tmp_path / "set", *photos("train", 4, "a", "b"), *photos("val", 1, "b", "c"))
+    write_names(tmp_path / "set", *photos("train", 4, "a", "b"), *photos("val", 1, "b", "c"))
     caplog.set_level("INFO")
-    examples = run(tmp_path)
+    examples = run_example_gen(tmp_path, photos=str(tmp_path / "set"))
     assert artifact_utils.decode_split_names(examples.split_names) == list(contracts.SPLITS)
     counts = json.loads(examples.get_string_custom_property(contracts.CLASS_COUNTS_PROPERTY))
     assert counts["validation"] == {"a": 0, "b": 1, "c": 1}
@@ -131,6 +144,6 @@ def test_examples_have_the_splits_and_classes_of_the_folders(tmp_path: Path, cap
 
 
 def test_split_folders_and_hash_splits_exclude_each_other(tmp_path: Path):
-    write(tmp_path / "set", *photos("train", 2, "a", "b"), *photos("test", 1, "a", "b"))
+    write_names(tmp_path / "set", *photos("train", 2, "a", "b"), *photos("test", 1, "a", "b"))
     with pytest.raises(UserError, match="use split method count"):
-        run(tmp_path, split_method="hash")
+        run_example_gen(tmp_path, photos=str(tmp_path / "set"), split_method="hash")

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from components.common.errors import UserError
 from components.contracts import SPLITS
-from components.photos.splits import HASH_BUCKETS, hash_buckets, split_slices
+from components.photos.splits import (
+    HASH_BUCKETS,
+    check_split_fractions,
+    format_split_fractions,
+    hash_buckets,
+    parse_split_fractions,
+    split_slices,
+)
 
 DEFAULT = (0.5, 0.25, 0.25)
 
@@ -70,6 +77,27 @@ def test_slices_are_disjoint_cover_everything_and_keep_to_the_fractions(count, p
 def test_hash_buckets_have_the_fractions():
     assert hash_buckets((0.7, 0.2, 0.1)) == {"train": 7000, "validation": 2000, "test": 1000}
     assert sum(hash_buckets((0.3333, 0.3333, 0.3334)).values()) == HASH_BUCKETS
+
+
+@pytest.mark.parametrize(
+    ("text", "fractions"),
+    [
+        ("80/10/10", (0.8, 0.1, 0.1)),
+        ("0.8/0.1/0.1", (0.8, 0.1, 0.1)),
+        ("33.3/33.3/33.4", (0.333, 0.333, 0.334)),
+        (" 50 / 25 / 25 ", DEFAULT),
+    ],
+)
+def test_shares_are_percent_or_fractions(text: str, fractions: tuple[float, ...]):
+    assert parse_split_fractions(text) == fractions
+    assert sum(check_split_fractions(fractions)) == 1
+    assert parse_split_fractions(format_split_fractions(fractions)) == fractions
+
+
+@pytest.mark.parametrize("text", ["80/20", "80/10/20", "100/0/0", "a/b/c", "", "80/10/10/0", "120/-10/-10", "8/1/1"])
+def test_other_shares_are_refused(text: str):
+    with pytest.raises(ValueError, match=f"'{re.escape(text)}' .* sum to 100, such as 80/10/10"):
+        parse_split_fractions(text)
 
 
 @pytest.mark.parametrize(

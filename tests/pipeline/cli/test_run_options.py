@@ -79,7 +79,18 @@ def test_options_reach_the_dataclass_that_declares_them() -> None:
     options = _parse(
         *("--epochs", "3", "--min-accuracy", "0.5", "--backbone", "mobilenet_v2", "--image-size", "96x128"),
         *("--fine-tune", "--fine-tune-epochs", "2", "--beam-workers", "2", "--beam-arg=--a=b", "--beam-arg=--c=d"),
-        *("--tune", "4", "--no-cache", "--export-tflite", "--split-method", "hash", "--feature-memory", "1.5 gb"),
+        *(
+            "--tune",
+            "4",
+            "--no-cache",
+            "--export-tflite",
+            "--split-method",
+            "hash",
+            "--split",
+            "80/10/10",
+            "--feature-memory",
+            "1.5 gb",
+        ),
     )
     assert options.hyperparameters == Hyperparameters(epochs=3)
     assert options.blessing.min_accuracy == 0.5
@@ -87,8 +98,16 @@ def test_options_reach_the_dataclass_that_declares_them() -> None:
     assert options.fine_tuning == FineTuning(epochs=2)
     assert options.beam == BeamOptions(workers=2, args=("--a=b", "--c=d"))
     assert (options.tuning_trials, options.enable_cache, options.export_tflite) == (4, False, True)
-    assert options.data.split_method == "hash"
+    assert (options.data.split_method, options.data.split_fractions) == ("hash", (0.8, 0.1, 0.1))
     assert options.feature_memory == 1_500_000_000
+
+
+def test_other_shares_than_train_validation_and_test_are_refused() -> None:
+    result = CliRunner().invoke(cli, ["run", "--split", "80/20"])
+    assert result.exit_code == 2
+    assert "'80/20' are not shares of train, validation and test that sum to 100" in " ".join(result.output.split())
+    with pytest.raises(UserError, match="split fractions must be train, validation, test above 0 and sum to 1"):
+        collect_run_options("quickstart", split=(0.8, 0.1, 0.2))
 
 
 @pytest.mark.parametrize("text", ["1", "GB", "-1GB", "1GiB", "1e3MB", ""])

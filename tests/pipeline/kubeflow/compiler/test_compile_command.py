@@ -44,13 +44,15 @@ def test_the_reference_recipe_needs_neither_its_data_nor_its_backbone(tmp_path: 
 
 def test_own_photos_are_looked_at_here_and_read_there(tmp_path: Path, photo_folder: Path) -> None:
     options = ("--photos", str(photo_folder), "--photos-path", "/data/photos", "--volume", "claim:/data")
-    spec, platform = _compile(tmp_path / "pipeline.yaml", *options, "--work-root", "/data/work")
+    spec, platform = _compile(tmp_path / "pipeline.yaml", *options, "--work-root", "/data/work", "--split", "80/10/10")
 
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert parameters["photos"]["defaultValue"] == "/data/photos"
     assert parameters["photos_fingerprint"]["defaultValue"]
     assert executors["exec-pusher"]["pvcMount"] == [{"constant": "claim", "mountPath": "/data"}]
+    example_gen = spec["root"]["dag"]["tasks"]["tfds-example-gen"]["inputs"]["parameters"]
+    assert example_gen["split_fractions"]["runtimeValue"]["constant"] == "[0.8, 0.1, 0.1]"
     trainer = spec["root"]["dag"]["tasks"]["trainer"]["inputs"]["parameters"]["custom_config"]["runtimeValue"]
     assert '"work_root": "/data/work/training/' in trainer["constant"]
 

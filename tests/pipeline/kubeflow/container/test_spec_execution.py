@@ -47,7 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(folder: Path, small_photos: Path, tiny_backbone: Path) -> PipelineConfig:
-    from components.example_gen.data_source import DataSource, describe_source
+    from components.example_gen.data_source import describe_source
+    from components.example_gen.options import DataSource
 
     data_dir = str(folder / "datasets")
     description = describe_source(DataSource(photos=str(small_photos), data_dir=data_dir))

@@ -1,4 +1,4 @@
-"""Photo archives for the tests of this folder."""
+"""Photo archives."""
 
 import io
 import tarfile
@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-WriteTgz = Callable[[Path, Mapping[str, bytes]], Path]
-
 
 @pytest.fixture(scope="session")
-def write_tgz() -> WriteTgz:
+def write_tgz() -> Callable[[Path, Mapping[str, bytes]], Path]:
     """A function that writes a .tgz of {name: content} and returns its path."""
 
     def write(archive: Path, files: Mapping[str, bytes]) -> Path:

@@ -1,0 +1,101 @@
+"""The table of image formats: how a file is recognized, what decodes it, and how large it may be.
+
+A new format is a row here and, unless TensorFlow or Pillow decodes it already, a decoder in `photos.convert`.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from components.common.stack import IS_NEWER
+
+MAX_PIXELS: Final = 64_000_000
+MAX_BYTES: Final = 64 * 2**20
+
+
+class Decoder(enum.Enum):
+    """What decodes a format."""
+
+    TENSORFLOW = enum.auto()  # `tf.io.decode_image`, in training and in the served model
+    PILLOW = enum.auto()  # `photos.convert`, which makes a JPEG during ingestion: the served model does not take it
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """An image format."""
+
+    name: str  # in messages
+    pillow_name: str
+    signatures: tuple[tuple[int, bytes], ...]  # (offset, bytes), one of which a file of this format has
+    suffixes: tuple[str, ...]  # in lower case
+    decoder: Decoder
+    can_be_animated: bool = False  # otherwise several pictures are pages, bursts or previews, and the first one counts
+
+
+_TF, _PILLOW = Decoder.TENSORFLOW, Decoder.PILLOW
+JPEG_XL: Final = ImageFormat("JPEG XL", "JXL", ((0, b"\xff\x0a"), (4, b"JXL ")), (".jxl",), _PILLOW)
+# TensorFlow recognizes the formats that it decodes by the same bytes.
+FORMATS: Final = (
+    ImageFormat("JPEG", "JPEG", ((0, b"\xff\xd8\xff"),), (".jpg", ".jpeg"), _TF),
+    ImageFormat("PNG", "PNG", ((0, b"\x89PNG"),), (".png",), _TF, can_be_animated=True),
+    ImageFormat("GIF", "GIF", ((0, b"GIF8"),), (".gif",), _TF, can_be_animated=True),
+    ImageFormat("BMP", "BMP", ((0, b"BM"),), (".bmp",), _TF),
+    ImageFormat("WebP", "WEBP", ((8, b"WEBP"),), (".webp",), _TF if IS_NEWER else _PILLOW, can_be_animated=True),
+    ImageFormat("TIFF", "TIFF", ((0, b"II*\0"), (0, b"MM\0*")), (".tif", ".tiff"), _PILLOW),
+    ImageFormat("HEIC", "HEIF", ((4, b"ftyphei"), (4, b"ftypmif1")), (".heic", ".heif", ".hif"), _PILLOW),
+    ImageFormat("AVIF", "AVIF", ((4, b"ftypavif"),), (".avif",), _PILLOW, can_be_animated=True),
+    JPEG_XL,
+)
+NATIVE_FORMATS: Final = tuple(known for known in FORMATS if known.decoder is Decoder.TENSORFLOW)
+NATIVE_NAMES: Final = tuple(known.name for known in NATIVE_FORMATS)
+NATIVE_SIGNATURES: Final = tuple(signature for known in NATIVE_FORMATS for signature in known.signatures)
+NATIVE_SUFFIXES: Final = tuple(suffix for known in NATIVE_FORMATS for suffix in known.suffixes)
+CONVERTED_FORMATS: Final = tuple(known for known in FORMATS if known.decoder is Decoder.PILLOW)
+ACCEPTED_SUFFIXES: Final = tuple(suffix for known in FORMATS for suffix in known.suffixes)
+
+# What else a download may have left in the place of a photo, for messages: offset, bytes, name, whether it is an image.
+_OTHER_FILES: Final = (
+    (4, b"ftyp", "a video (MP4 or QuickTime)", False),
+    (4, b"jP  ", "JPEG 2000", True),
+    (0, b"8BPS", "Photoshop", True),
+    (0, b"\0\0\1\0", "an icon (ICO)", True),
+    (0, b"%PDF", "a PDF", False),
+    (0, b"PK\3\4", "a ZIP archive", False),
+    (0, b"\x1f\x8b", "gzip data", False),
+)
+_MARKUP: Final = (
+    (b"<!doctype html", "an HTML page", False),
+    (b"<html", "an HTML page", False),
+    (b"<svg", "SVG", True),
+    (b"<?xml", "XML", False),
+)
+_HEAD_BYTES: Final = 512
+
+
+def any_image_format() -> str:
+    """Returns the formats that TensorFlow decodes, for a sentence: `JPEG, PNG, GIF or BMP`."""
+    *others, last = NATIVE_NAMES
+    return f"{', '.join(others)} or {last}"
+
+
+def find_format(image: bytes) -> ImageFormat | None:
+    """Returns the format of a file by its first bytes; its name plays no part."""
+    for known in FORMATS:
+        if any(image.startswith(signature, offset) for offset, signature in known.signatures):
+            return known
+    return None
+
+
+def describe_other_file(image: bytes) -> tuple[str, bool]:
+    """Returns what a file of no known format is, in words, and whether it is an image."""
+    head = image[:_HEAD_BYTES]
+    for offset, signature, name, is_image in _OTHER_FILES:
+        if head.startswith(signature, offset):
+            return name, is_image
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for start, name, is_image in _MARKUP:
+        if text.startswith(start):
+            return name, is_image
+    if head.isascii() and b"\0" not in head:
+        return "text", False
+    return f"unknown data starting with {head[:4].hex(' ')}", False
