@@ -27,6 +27,7 @@ class FolderListing:
     folder: str  # its path or URI
     files: tuple[str, ...] = field(repr=False)  # that of a link to a folder ends in /
     empty_folders: tuple[str, ...] = ()  # ending in /
+    not_extracted: tuple[str, ...] = ()  # further files, in the archive that the folder was extracted from
     unreadable: frozenset[str] = frozenset()  # such as broken links
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)  # of objects in a bucket; see `PhotoFile`
 
@@ -78,7 +79,7 @@ def list_folder(folder: Path) -> FolderListing:
     files, empty = _list(folder, "")
     while True:
         root = find_class_root([*files, *empty])
-        tops = [root + name for name in _top_folders(_below(root, files))]
+        tops = [root + name for name in _top_folders(_below(root, [*files, *empty]))]
         if len(tops) != 1 or tops[0] not in files:  # Anything but a single link.
             break
         inside, empty_inside = _list(folder, tops[0])
@@ -87,7 +88,7 @@ def list_folder(folder: Path) -> FolderListing:
         files.remove(tops[0])
         files, empty = [*files, *inside], [*empty, *empty_inside]
     unreadable = frozenset(path for path in files if is_photo(path) and not (folder / path).is_file())
-    return FolderListing(str(folder), tuple(files), tuple(empty), unreadable)
+    return FolderListing(str(folder), tuple(files), tuple(empty), unreadable=unreadable)
 
 
 def _list(folder: Path, below: str) -> tuple[list[str], list[str]]:
@@ -125,7 +126,7 @@ def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
     used = {class_root + photo for photo in photos}
     unused = tuple(
         UnusedFile(path, _why_unused(path, class_root, split_folders))
-        for path in sorted(listing.files)
+        for path in sorted([*listing.files, *listing.not_extracted])
         if path not in used
     )
     if not photos:

@@ -115,5 +115,4 @@ def _intact_copy(folder: Path, record_path: Path, name: str, archive: str) -> Ph
 
 
 def _scan_extracted(folder: Path, name: str, source: str, not_extracted: Sequence[str]) -> PhotoSet:
-    listing = list_folder(folder)
-    return photo_set_of(replace(listing, files=(*listing.files, *not_extracted)), name, source)
+    return photo_set_of(replace(list_folder(folder), not_extracted=tuple(not_extracted)), name, source)

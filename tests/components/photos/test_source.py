@@ -62,6 +62,23 @@ def test_files_beside_a_single_top_level_folder_are_left_out_too(tmp_path: Path,
         assert {file.path: file.reason.value for file in found} == others
 
 
+def test_files_of_an_archive_that_are_not_photos_do_not_change_its_classes(tmp_path: Path, write_tgz):
+    files = dict.fromkeys(("flowers/a/1.jpg", "flowers/b/2.jpg", "docs/notes.txt"), b"")
+    found = scan_photos(write_tgz(tmp_path / "set.tgz", files), tmp_path / "cache")
+    assert (found.class_names, reasons_of(found)) == (("a", "b"), {"docs/notes.txt": "outside_class_folders"})
+
+
+def test_a_single_top_level_link_is_followed(tmp_path: Path):
+    write_names(tmp_path / "elsewhere", "a/1.jpg", "b/2.jpg", "README")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "flowers").symlink_to(tmp_path / "elsewhere")
+    found = scan_photos(tmp_path / "set", tmp_path / "cache")
+    assert (paths_of(found), reasons_of(found)) == (
+        ("a/1.jpg", "b/2.jpg"),
+        {"flowers/README": "outside_class_folders"},
+    )
+
+
 def test_archives_that_an_earlier_version_unpacked_are_unpacked_again(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3", "b/notes.txt": b""})
     first = scan_photos(archive, tmp_path / "cache")
