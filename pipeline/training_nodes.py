@@ -22,18 +22,9 @@ def training_nodes(
     schema: types.BaseChannel,
     backbone: types.BaseChannel,
 ) -> list[base_component.BaseComponent]:
-    """Wires search, training and fine-tuning, as far as they are asked for.
+    """Wires training, and search and fine-tuning if configured; the last component's `model` is the pipeline's.
 
-    Args:
-        config: The whole configuration.
-        examples: Raw examples.
-        features: Feature examples.
-        transform_graph: Transform's graph.
-        schema: The schema, which names the classes.
-        backbone: The backbone's model.
-
-    Returns:
-        The components; the last one's `model` is the pipeline's.
+    `examples` are raw; the schema names the classes.
     """
     nodes: list[base_component.BaseComponent] = []
     common = {"transform_graph": transform_graph, "schema": schema, **_splits()}

@@ -6,8 +6,8 @@ from typing import Any, Final
 import tensorflow as tf
 import tensorflow_hub as hub
 
-# Of a backbone's layers, the share that is fine-tuned unless told otherwise: the first ones, whose images are large,
-# cost the most and change the least.
+# The share of a backbone's layers that is fine-tuned by default: the first ones, whose images are large, cost the most
+# and change the least.
 _FINE_TUNED_SHARE: Final = 0.8
 
 
@@ -23,14 +23,15 @@ class FeatureExtractorLayer(hub.KerasLayer):
         return super().call(inputs, training=False)
 
 
+# Without Python control flow on tensors, AutoGraph's conversion only costs time.
+@tf.autograph.experimental.do_not_convert
 def build_classifier(
     backbone: Any, image_size: tuple[int | None, int | None], head: tf.keras.Model, trainable: bool = False
 ) -> tf.keras.Sequential:
     """Puts a head on a TF Hub feature vector.
 
     Args:
-        backbone: Folder of a TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D], or one that is
-            loaded.
+        backbone: A TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D], loaded or its folder.
         image_size: (H, W) in pixels; None for any that the backbone takes.
         head: The classification layers, from [N, D] to logits [N, C].
         trainable: False for transfer learning (frozen backbone), True for fine-tuning.
@@ -54,12 +55,12 @@ def build_classifier(
 def last_layers(backbone: Any, num_layers: int | None) -> list[tf.Variable]:
     """Picks the trainable variables of a backbone's last layers.
 
-    A layer is what shares a variable's name up to its last slash: a convolution and the batch normalisation after it
-    are two.
+    Variables of a layer share their name up to the last slash: a convolution and the batch normalisation after it are
+    two layers.
 
     Args:
         backbone: A loaded reusable SavedModel.
-        num_layers: How many layers, counted from the output; 0 for all, None for most.
+        num_layers: Counted from the output; 0 for all, None for the last four fifths.
 
     Returns:
         Variables in the order in which the backbone uses them.

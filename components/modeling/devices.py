@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-# Tensor cores, which float16 is for, begin with this compute capability
+# Tensor cores, which float16 needs to be faster, exist from this compute capability on
 # (https://www.tensorflow.org/guide/mixed_precision#supported_hardware).
 _TENSOR_CORES = (7, 0)
 
@@ -19,19 +19,11 @@ def training_devices() -> tuple[str, ...]:
     return tuple(device.name for device in devices)
 
 
+# Once per process: a second MirroredStrategy on the same devices would reuse the numbers of the first one's collective
+# operations, and fail.
 @functools.cache
 def choose_strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    """Mirrors the model over several devices; leaves a single one to TensorFlow's default.
-
-    A second MirroredStrategy on the same devices would number its collective operations like the first, and fail: each
-    process makes one.
-
-    Args:
-        devices: Names of logical devices of one type, at least one.
-
-    Returns:
-        A MirroredStrategy, or the default strategy.
-    """
+    """Mirrors the model over several devices of one type; returns TensorFlow's default strategy for a single one."""
     return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
@@ -42,23 +34,16 @@ def gpu_compute_capabilities() -> list[ComputeCapability | None]:
 
 
 def supports_mixed_precision(capabilities: Sequence[ComputeCapability | None]) -> bool:
-    """Tells whether float16 pays: there are GPUs, and all of them have tensor cores.
-
-    Args:
-        capabilities: As `gpu_compute_capabilities` returns them.
-    """
+    """Tells whether float16 is faster: there are GPUs, and all of them have tensor cores."""
     return bool(capabilities) and all(found is not None and found >= _TENSOR_CORES for found in capabilities)
 
 
 @contextlib.contextmanager
 def mixed_precision(enabled: bool) -> Iterator[None]:
-    """Lets TensorFlow run what is safe in float16, variables and the rest in float32, while the context is open.
+    """Lets TensorFlow run what is safe in float16 while the context is open, variables and the rest in float32.
 
-    The graph optimizer's rewrite rather than a Keras policy: a policy cannot reach into a SavedModel, whose types are
-    fixed. It needs a scaled loss (see `TrainingLoop`).
-
-    Args:
-        enabled: False changes nothing.
+    It is the graph optimizer's rewrite: a Keras policy cannot change a SavedModel, whose types are fixed. It needs a
+    scaled loss (see `TrainingLoop`).
     """
     if not enabled:
         yield

@@ -1,6 +1,6 @@
 """The classification layers: the head that is trained on feature vectors.
 
-Apart from `classifier`, because it needs no TF Hub, whose import takes a while.
+Separate from `classifier` because it does without TF Hub, whose import takes a while.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-# Bounds the slope of a root at 0, where many features are: what two ways of computing them differ by must stay small.
+# Bounds the slope of the root at 0, where many features are: small numerical differences must stay small.
 _ROOT_OFFSET: Final = 1e-3
 # Of the exported weights, those of the dense layers come first.
 DENSE_WEIGHTS: Final = 4
@@ -22,14 +22,20 @@ def signed_root(features: tf.Tensor) -> tf.Tensor:
 
 def squared_distances(points: tf.Tensor, centers: tf.Tensor) -> tf.Tensor:
     """Returns the squared Euclidean distances [N, M] of points [N, D] from centers [M, D]."""
-    lengths, others = tf.reduce_sum(points**2, axis=1, keepdims=True), tf.reduce_sum(centers**2, axis=1)
+    lengths = tf.reduce_sum(tf.square(points), axis=1, keepdims=True)
+    others = tf.reduce_sum(tf.square(centers), axis=1)
     return tf.maximum(lengths - 2 * tf.matmul(points, centers, transpose_b=True) + others, 0)
 
 
-class KernelLogits(tf.keras.layers.Layer):
-    """A kernel machine beside other logits: the more alike a photo and those of a class, the higher the class's logit.
+def kernel_logits(distances: tf.Tensor, inverse_width: Any, coefficients: Any) -> tf.Tensor:
+    """Returns the logits [N, C] of photos at squared distances [N, M] from centers with coefficients [M, C]."""
+    return tf.matmul(tf.exp(-inverse_width * distances), coefficients)
 
-    Likeness is a Gaussian of the distance between the roots of features. Its weights are computed, not trained.
+
+class KernelLogits(tf.keras.layers.Layer):
+    """Adds the logits of a kernel machine to others: photos that are alike get high logits for the same class.
+
+    Similarity is a Gaussian of the distance between the roots of features. Its weights are computed, not trained.
     """
 
     def __init__(self, num_centers: int, num_classes: int, **arguments: Any):
@@ -39,7 +45,7 @@ class KernelLogits(tf.keras.layers.Layer):
         self._num_classes = num_classes
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Creates the weights: of the others, roots of features, the Gaussian's inverse width, coefficients."""
+        """Creates the weights; centers are roots of features."""
         self._weight_of_others = self.add_weight(name="weight_of_others", shape=())
         self._centers = self.add_weight(name="centers", shape=(self._num_centers, input_shape[0][-1]))
         self._inverse_width = self.add_weight(name="inverse_width", shape=())
@@ -49,21 +55,13 @@ class KernelLogits(tf.keras.layers.Layer):
         """Maps features float32 [N, D] and the other logits [N, C] to logits float32 [N, C]."""
         features, others = inputs
         distances = squared_distances(signed_root(features), self._centers)
-        own = tf.matmul(tf.exp(-self._inverse_width * distances), self._coefficients)
-        return self._weight_of_others * others + own
+        return self._weight_of_others * others + kernel_logits(distances, self._inverse_width, self._coefficients)
 
 
 def build_head(feature_size: int, num_classes: int, hidden_units: int, seed: int) -> tf.keras.Sequential:
-    """Builds the classification layers: Dense, ReLU, Dense.
+    """Builds the classification layers, Dense, ReLU, Dense: from features float32 [N, D] to logits float32 [N, C].
 
-    Args:
-        feature_size: D, the length of a feature vector.
-        num_classes: C, at least 2.
-        hidden_units: Units of the hidden layer.
-        seed: Seeds the initial weights, so that they do not depend on what ran before in the process.
-
-    Returns:
-        A model from float32 [N, D] to logits float32 [N, C].
+    The seed fixes the initial weights, whatever ran before in the process.
     """
     glorot = tf.keras.initializers.GlorotUniform
     return tf.keras.Sequential(
@@ -77,15 +75,14 @@ def build_head(feature_size: int, num_classes: int, hidden_units: int, seed: int
     )
 
 
+# Without Python control flow on tensors, AutoGraph's conversion only costs time.
+@tf.autograph.experimental.do_not_convert
 def with_kernel_machine(head: tf.keras.Sequential, weights: Sequence[np.ndarray]) -> tf.keras.Model:
     """Adds the logits of a kernel machine to those of dense layers.
 
     Args:
         head: From `build_head`.
-        weights: Of `KernelLogits`: weight of the dense layers, centers [M, D], inverse width, coefficients [M, C].
-
-    Returns:
-        Classification layers with the weights of both.
+        weights: Of `KernelLogits`: factor of the dense layers, centers [M, D], inverse width, coefficients [M, C].
     """
     machine = KernelLogits(*weights[-1].shape, name="kernel_machine")
     logits = machine([head.input, head.output])
@@ -94,21 +91,14 @@ def with_kernel_machine(head: tf.keras.Sequential, weights: Sequence[np.ndarray]
 
 
 def exported_weights(head: tf.keras.Model) -> list[tf.Variable]:
-    """Returns what `rebuild_head` takes: the weights of the dense layers, and those of the kernel machine if any."""
+    """Returns the weights of the dense layers, then those of the kernel machine, if any, for `rebuild_head`."""
     machines = [layer for layer in head.layers if isinstance(layer, KernelLogits)]
     dense = [layer for layer in head.layers if layer not in machines]
     return [weight for layer in [*dense, *machines] for weight in layer.weights]
 
 
 def rebuild_head(weights: Sequence[np.ndarray | tf.Variable]) -> tf.keras.Model:
-    """Builds the classification layers of an exported classifier.
-
-    Args:
-        weights: `head_weights` of the exported classifier, or their values.
-
-    Returns:
-        Classification layers with these weights.
-    """
+    """Builds the classification layers of an exported classifier from its `head_weights`, or their values."""
     values = [np.asarray(weight) for weight in weights]
     dense, machine = values[:DENSE_WEIGHTS], values[DENSE_WEIGHTS:]
     feature_size, hidden_units = dense[0].shape

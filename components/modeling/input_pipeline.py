@@ -23,14 +23,7 @@ _OPEN_SHARDS: Final = 16
 
 
 def read_serialized(file_patterns: Sequence[str]) -> tf.data.Dataset:
-    """Reads the records of gzip-compressed TFRecord files, in the order of the sorted file names.
-
-    Args:
-        file_patterns: Glob patterns.
-
-    Returns:
-        A dataset of serialized tf.Examples, string scalars.
-    """
+    """Reads serialized tf.Examples, string scalars, from gzip-compressed TFRecord files, sorted by name."""
     return read_records(_sorted_files(file_patterns))
 
 
@@ -39,14 +32,7 @@ def _sorted_files(file_patterns: Sequence[str]) -> list[str]:
 
 
 def feature_metadata(file_patterns: Sequence[str]) -> tuple[int, str]:
-    """Reads from the first feature example what all of them share.
-
-    Args:
-        file_patterns: Glob patterns of FeatureExtractor's output, with at least one example.
-
-    Returns:
-        The length of the feature vectors and the content digest of the backbone that made them.
-    """
+    """Returns the length of the feature vectors and the content digest of their backbone, from the first example."""
     example = tf.train.Example.FromString(next(iter(read_serialized(file_patterns))).numpy())
     features = example.features.feature
     digest = features[BACKBONE_DIGEST_KEY].bytes_list.value[0].decode()
@@ -54,39 +40,24 @@ def feature_metadata(file_patterns: Sequence[str]) -> tuple[int, str]:
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """Returns a seed of an epoch's own, for its order and its augmentation.
-
-    Args:
-        seed: The run's seed.
-        epoch: Counted from 0, below 100,003.
-    """
+    """Returns the seed of an epoch, counted from 0 and below 100,003, for its order and its augmentation."""
     return seed * 100_003 + epoch
 
 
 def epoch_batches(dataset: tf.data.Dataset, size: int, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
-    """Shuffles and batches a dataset for one epoch.
+    """Shuffles unbatched examples, `size` at once, and batches them; the last batch may be smaller.
 
-    The order depends on the seed and the epoch alone, so a resumed run sees what an undisturbed one would have.
-
-    Args:
-        dataset: Unbatched examples.
-        size: How many are shuffled at once: all there are, or as many as there is room for.
-        batch_size: Examples per batch; the last batch may be smaller.
-        seed: The run's seed.
-        epoch: Counted from 0.
-
-    Returns:
-        The batches.
+    The order depends on the seed and the epoch alone, so a resumed run sees the same batches.
     """
     shuffled = dataset.shuffle(max(size, 1), seed=epoch_seed(seed, epoch), reshuffle_each_iteration=False)
     return shuffled.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 class FeaturePipeline:
-    """Features of both splits: kept in memory as far as a budget goes, otherwise read anew in every epoch.
+    """Features of both splits: kept in memory if they fit the budget, otherwise read in every epoch.
 
-    What fits is shuffled as a whole. A training split that does not is read in an order of shards, and through a
-    shuffle buffer, that depend on the seed and the epoch alone.
+    A split in memory is shuffled as a whole. A training split that does not fit is read in an order of shards, and
+    through a shuffle buffer, that depend on the seed and the epoch alone.
 
     Attributes:
         feature_size: D, the length of a feature vector.
@@ -104,33 +75,22 @@ class FeaturePipeline:
         self.feature_size, self.backbone_digest = feature_metadata(train_files)
         limit = memory // (4 * self.feature_size + _BYTES_BESIDE_FEATURES)
         self._files = _sorted_files(train_files)
-        train_size = _size_within(train_files, limit)
-        self._train = None if train_size is None else self._parse_all(train_files).cache()
+        self._train, train_size = self._read(train_files, limit)
         # Beside a training split that is streamed, validation may take half: the rest is what shuffling needs.
-        validation_limit = limit // 2 if train_size is None else limit - train_size
-        validation_size = _size_within(validation_files, validation_limit)
-        validation = self._parse_all(validation_files)
-        self._validation = validation if validation_size is None else validation.cache()
-        self._shuffled = train_size if train_size is not None else max(_PARSED_AT_ONCE, limit - (validation_size or 0))
+        validation_limit = limit - train_size if self._train else limit // 2
+        validation, validation_size = self._read(validation_files, validation_limit)
+        self._validation = validation or self._parse_all(validation_files)
+        self._shuffled = train_size if self._train else max(_PARSED_AT_ONCE, limit - validation_size)
 
     def __str__(self) -> str:
-        if self._train is not None:
+        if self._train:
             return f"{self._shuffled} feature vectors"
         how = f"read in every epoch, {self._shuffled} shuffled"
         return f"feature vectors that do not fit the memory set for them: {how}"
 
     def training_batches(self, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
-        """Shuffles and batches the training split for one epoch.
-
-        Args:
-            batch_size: Examples per batch; the last batch may be smaller.
-            seed: The run's seed.
-            epoch: Counted from 0.
-
-        Returns:
-            Batches of (float32 [N, D], int64 [N]).
-        """
-        if self._train is not None:
+        """Shuffles the training split for an epoch, counted from 0; returns batches of (float32 [N, D], int64 [N])."""
+        if self._train:
             return epoch_batches(self._train, self._shuffled, batch_size, seed, epoch)
         spec = (tf.TensorSpec([None, self.feature_size], tf.float32), tf.TensorSpec([None], tf.int64))
         chunks = tf.data.Dataset.from_generator(lambda: self._stream(epoch_seed(seed, epoch)), output_signature=spec)
@@ -145,6 +105,13 @@ class FeaturePipeline:
         serialized = files.interleave(read_records, cycle_length=_OPEN_SHARDS).batch(_PARSED_AT_ONCE)
         return shuffle_chunks(serialized.map(self._parse).as_numpy_iterator(), self._shuffled, seed)
 
+    def _read(self, file_patterns: Sequence[str], limit: int) -> tuple[tf.data.Dataset | None, int]:
+        """Returns a split that its first pass keeps in memory, and its size; None and 0 if it exceeds the limit."""
+        # Counted first: a cache that overflows fragments the heap with as much memory as the budget allows.
+        records = read_serialized(file_patterns).take(limit + 1)
+        size = int(records.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+        return (self._parse_all(file_patterns).cache(), size) if size <= limit else (None, 0)
+
     def _parse_all(self, file_patterns: Sequence[str]) -> tf.data.Dataset:
         """Returns a split's examples in the order of its files, unbatched: (float32 [D], int64 scalar)."""
         return read_serialized(file_patterns).batch(_PARSED_AT_ONCE).map(self._parse).unbatch()
@@ -158,26 +125,20 @@ class FeaturePipeline:
         return features[FEATURE_VECTOR_KEY], features[LABEL_KEY]
 
 
-def _size_within(file_patterns: Sequence[str], limit: int) -> int | None:
-    """Counts examples; None for more of them than the limit."""
-    found = read_serialized(file_patterns).take(limit + 1).reduce(tf.constant(0, tf.int64), lambda total, _: total + 1)
-    return int(found) if found <= limit else None
-
-
 def shuffle_chunks(
     chunks: Iterable[tuple[np.ndarray, np.ndarray]], size: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Shuffles what is too large for memory: every example takes the place of a random one of those seen before.
+    """Shuffles more examples than fit into memory: each replaces a random earlier one, which is passed on.
 
-    Unlike tf.data's shuffle buffer, which fragments the heap to twice its size and more, this takes what it holds.
+    tf.data's shuffle buffer fragments the heap to more than twice its size; this takes no more than what it holds.
 
     Args:
         chunks: (Vectors [N, D], labels [N]).
         size: Examples to hold, at least as many as a chunk has.
-        seed: The order follows from it.
+        seed: Fixes the order.
 
     Yields:
-        Every example once, in chunks of no particular size.
+        Every example once, in chunks of varying size.
     """
     random = np.random.default_rng(seed % 2**64)
     held: tuple[np.ndarray, ...] = ()

@@ -32,18 +32,18 @@ class ServingModel(tf.Module):
 
         Args:
             classifier: Input layer, feature extractor and classification layers, from images to logits [N, C].
-            transform_output: Transform's graph, the same that training read its images through.
+            transform_output: Transform's graph, the one of training.
             class_names: The C classes in label order.
-            backbone_digest: Content digest of the frozen backbone; empty for a fine-tuned one. Evaluator takes the
-                features that this very backbone made, and classifies photos otherwise.
+            backbone_digest: Content digest of the frozen backbone, whose extracted features Evaluator can use; empty
+                for a fine-tuned one, which Evaluator runs on photos.
             familiarity: Of the same backbone's features; None leaves out that output.
         """
         super().__init__(name="flowers")
         head = classifier.get_layer("classification_layers")
         transform = transform_output.transform_features_layer()
-        # Functions, not attributes: a SavedModel would trace every Keras layer that it can reach once more, which takes
-        # four times as long as the rest of the export, and then makes every loading slower. Their weights are below;
-        # a Transform graph with vocabularies would have to be an attribute again (the export says so).
+        # Functions, not attributes: a SavedModel traces every reachable Keras layer once more, which takes four times
+        # as long as the rest of the export and slows down every loading. Their weights are attributes below; a
+        # Transform graph with vocabularies would have to be an attribute (the export fails and says so).
         extractor = classifier.get_layer("feature_extractor")
         self._extract = lambda images: extractor(images, training=False)
         self._classify = lambda features: head(features, training=False)
@@ -62,8 +62,8 @@ class ServingModel(tf.Module):
         """Classifies encoded photos.
 
         Args:
-            image_bytes: string [N], each a file in one of `NATIVE_FORMATS` (a GIF's first frame counts). Another file
-                makes the whole batch fail; the error says where in the batch it is.
+            image_bytes: string [N], files in one of `NATIVE_FORMATS`; of a GIF the first frame. Any other file fails the
+                batch with an error that names its position.
 
         Returns:
             `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability, and
@@ -112,7 +112,7 @@ class ServingModel(tf.Module):
 
 
 def _assert_image_files(image_bytes: tf.Tensor) -> tf.Operation:
-    """Returns an operation that fails unless all of string [N] begin like image files, and tells which do not."""
+    """Returns an operation that fails unless all of string [N] start like image files, and names the others."""
     # Padded, because bytes cannot be taken from behind the end of a short file.
     heads = tf.strings.join([tf.strings.substr(image_bytes, 0, len(_PADDING)), _PADDING])
     found = [tf.strings.substr(heads, at, len(magic)) == magic for at, magic in NATIVE_SIGNATURES]
@@ -129,12 +129,7 @@ def image_size_of(transform_output: tft.TFTransformOutput) -> tuple[int, int]:
 
 
 def export(model: ServingModel, path: str) -> None:
-    """Writes a SavedModel with both signatures.
-
-    Args:
-        model: What to export.
-        path: Folder to write to, local or remote.
-    """
+    """Writes a SavedModel with both signatures to a folder, local or remote."""
     signatures = {
         SERVING_SIGNATURE: model.classify_images,
         RAW_EXAMPLES_SIGNATURE: model.classify_raw_examples,

@@ -14,14 +14,9 @@ from components.contracts.output_folder import FINISHED_SUFFIX
 
 
 def resumable_work_dir(fn_args: FnArgs, module: str) -> Path:
-    """Returns the folder of this very training: same data, same base model, same code and hyperparameters.
+    """Returns the existing folder below `work_root` for the same data, base model, hyperparameters and code.
 
-    Args:
-        fn_args: TFX's arguments; `custom_config` holds `work_root`, a local folder.
-        module: The dotted name of the module that trains.
-
-    Returns:
-        A folder that exists; whoever finishes removes it (see `remove_work_dir`).
+    `module` is the dotted name of the module that trains; `remove_work_dir` removes the folder.
     """
     identity: list[Any] = [
         sorted(fn_args.train_files), sorted(fn_args.eval_files), fn_args.transform_graph_path, fn_args.base_model,
@@ -34,10 +29,6 @@ def resumable_work_dir(fn_args: FnArgs, module: str) -> Path:
 
 
 def remove_work_dir(work_dir: Path) -> None:
-    """Removes the folder of a training that is finished; killed midway, it leaves nothing that would be resumed.
-
-    Args:
-        work_dir: From `resumable_work_dir`.
-    """
+    """Removes the folder of a finished training; killed midway, it leaves nothing to resume."""
     finished = work_dir.rename(work_dir.with_name(f"{work_dir.name}-{uuid.uuid4().hex}{FINISHED_SUFFIX}"))
     shutil.rmtree(finished)

@@ -1,13 +1,12 @@
 """Photos by a key that raw examples and feature examples share."""
 
-import itertools
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from components.contracts import ID_KEY, IMAGE_KEY
 from components.photos.convert import photo_digest
-from components.storage.shards import read_shard
+from components.storage.shards import read_records
 
 PhotoKey = tuple[str, str]  # (id, digest): a photo may change under its name
 
@@ -24,7 +23,8 @@ def first_photos(file_patterns: Sequence[str], count: int) -> dict[PhotoKey, byt
     """
     files = sorted(file for pattern in file_patterns for file in tf.io.gfile.glob(pattern))
     photos = {}
-    for serialized in itertools.islice(itertools.chain.from_iterable(map(read_shard, files)), count):
+    # One dataset of all files: making one per shard takes many times as long as reading it.
+    for serialized in read_records(tf.constant(files, tf.string)).take(count).as_numpy_iterator():
         features = tf.train.Example.FromString(serialized).features.feature
         photo = features[IMAGE_KEY].bytes_list.value[0]
         photos[photo_key(features[ID_KEY].bytes_list.value[0], photo_digest(photo))] = photo

@@ -1,4 +1,4 @@
-"""Temperature scaling, for one or several parts of a model: how much weight their logits get.
+"""Temperature scaling for one part of a model, or weights for several: factors of their logits.
 
 Guo et al., "On calibration of modern neural networks", ICML 2017.
 """
@@ -14,20 +14,22 @@ _BOUNDS: Final = (0.0, 100.0)
 
 
 def fit_scales(parts: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
-    """Finds the factors at which the sum of several logits has the lowest cross-entropy; it is convex in them.
+    """Finds the factors at which the sum of several logits has the lowest cross-entropy; the problem is convex.
 
-    Like Platt's, the targets are not quite 0 and 1, by less the more examples there are: otherwise a few examples that
-    are all right would ask for infinite sureness.
+    As in Platt scaling, targets are not quite 0 and 1, and closer to them with more examples: a few examples that are
+    all correct would otherwise ask for infinite certainty.
 
     Args:
         parts: float32 [N, C] each.
         labels: int64 [N], of examples that none of the parts was trained on.
 
     Returns:
-        One factor per part, at least 0; a factor is one over a temperature.
+        One factor per part, at least 0: the inverse of a temperature.
     """
     logits = np.stack([part.astype(np.float64) for part in parts])
-    targets = _targets(labels, logits.shape[-1])
+    doubt = 1 / (len(labels) + 2)
+    num_classes = logits.shape[-1]
+    targets = np.eye(num_classes)[labels] * (1 - doubt) + doubt / num_classes
 
     def loss_and_slope(scales: np.ndarray) -> tuple[float, np.ndarray]:
         log_probabilities = _log_softmax(np.tensordot(scales, logits, 1))
@@ -41,16 +43,7 @@ def fit_scales(parts: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
 
 
 def calibrate(layer: tf.keras.layers.Layer, logits: np.ndarray, labels: np.ndarray) -> float:
-    """Scales a layer's weights, so that its logits are as sure as they are right.
-
-    Args:
-        layer: The last one, a dense layer; changed in place.
-        logits: What it makes of the validation split, float32 [N, C].
-        labels: int64 [N].
-
-    Returns:
-        The factor.
-    """
+    """Scales the last dense layer's weights in place for its logits on validation; returns the factor."""
     (factor,) = fit_scales([logits], labels)
     layer.set_weights([weight * factor for weight in layer.get_weights()])
     return float(factor)
@@ -59,11 +52,6 @@ def calibrate(layer: tf.keras.layers.Layer, logits: np.ndarray, labels: np.ndarr
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the mean cross-entropy of logits [N, C] with labels [N]."""
     return float(-np.mean(_log_softmax(logits)[np.arange(len(labels)), labels]))
-
-
-def _targets(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    doubt = 1 / (len(labels) + 2)
-    return np.eye(num_classes)[labels] * (1 - doubt) + doubt / num_classes
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains the classification layers on extracted features and exports the whole classifier.
 
     Args:
-        fn_args: TFX's arguments; `base_model` is the backbone, `hyperparameters` what a Tuner found, if there was one.
+        fn_args: TFX's arguments; `base_model` is the backbone, `hyperparameters` a Tuner's result, if any.
             `custom_config` holds `hyperparameters` (see `Hyperparameters`), `feature_memory`, the bytes of features
             to keep in memory, `work_root`, a local folder where interrupted training is kept, and `validation_photos`.
     """
@@ -59,16 +59,9 @@ def run_fn(fn_args: FnArgs) -> None:
 def train_head(
     features: FeaturePipeline, hyperparameters: Hyperparameters, num_classes: int, work_dir: str
 ) -> tf.keras.Model:
-    """Trains the classification layers by a recipe.
+    """Trains the classification layers by a recipe: from features float32 [N, D] to logits float32 [N, C].
 
-    Args:
-        features: Both splits.
-        hyperparameters: The recipe and its values.
-        num_classes: C, at least 2.
-        work_dir: Local folder for checkpoints and logs.
-
-    Returns:
-        A model from features float32 [N, D] to logits float32 [N, C].
+    `work_dir` is a local folder for checkpoints and logs.
     """
     head = build_head(features.feature_size, num_classes, hyperparameters.hidden_units, hyperparameters.seed)
     TrainingLoop(head, hyperparameters, work_dir).fit(
@@ -81,12 +74,7 @@ def train_head(
 
 
 def keep_logs(work_dir: Path, model_run_dir: str) -> None:
-    """Moves TensorBoard's event files and the curve of a finished training to where TFX keeps them.
-
-    Args:
-        work_dir: Where it trained; removed.
-        model_run_dir: The ModelRun artifact's folder, local or remote.
-    """
+    """Moves TensorBoard's event files and the training curve to the ModelRun artifact's folder, local or remote."""
     io_utils.copy_dir(str(work_dir / "logs"), model_run_dir)
     io_utils.copy_file(str(work_dir / CURVE_FILE), f"{model_run_dir}/{CURVE_FILE}", overwrite=True)
     remove_work_dir(work_dir)

@@ -11,7 +11,7 @@ _CHANNELS = 3
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
-    """Transforms raw examples; the whole of training's and serving's preprocessing.
+    """Transforms raw examples: all preprocessing of training and serving.
 
     Args:
         inputs: `image` string [N, 1], `label` int64 [N, 1], `id` string [N, 1].

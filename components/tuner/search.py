@@ -38,9 +38,6 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         fn_args: TFX's arguments; the examples are feature examples. `custom_config` holds `hyperparameters` (see
             `Hyperparameters`; the first trial), `trials`, `feature_memory`, the bytes of features to keep in memory,
             and `work_root`, a local folder where an interrupted search is kept.
-
-    Returns:
-        The tuner; its `search` needs no further arguments.
     """
     hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
     oracle = HeadOracle(
@@ -72,7 +69,7 @@ def search_space(start: Hyperparameters) -> keras_tuner.HyperParameters:
 
 
 class HeadOracle(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Bayesian optimization that begins with the defaults, so that the best trial is never worse than they are."""
+    """Bayesian optimization that starts with the defaults, so that the best trial is never worse than they are."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         if self.trials:
@@ -86,13 +83,7 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
     """Runs trials with `TrainingLoop`; KerasTuner's own runner drives Keras 3 models only."""
 
     def __init__(self, oracle: keras_tuner.Oracle, hyperparameters: Hyperparameters, fn_args: FnArgs):
-        """Opens the features and takes up an interrupted search.
-
-        Args:
-            oracle: Proposes values.
-            hyperparameters: Those that are not searched for.
-            fn_args: TFX's arguments, as for `tuner_fn`.
-        """
+        """Reads the features and resumes an interrupted search; `hyperparameters` are those without a search."""
         self._hyperparameters = hyperparameters
         self._num_classes = len(class_names_of(io_utils.SchemaReader().read(fn_args.schema_path)))
         memory = fn_args.custom_config["feature_memory"]

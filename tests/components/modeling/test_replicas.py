@@ -17,6 +17,8 @@ import tensorflow as tf
 
 from components.modeling.hyperparameters import Hyperparameters
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folders(

@@ -109,6 +109,7 @@ def test_eight_threads_get_the_same_answers(classify: Classify, encode_image: Ca
         list(executor.map(ask, range(8)))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_over_5000_calls(classify: Classify, encode_image: Callable[..., bytes]) -> None:
     photos = [encode_image(seed=index) for index in range(4)]
     process = psutil.Process()
