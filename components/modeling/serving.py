@@ -62,8 +62,8 @@ class ServingModel(tf.Module):
         """Classifies encoded photos.
 
         Args:
-            image_bytes: string [N], files in one of `NATIVE_FORMATS`; of a GIF the first frame. Any other file fails the
-                batch with an error that names its position.
+            image_bytes: string [N], files in one of `NATIVE_FORMATS`; of a GIF the first frame. Any other file fails
+                the batch with an error that names its position.
 
         Returns:
             `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability, and
