@@ -68,8 +68,11 @@ class Run:
 
     def json_lines(self, output: Output, name: str, cls: type[_T]) -> Sequence[_T]:
         """Returns the lines of a JSON Lines file as records; empty when there is no such file."""
-        # Not splitlines(): ids may contain other line separators of Unicode.
-        parse = lambda text: [from_json(cls, json.loads(line)) for line in text.split("\n") if line]  # noqa: E731
+
+        def parse(text: str) -> list[_T]:
+            # Not splitlines(): ids may contain other line separators of Unicode.
+            return [from_json(cls, json.loads(line)) for line in text.split("\n") if line]
+
         return self._read_once(output, name, parse) or []
 
     def _read_once(self, output: Output, name: str, parse: Callable[[str], _T]) -> _T | None:

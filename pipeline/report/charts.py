@@ -1,6 +1,6 @@
-"""The report's charts: training curves, recall per class, reliability. `charts.j2` draws them as SVG.
+"""The report's charts: training curves, recall per class, reliability. The macro `chart` draws them as SVG.
 
-Plain SVG takes its colours and fonts from the page and milliseconds to make; Matplotlib takes seconds. Every chart has
+Matplotlib took most of a report's time; plain SVG takes milliseconds, and the page's colours and fonts. Every chart has
 its numbers in a table beside it.
 """
 

@@ -60,8 +60,11 @@ def make_album(
         samples: How many photos of each label, by split.
         wanted: Split and id of further photos.
     """
-    album = Album({split: defaultdict(list) for split in samples}, {})
-    for split in sorted({*samples, *(split for split, _ in wanted)}) if folder else ():
+    found: dict[str, dict[int, list[Thumbnail]]] = {split: defaultdict(list) for split in samples}
+    photos: dict[tuple[str, str], Thumbnail] = {}
+    if folder is None:
+        return Album(found, photos)
+    for split in sorted({*samples, *(split for split, _ in wanted)}):
         missing = {photo_id for wanted_split, photo_id in wanted if wanted_split == split}
         room = {label: number for label, number in samples.get(split, {}).items() if number}
         for photo_id, label, image in _read_split(split_folder(folder, split)) if missing or room else ():
@@ -70,15 +73,15 @@ def make_album(
             thumbnail = make_thumbnail(photo_id, image)
             if photo_id in missing:
                 missing.discard(photo_id)
-                album.photos[split, photo_id] = thumbnail
+                photos[split, photo_id] = thumbnail
             if label in room:
-                album.samples[split][label].append(thumbnail)
+                found[split][label].append(thumbnail)
                 room[label] -= 1
                 if not room[label]:
                     del room[label]
             if not missing and not room:
                 break
-    return album
+    return Album(found, photos)
 
 
 def split_folder(folder: Path, split: str) -> Path:

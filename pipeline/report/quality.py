@@ -102,7 +102,9 @@ def _anomalies(run: Run) -> Iterator[Anomaly]:
 
 def _split_files(run: Run, output: Output, name: str) -> Iterator[tuple[str, bytes]]:
     folder = run.folder(output)
-    for split in run.splits if folder else ():
+    if folder is None:
+        return
+    for split in run.splits:
         path = split_folder(folder, split) / name
         if path.is_file():
             yield split, path.read_bytes()

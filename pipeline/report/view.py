@@ -118,8 +118,8 @@ class RunView:
     @functools.cached_property
     def makers(self) -> Mapping[int, str]:
         """The node that wrote each artifact, by the artifact's id; those of earlier runs are missing."""
-        executions = reversed(self.run.executions.items())
-        return {artifact.id: node for node, found in executions for _, artifact in found.artifacts(written=True)}
+        executions = reversed(list(self.run.executions.values()))
+        return {artifact.id: found.node_id for found in executions for _, artifact in found.artifacts(written=True)}
 
 
 def _remark(threshold: ExplainedThreshold) -> str:

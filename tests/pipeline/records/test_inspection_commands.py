@@ -1,7 +1,6 @@
 """Tests of the inspection commands on a real metadata store."""
 
 import csv
-import fcntl
 import hashlib
 import json
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 
 import ml_metadata as mlmd
 import pytest
+from filelock import FileLock
 from ml_metadata.proto import metadata_store_pb2 as pb
 from recorded_runs import RecordedRuns, predictions
 
@@ -71,9 +71,7 @@ def test_a_failed_run_names_the_node_and_has_no_verdict(two_runs: RecordedRuns, 
 def test_an_unfinished_run_is_running_while_it_holds_the_output(two_runs: RecordedRuns, ask: Ask) -> None:
     examples = two_runs.start("run-c")["valid_examples"]
     two_runs.node("run-c", "Transform", {"examples": examples}, {}, state=pb.Execution.RUNNING)
-    lock = two_runs.output / ".lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with FileLock(two_runs.output / ".lock"):
         assert ask("runs")[0]["state"] == "running"
         assert "still running" in ask("why", text=True)
     assert ask("runs")[0]["state"] == "interrupted"
