@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bo
     out.print(f"{len(doubtful)} of {sum(summary.photos.values())} labels are doubtful; --to FILE.csv writes them all.")
 
 
-def _write(path: Path, doubtful: list[DoubtfulLabel]) -> None:
+def _write(path: Path, doubtful: Sequence[DoubtfulLabel]) -> None:
     from components.common.errors import UserError, reason_of
 
     try:
