@@ -11,7 +11,7 @@ import atheris
 import pipeline  # noqa: F401  (sets the TensorFlow environment)
 
 # Native decoders are what is fuzzed; of the Python code only ours guides the mutations.
-with atheris.instrument_imports(include=["components.image_validator", "PIL"]):
+with atheris.instrument_imports(include=["components.photos", "PIL"]):
     from components.photos.check import Limits, check_image
 
 from components.photos.decode import decode_image
