@@ -9,14 +9,7 @@ from components.common.errors import UserError
 from components.contracts import SPLITS, TRAIN_SPLIT
 from components.contracts.quarantine import Reason
 from components.photos.formats import ACCEPTED_SUFFIXES
-from components.photos.photo_set import (
-    PhotoFile,
-    PhotoSet,
-    UnusedFile,
-    describe_unused,
-    find_class_names,
-    fingerprint_of,
-)
+from components.photos.photo_set import PhotoFile, PhotoSet, UnusedFile, describe_unused, make_photo_set
 from components.photos.splits import SPLIT_NAMES, describe_missing_splits
 
 
@@ -124,15 +117,12 @@ def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
     if split_folders:
         photos = [photo for photo in photos if photo.count("/") > 1 and photo.split("/")[0] in split_folders]
     used = {class_root + photo for photo in photos}
-    unused = tuple(
-        UnusedFile(path, _why_unused(path, class_root, split_folders))
-        for path in sorted([*listing.files, *listing.not_extracted])
-        if path not in used
-    )
+    others = sorted({*listing.files, *listing.not_extracted} - used)
+    unused = [UnusedFile(path, _why_unused(path, class_root, split_folders)) for path in others]
     if not photos:
-        others = f"; {describe_unused(unused)}" if unused else ""
+        also = f"; {describe_unused(unused)}" if unused else ""
         kinds = ", ".join(ACCEPTED_SUFFIXES)
-        raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}{others}")
+        raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}{also}")
     root = f"{listing.folder}/{class_root}".rstrip("/")
     files = tuple(
         PhotoFile(
@@ -144,16 +134,8 @@ def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
         )
         for photo in photos
     )
-    return PhotoSet(
-        source=source,
-        name=name,
-        root=root,
-        files=files,
-        class_names=find_class_names(files, source),
-        fingerprint=fingerprint_of(files),
-        unused_files=unused,
-        layout=_describe_layout(split_folders, {file.split for file in files}),
-    )
+    layout = _describe_layout(split_folders, {file.split for file in files})
+    return make_photo_set(source, name, files, unused, layout)
 
 
 def _why_unused(path: str, class_root: str, split_folders: Mapping[str, str]) -> Reason:

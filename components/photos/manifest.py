@@ -20,14 +20,7 @@ from components.common.errors import UserError, storage_errors
 from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.contracts.quarantine import Reason
 from components.photos.formats import ACCEPTED_SUFFIXES
-from components.photos.photo_set import (
-    PhotoFile,
-    PhotoSet,
-    UnusedFile,
-    describe_unused,
-    find_class_names,
-    fingerprint_of,
-)
+from components.photos.photo_set import PhotoFile, PhotoSet, UnusedFile, describe_unused, make_photo_set
 from components.photos.splits import SPLIT_NAMES, describe_missing_splits
 from components.storage.objects import find_objects, is_remote, read_object
 
@@ -230,16 +223,7 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
     splits = {photo.split for photo in files}
     if TRAIN_SPLIT not in splits:
         raise UserError(f"{source!r} has photos of {', '.join(sorted(splits))} but none of train: add some")
-    return PhotoSet(
-        source=source,
-        name=name.stem,
-        root=base,
-        files=tuple(files),
-        class_names=find_class_names(files, source),
-        fingerprint=fingerprint_of(files),
-        unused_files=tuple(unused),
-        layout=_describe_layout(name.name, manifest, splits),
-    )
+    return make_photo_set(source, name.stem, files, unused, _describe_layout(name.name, manifest, splits))
 
 
 def photos_named(location: str) -> list[str]:

@@ -70,10 +70,9 @@ class PhotoSet:
 
     source: str  # as the user gave it
     name: str  # of the folder, archive or manifest, without a suffix
-    root: str  # the folder that paths are relative to, or its URI
     files: tuple[PhotoFile, ...] = field(repr=False)  # sorted by path
     class_names: tuple[str, ...]  # sorted; an example's label is the index
-    fingerprint: str  # see `fingerprint_of`
+    fingerprint: str  # hexadecimal SHA-256 of the paths, contents and columns of the photos
     unused_files: tuple[UnusedFile, ...] = field(repr=False)  # sorted by path
     layout: str = ""  # one line on how classes and splits were found; empty for plain class folders
 
@@ -84,6 +83,17 @@ class PhotoSet:
         for file in self.files:
             splits.setdefault(file.split, []).append(file)
         return splits
+
+
+def make_photo_set(
+    source: str, name: str, files: Sequence[PhotoFile], unused_files: Iterable[UnusedFile], layout: str
+) -> PhotoSet:
+    """Finds the classes of photos, at least one, sorted by path, and computes their fingerprint.
+
+    UserError if there is only one class, or a class name is not UTF-8.
+    """
+    names = _class_names(files, source)
+    return PhotoSet(source, name, tuple(files), names, _fingerprint(files), tuple(unused_files), layout)
 
 
 def describe_unused(files: Sequence[UnusedFile]) -> str:
@@ -104,8 +114,7 @@ def unused_digest(files: Sequence[UnusedFile]) -> str:
     return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()[:_DIGEST_DIGITS] if lines else ""
 
 
-def find_class_names(files: Iterable[PhotoFile], source: str) -> tuple[str, ...]:
-    """Returns the classes of photos in label order; UserError if there is only one, or a name is not UTF-8."""
+def _class_names(files: Iterable[PhotoFile], source: str) -> tuple[str, ...]:
     names = tuple(sorted({file.class_name for file in files}))
     if len(names) < MIN_CLASSES:
         raise UserError(f"only one class, {names[0]!r}, in {source!r}: expected photos of at least two")
@@ -117,11 +126,8 @@ def find_class_names(files: Iterable[PhotoFile], source: str) -> tuple[str, ...]
     return names
 
 
-def fingerprint_of(files: Sequence[PhotoFile]) -> str:
-    """Returns a hexadecimal SHA-256 of the paths, contents and columns of photos, in their order.
-
-    Files on this machine are read: their times and sizes may stay the same when they are edited.
-    """
+def _fingerprint(files: Iterable[PhotoFile]) -> str:
+    """Reads files on this machine: their times and sizes may stay the same when they are edited."""
 
     def line(file: PhotoFile) -> bytes:
         columns = json.dumps(file.columns, sort_keys=True) if file.columns else ""

@@ -20,6 +20,12 @@ def reasons_of(photo_set: PhotoSet) -> dict[str, str]:
     return {file.path: file.reason.value for file in photo_set.unused_files}
 
 
+def root_of(photo_set: PhotoSet) -> Path:
+    """The folder that paths are relative to."""
+    first = photo_set.files[0]
+    return Path(first.file.removesuffix(first.path))
+
+
 def write_names(root: Path, *names: str) -> Path:
     """Writes files that hold their own name."""
     for name in names:

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from photo_sets import class_counts_of, paths_of, reasons_of, write_names
+from photo_sets import class_counts_of, paths_of, reasons_of, root_of, write_names
 
 from components.common.errors import UserError
 from components.photos import source
@@ -82,7 +82,7 @@ def test_a_single_top_level_link_is_followed(tmp_path: Path):
 def test_archives_that_an_earlier_version_unpacked_are_unpacked_again(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3", "b/notes.txt": b""})
     first = scan_photos(archive, tmp_path / "cache")
-    record = Path(first.root).with_suffix(".json")
+    record = root_of(first).with_suffix(".json")
     record.write_text(json.dumps({"fingerprint": first.fingerprint, "left_out": ["b/new.heic", "b/notes.txt"]}))
     assert scan_photos(archive, tmp_path / "cache") == first
 
@@ -123,16 +123,16 @@ def test_every_change_changes_the_fingerprint(tmp_path: Path, photo_folder: Path
 def test_a_damaged_unpacked_copy_is_replaced(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "a/2.jpg": b"2", "b/3.jpg": b"3"})
     intact = scan_photos(archive, tmp_path / "cache")
-    (Path(intact.root) / "a" / "2.jpg").unlink()
+    (root_of(intact) / "a" / "2.jpg").unlink()
     assert scan_photos(archive, tmp_path / "cache") == intact
-    assert (Path(intact.root) / "a" / "2.jpg").read_bytes() == b"2"
+    assert (root_of(intact) / "a" / "2.jpg").read_bytes() == b"2"
 
 
 @pytest.mark.parametrize("record", ["", '{"fingerprint": "0', "[]", '{"suffixes": [".jpg"]}'])
 def test_a_damaged_record_of_an_unpacked_archive_is_written_anew(tmp_path: Path, write_tgz, record: str):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3"})
     intact = scan_photos(archive, tmp_path / "cache")
-    file = Path(intact.root).with_suffix(".json")
+    file = root_of(intact).with_suffix(".json")
     written = file.read_text()
     file.write_text(record)
     assert scan_photos(archive, tmp_path / "cache") == intact
@@ -142,7 +142,7 @@ def test_a_damaged_record_of_an_unpacked_archive_is_written_anew(tmp_path: Path,
 def test_what_a_killed_run_left_is_neither_used_nor_kept(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3"})
     intact = scan_photos(archive, tmp_path / "cache")
-    folder = Path(intact.root)
+    folder = root_of(intact)
     shutil.copytree(folder, folder.with_suffix(".incomplete"))
     folder.with_suffix(".json").unlink()
     (folder / "a" / "1.jpg").write_bytes(b"half")
