@@ -1,8 +1,7 @@
 """Content digests of this project's code, for cache keys.
 
-TFX's cache key holds the name of a function or executor, never its code. A digest over what the code imports of this
-project, and over the versions of the libraries that it imports, makes up for that: neither an edit nor an upgrade is
-answered from a stale cache.
+TFX's cache key holds the name of a function or executor, not its code. This digest covers this project's files that the
+code imports, and the versions of the libraries that it imports: after an edit or an upgrade, a component runs again.
 """
 
 import ast
@@ -23,15 +22,12 @@ def code_digest(*modules: str) -> str:
     """Digests the code that modules run.
 
     Args:
-        *modules: Dotted names of modules, or of what they hold. Of this project's modules everything that they import
-            is followed, wherever in a file the import stands; of a library's module only its own imports count.
+        *modules: Dotted names of modules, or of their members. In this project's modules all imports are followed,
+            wherever they stand in a file; in a library's module only its own imports count.
 
     Returns:
-        The first 16 hexadecimal digits of a SHA-256 over paths and contents of this project's files, the versions of
-        the libraries that they import, and Python's.
-
-    Raises:
-        ModuleNotFoundError: There is no module of that name.
+        The first 16 hexadecimal digits of a SHA-256 over paths and contents of this project's files, and the versions
+        of libraries and Python.
     """
     files, libraries = code_closure(modules)
     digest = hashlib.sha256()
@@ -44,17 +40,7 @@ def code_digest(*modules: str) -> str:
 
 
 def code_closure(modules: Iterable[str]) -> tuple[list[Path], set[str]]:
-    """Follows imports.
-
-    Args:
-        modules: Dotted names to begin with.
-
-    Returns:
-        This project's files that are reached, sorted, and the top-level names of the libraries that they import.
-
-    Raises:
-        ModuleNotFoundError: There is no module of one of the names.
-    """
+    """Follows imports: returns this project's files, sorted, and the top-level names of the imported libraries."""
     files: set[Path] = set()
     libraries: set[str] = set()
     waiting = list(modules)
@@ -80,7 +66,7 @@ def _is_own(name: str) -> bool:
 
 
 def _own_files(name: str) -> Iterator[Path]:
-    """Yields the file of a module, or of that which holds a name, and those of the packages around it."""
+    """Yields the file of a module, or of the module that has a member, and those of its packages."""
     path = _ROOT.joinpath(*name.split("."))
     while not (path.with_suffix(".py").is_file() or path.is_dir()):
         path = path.parent
@@ -88,7 +74,7 @@ def _own_files(name: str) -> Iterator[Path]:
         raise ModuleNotFoundError(f"no module {name} in {_ROOT}")
     if path.with_suffix(".py").is_file():
         yield path.with_suffix(".py")
-    # Python runs the packages around a module before it.
+    # Python runs a module's packages before it.
     for folder in (path, *path.parents):
         if folder == _ROOT:
             return
@@ -97,14 +83,14 @@ def _own_files(name: str) -> Iterator[Path]:
 
 
 def _library_file(name: str) -> Path | None:
-    # What is loaded already is not looked up: that would import the packages around it.
+    # Loaded modules are not imported again: that would import their packages.
     origin = sys.modules[name].__file__ if name in sys.modules else importlib.import_module(name).__file__
     return Path(origin) if origin else None
 
 
 @functools.cache
 def _imports(file: Path | None) -> frozenset[str]:
-    """Returns the dotted names of what a file imports."""
+    """Returns the dotted names that a file imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_bytes())) if file else ():
         if isinstance(node, ast.Import):
@@ -116,10 +102,10 @@ def _imports(file: Path | None) -> frozenset[str]:
 
 
 def _versions(libraries: set[str]) -> list[str]:
-    """Returns `distribution==version` of what offers the libraries; of what is built in, Python's version tells."""
+    """Returns `distribution==version` of the libraries; Python's version covers its own."""
     versions = set()
     for library in libraries - sys.stdlib_module_names:
-        # Not every distribution lists its packages; those that do not are mostly named like their package.
+        # Distributions that do not list their packages mostly have the package's name.
         for name in _distributions().get(library, [library]):
             if version := _version(name):
                 versions.add(f"{name}=={version}")

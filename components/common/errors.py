@@ -22,21 +22,17 @@ def first_line(error: Exception) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Returns what a storage's client says, as part of one line: TensorFlow keeps its own words in `message`."""
+    """Returns the message of a storage error, on one line; TensorFlow's is in `message`."""
     return " ".join(str(getattr(error, "message", error)).split())[:_MAX_REASON_LENGTH]
 
 
 @contextlib.contextmanager
 def storage_errors(action: str) -> Iterator[None]:
-    """Turns what a disk, a bucket or TensorFlow's file operations raise into a UserError, "ACTION: REASON".
-
-    Args:
-        action: What failed, such as "cannot read photos from 's3://flowers'".
-    """
+    """Turns errors of a disk, a bucket or TensorFlow's file operations into a UserError, "ACTION: REASON"."""
     try:
         yield
     except Exception as error:
-        # Without TensorFlow there are none of its errors.
+        # TensorFlow's errors exist only if it is loaded.
         tensorflow = sys.modules.get("tensorflow")
         if not isinstance(error, (OSError, tensorflow.errors.OpError) if tensorflow else OSError):
             raise
@@ -47,14 +43,6 @@ _USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
 
 
 def refuse_credentials(what: str, address: str) -> None:
-    """Checks that an address has no user name or password before its host.
-
-    Args:
-        what: What the address is, for the message.
-        address: A URL, a URI of a bucket, or any other text.
-
-    Raises:
-        UserError: It has; the message does not repeat the address.
-    """
+    """Raises UserError if a URL or URI has a user name or password before its host; `what` names it in the message."""
     if _USER_INFO.match(address):
-        raise UserError(f"{what} holds a user name or a password, which others could read: take it out of the address")
+        raise UserError(f"{what} holds a user name or a password, which others could read: remove it from the address")

@@ -12,35 +12,28 @@ logger = logging.getLogger(__name__)
 
 
 def report_progress(description: str, completed: int, total: int | None = None, unit: str = "photos") -> None:
-    """Reports how far a step has come.
-
-    Args:
-        description: What is being done, such as "Extracting features".
-        completed: Units done so far, at least 0.
-        total: Units there are in all, or None when that is not known.
-        unit: What is counted, plural.
-    """
+    """Logs the progress of a step such as "Extracting features"; `total` is None if it is unknown."""
     of_total = f"/{total}" if total is not None else ""
     progress = {"description": description, "completed": completed, "total": total, "unit": unit}
     logger.info("%s: %d%s %s", description, completed, of_total, unit, extra={"progress": progress})
 
 
 def process_name() -> str:
-    """Names this process among all that take part in a run."""
+    """Identifies this process among all processes of a run."""
     return f"{os.getpid()} on {socket.gethostname()}"
 
 
 class WorkerProgress:
-    """How far one worker process has come, counted by its threads."""
+    """The progress of one worker process, counted by its threads."""
 
     def __init__(self, description: str, total: int, launcher: str, every: int = 1):
-        """Begins at 0.
+        """Starts at 0.
 
         Args:
-            description: What is being done.
-            total: Photos that all workers have to do; 0 when that is not known.
+            description: The step.
+            total: Photos of all workers; 0 if it is unknown.
             launcher: `process_name()` of the process that started the work.
-            every: After how many photos to report.
+            every: Photos between two reports.
         """
         self._description = description
         self._total = total
@@ -50,7 +43,7 @@ class WorkerProgress:
         self._lock = threading.Lock()
 
     def add(self, count: int = 1) -> None:
-        """Counts so many more photos, and reports now and then."""
+        """Adds `count`; reports periodically."""
         with self._lock:
             before, self._completed = self._completed, self._completed + count
             if before // self._every == self._completed // self._every and self._completed != self._total:
@@ -58,5 +51,5 @@ class WorkerProgress:
             if self._launcher == process_name():
                 report_progress(self._description, self._completed, self._total or None)
             else:
-                # A worker cannot know how far the others are.
+                # A worker does not know the progress of the others.
                 report_progress(f"{self._description} in process {process_name()}", self._completed)

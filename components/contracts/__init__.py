@@ -1,9 +1,6 @@
 """Facts that writers and readers share: feature keys, split names and properties of artifacts.
 
-What only some components share is in modules of its own, so that an edit there makes only those run again: node ids and
-their outputs (`nodes`), results of evaluation (`evaluation`), training (`training`), ImageValidator (`quarantine`),
-LabelReviewer (`label_review`), DriftDetector (`drift`) and TFLiteExporter (`tflite`), and what lies beside pushed
-models (`serving_folder`).
+Facts that only some components share have modules of their own, so that an edit there makes only those run again.
 """
 
 from typing import Final
@@ -34,7 +31,7 @@ BACKBONE_DIGEST_PROPERTY: Final = "backbone_digest"
 IMAGE_SIZE_PROPERTY: Final = "image_size"  # JSON [height, width] in pixels
 FEATURE_SIZE_PROPERTY: Final = "feature_size"  # int
 BACKBONE_LICENSE_PROPERTY: Final = "backbone_license"  # SPDX identifier, or UNKNOWN
-BACKBONE_SOURCE_PROPERTY: Final = "backbone_source"  # where the weights come from, in words, or UNKNOWN
+BACKBONE_SOURCE_PROPERTY: Final = "backbone_source"  # source of the weights, in words, or UNKNOWN
 UNKNOWN: Final = "unknown"
 # Custom property of the feature Examples alone: photos that went through the backbone, int.
 BACKBONE_PASSES_PROPERTY: Final = "backbone_passes"

@@ -1,4 +1,4 @@
-"""What an Evaluator leaves: files in the ModelEvaluation artifact, and custom properties."""
+"""An Evaluator's results: files and custom properties of the ModelEvaluation artifact."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -76,23 +76,14 @@ class ClassMetrics:
 
 @dataclasses.dataclass(frozen=True)
 class ModelMetrics:
-    """One model's metrics over one split.
-
-    Attributes:
-        split: The split.
-        examples: Its examples.
-        accuracy: In [0, 1].
-        loss: Mean cross-entropy in nats; NaN when training diverged.
-        classes: One per class, in label order.
-        confusion_matrix: Counts, rows true, columns predicted, in label order.
-    """
+    """One model's metrics over one split."""
 
     split: str
     examples: int
-    accuracy: float
-    loss: float
-    classes: Sequence[ClassMetrics]
-    confusion_matrix: Sequence[Sequence[int]]
+    accuracy: float  # in [0, 1]
+    loss: float  # mean cross-entropy in nats; NaN when training diverged
+    classes: Sequence[ClassMetrics]  # in label order
+    confusion_matrix: Sequence[Sequence[int]]  # counts; rows true, columns predicted, in label order
 
     @property
     def correct(self) -> int:
@@ -100,19 +91,19 @@ class ModelMetrics:
         return sum(row[index] for index, row in enumerate(self.confusion_matrix))
 
     def value(self, metric: str) -> float | None:
-        """Returns a metric over the whole split by its name; None for one that is not kept."""
+        """Returns a metric over the whole split by its name; None for any other metric."""
         return {ACCURACY: self.accuracy, LOSS: self.loss}.get(metric)
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationMetrics(ModelMetrics):
-    """Content of `metrics.json`: the candidate's metrics, and how it stands.
+    """Content of `metrics.json`: the candidate's metrics, thresholds and baseline.
 
     Attributes:
         baseline: The baseline's metrics on the same examples; None without a baseline.
-        thresholds: The thresholds of the blessing; empty without any.
-        serving_difference: Largest difference in probability between what is evaluated and what is served.
-        ignored_baseline_classes: The classes of a baseline that was left aside because they are others.
+        thresholds: Empty without a blessing.
+        serving_difference: Largest difference in probability between the evaluated and the served model.
+        ignored_baseline_classes: The classes of a baseline that was ignored because they differ.
     """
 
     baseline: ModelMetrics | None
@@ -123,24 +114,16 @@ class EvaluationMetrics(ModelMetrics):
 
 @dataclasses.dataclass(frozen=True)
 class ExamplePrediction:
-    """What a model made of one example.
-
-    Attributes:
-        id: The example's id as text.
-        label: Its true class, an index.
-        probabilities: Of every class, in label order.
-        digest: SHA-256 of its photo's file, hexadecimal, of one that was converted that of its source; empty where an
-            earlier version did not record it.
-    """
+    """A model's prediction for one example."""
 
     id: str
-    label: int
-    probabilities: Sequence[float]
-    digest: str = ""
+    label: int  # the true class
+    probabilities: Sequence[float]  # in label order
+    digest: str = ""  # see `PHOTO_DIGEST_KEY`; empty in output of earlier versions
 
     @property
     def photo(self) -> tuple[str, str]:
-        """What tells whether two models saw the same photo: a photo may change under its name."""
+        """Identifies the photo across models: a photo may change under its name."""
         return self.id, self.digest
 
     @property

@@ -1,4 +1,4 @@
-"""How familiar a photo is to a served model: the name of the output, and what counts as unfamiliar."""
+"""A served model's score of how familiar a photo is."""
 
 from typing import Final
 

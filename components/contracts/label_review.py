@@ -1,4 +1,4 @@
-"""What LabelReviewer leaves: files of the LabelReview artifact."""
+"""Files of LabelReviewer's LabelReview artifact."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,16 +10,7 @@ SUMMARY_FILE: Final = "label_review.json"  # `LabelReviewSummary`
 
 @dataclasses.dataclass(frozen=True)
 class DoubtfulLabel:
-    """A photo that classifiers which were not told its label take for another class.
-
-    Attributes:
-        id: The example's id as text.
-        split: Its split.
-        label: The class that it was given.
-        suggested_label: The class that they take it for.
-        label_probability: What they give the first one, in [0, 1].
-        suggested_probability: What they give the second one, in [0, 1].
-    """
+    """A photo that cross-validation assigns to another class; probabilities are in [0, 1]."""
 
     id: str
     split: str
@@ -31,17 +22,11 @@ class DoubtfulLabel:
 
 @dataclasses.dataclass(frozen=True)
 class LabelReviewSummary:
-    """Counts of one review.
+    """Counts of one review."""
 
-    Attributes:
-        photos: Photos reviewed, by split: those of classes with at least five.
-        doubtful: Those of them whose label is doubtful, by split.
-        accuracy: Share of the photos reviewed whose label cross-validation predicts, in [0, 1].
-    """
-
-    photos: Mapping[str, int]
-    doubtful: Mapping[str, int]
-    accuracy: float
+    photos: Mapping[str, int]  # reviewed photos by split: those of classes with at least five
+    doubtful: Mapping[str, int]  # doubtful labels by split
+    accuracy: float  # share of the reviewed photos whose label cross-validation predicts, in [0, 1]
 
     @property
     def num_doubtful(self) -> int:

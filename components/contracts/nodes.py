@@ -1,4 +1,4 @@
-"""Ids of the pipeline's nodes, and those of their outputs that are read outside of the graph."""
+"""Ids of the nodes, and the outputs that are read outside of the graph."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -7,7 +7,7 @@ from components.contracts import TEST_SPLIT, VALIDATION_SPLIT
 
 
 class Output(NamedTuple):
-    """Where an artifact comes from: the node's id and its output key."""
+    """The origin of an artifact: the node's id and its output key."""
 
     node_id: str
     key: str

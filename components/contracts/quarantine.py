@@ -1,4 +1,4 @@
-"""What ImageValidator leaves: files of the Quarantine artifact; and what TfdsExampleGen tells it to list there."""
+"""Files of ImageValidator's Quarantine artifact, and the list of TfdsExampleGen that it includes there."""
 
 import dataclasses
 import enum
@@ -11,7 +11,7 @@ LEFT_OUT_FILE: Final = "left_out.jsonl"  # in TfdsExampleGen's Examples: a `Quar
 
 
 class Reason(str, enum.Enum):
-    """Why a photo or file was left out or moved."""
+    """Why a photo or file was excluded or moved."""
 
     HIDDEN = "hidden"
     OUTSIDE_CLASS_FOLDERS = "outside_class_folders"
@@ -57,63 +57,36 @@ class DuplicatedPhoto:
 
 @dataclasses.dataclass(frozen=True)
 class QuarantineEntry:
-    """A photo that was left out or moved.
+    """A photo that was excluded or moved, or a file that did not become an example."""
 
-    Attributes:
-        id: The example's id as text; of a file that became no example, its path below the photo folder.
-        split: The split that it came in; empty when it became no example.
-        label: Its class, an index; -1 when it had none.
-        class_name: The class's name; the label as text when it has none, empty when it became no example.
-        action: What was done with it.
-        reason: Why.
-        detail: The reason in words.
-        duplicate_of: The photo that shows the same picture; None where that is not the reason.
-    """
-
-    id: str
-    split: str
-    label: int
-    class_name: str
+    id: str  # of the example; of a file, its path below the photo folder
+    split: str  # before validation; empty for a file
+    label: int  # -1 without a class
+    class_name: str  # the label as text if the class has no name; empty for a file
     action: Action
     reason: Reason
-    detail: str
-    duplicate_of: DuplicatedPhoto | None = None
+    detail: str  # the reason in words
+    duplicate_of: DuplicatedPhoto | None = None  # the photo of the same picture, if that is the reason
 
 
 @dataclasses.dataclass(frozen=True)
 class QuarantineSummary:
-    """Counts of one validation.
+    """Counts of photos in one validation."""
 
-    Attributes:
-        photos: Photos read, by split.
-        quarantined: Photos left out because they are unusable, by reason.
-        dropped_from_evaluation: Photos left out because another split has them, by reason.
-        moved_to_train: Photos moved because another split has them, by reason.
-        duplicates_kept: Photos beyond the first of a picture that stay: "exact" (equal bytes) and "near".
-        split_counts: Photos written, by split.
-        class_counts: Photos written, by split and class name.
-        formats: Photos read, by file format; those of other formats are missing.
-        converted: Those of them that were converted to JPEG before, by the format that they were in.
-        color_modes: Photos read, by Pillow's mode such as "RGB", "L" (grayscale) or "CMYK".
-        first_ids: For every reason, the first photo of the listing with it.
-        left_out: Files below the photo folder that were not even read as photos, by reason.
-        left_out_suffixes: Those of them with an unsupported suffix, by suffix.
-        reviewed: Photos that a reviewer relabelled or excluded, by reason; the latter are no part of `photos`.
-    """
-
-    photos: Mapping[str, int]
-    quarantined: Mapping[str, int]
-    dropped_from_evaluation: Mapping[str, int]
-    moved_to_train: Mapping[str, int]
-    duplicates_kept: Mapping[str, int]
-    split_counts: Mapping[str, int]
-    class_counts: Mapping[str, Mapping[str, int]]
-    formats: Mapping[str, int]
-    color_modes: Mapping[str, int]
-    first_ids: Mapping[str, str]
-    converted: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    left_out_suffixes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    photos: Mapping[str, int]  # read, by split
+    quarantined: Mapping[str, int]  # unusable, by reason
+    dropped_from_evaluation: Mapping[str, int]  # excluded because another split has them, by reason
+    moved_to_train: Mapping[str, int]  # moved because another split has them, by reason
+    duplicates_kept: Mapping[str, int]  # beyond the first of a picture: "exact" (equal bytes) and "near"
+    split_counts: Mapping[str, int]  # written, by split
+    class_counts: Mapping[str, Mapping[str, int]]  # written, by split and class name
+    formats: Mapping[str, int]  # read, by file format; without unsupported formats
+    color_modes: Mapping[str, int]  # read, by Pillow's mode such as "RGB", "L" (grayscale) or "CMYK"
+    first_ids: Mapping[str, str]  # the first photo of the listing, by reason
+    converted: Mapping[str, int] = dataclasses.field(default_factory=dict)  # to JPEG, by original format
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)  # files that are not photos, by reason
+    left_out_suffixes: Mapping[str, int] = dataclasses.field(default_factory=dict)  # of them, unsupported suffixes
+    # Relabelled or excluded by a reviewer, by reason; excluded ones are not in `photos`.
     reviewed: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -123,5 +96,5 @@ class QuarantineSummary:
 
     @property
     def num_quarantined(self) -> int:
-        """Photos left out because they are unusable."""
+        """Unusable photos."""
         return sum(self.quarantined.values())

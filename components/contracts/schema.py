@@ -21,14 +21,10 @@ dataset_constraints { min_examples_count: 1 }
 
 
 def build_schema(class_names: Sequence[str]) -> schema_pb2.Schema:
-    """Builds the schema of a photo set.
+    """Builds the schema of a photo set with the given classes, in label order.
 
-    Args:
-        class_names: The classes in label order.
-
-    Returns:
-        A schema in which every feature is present exactly once, a label is an index into `class_names`, and a split
-        holds at least one example. The class names ride along as a string domain of their own.
+    Every feature is present exactly once, a label is an index into `class_names`, and a split holds at least one
+    example. The class names are in the schema as a string domain.
     """
     values = {"image": IMAGE_KEY, "label": LABEL_KEY, "id": ID_KEY, "last_label": len(class_names) - 1}
     schema: schema_pb2.Schema = text_format.Parse(_TEMPLATE % values, schema_pb2.Schema())

@@ -1,4 +1,4 @@
-"""What TFLiteExporter leaves: files of the TFLiteModel artifact, and custom properties."""
+"""Files and custom properties of TFLiteExporter's TFLiteModel artifact."""
 
 import dataclasses
 from typing import Final
@@ -33,18 +33,10 @@ class ConvertedModel(OriginalModel):
 
 @dataclasses.dataclass(frozen=True)
 class TFLiteMetrics:
-    """What the conversion cost.
+    """Sizes and accuracies before and after the conversion."""
 
-    Attributes:
-        test_photos: Test photos that accuracies were measured on.
-        calibration_photos: Training photos that int8's ranges were taken from.
-        original: The model that was converted.
-        float16: With weights in float16, arithmetic in float32.
-        int8: With weights and arithmetic in int8.
-    """
-
-    test_photos: int
-    calibration_photos: int
+    test_photos: int  # for the accuracies
+    calibration_photos: int  # training photos for the ranges of int8
     original: OriginalModel
-    float16: ConvertedModel
-    int8: ConvertedModel
+    float16: ConvertedModel  # weights in float16, arithmetic in float32
+    int8: ConvertedModel  # weights and arithmetic in int8

@@ -1,4 +1,4 @@
-"""What Tuner and Trainer leave: files in the ModelRun artifact, and custom properties."""
+"""Results of Tuner and Trainer: files of the ModelRun artifact, and custom properties."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -31,31 +31,18 @@ def best_epoch(curve: Sequence[EpochResult]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class FineTuningOutcome:
-    """What fine-tuning led to.
+    """The result of fine-tuning."""
 
-    Attributes:
-        accuracy_before: Validation accuracy of the classifier that it started from.
-        accuracy_after: Validation accuracy of its best epoch.
-        kept: False when no epoch was as good as the start, and the model is the one that it started from.
-        epochs: How many there were; 0 in models that are older than this field.
-    """
-
-    accuracy_before: float
-    accuracy_after: float
-    kept: bool
-    epochs: int = 0
+    accuracy_before: float  # validation accuracy of the initial classifier
+    accuracy_after: float  # validation accuracy of the best epoch
+    kept: bool  # False if no epoch was as good as the initial classifier, which is then the model
+    epochs: int = 0  # 0 in output of earlier versions
 
 
 @dataclasses.dataclass(frozen=True)
 class TuningResult:
-    """What a search found.
-
-    Attributes:
-        values: The best trial's hyperparameters.
-        validation_accuracy: The best trial's, in [0, 1].
-        trials: How many there were.
-    """
+    """The best trial of a hyperparameter search."""
 
     values: Mapping[str, float]
     validation_accuracy: float
-    trials: int
+    trials: int  # number of all trials

@@ -1,4 +1,4 @@
-"""A bounded sample of a run's photos: what is compared, and kept for the runs to come."""
+"""A bounded sample of a run's photos, which is compared and kept for later runs."""
 
 import dataclasses
 import io
@@ -17,29 +17,20 @@ from tfx.dsl.io import fileio
 from components import contracts
 from components.storage.examples_io import class_names_of, read_split, split_uris
 
-# More photos would find shifts that are too small to matter, at a price in time, memory and storage.
+# More photos would cost time, memory and storage to find shifts that are too small to matter.
 MAX_PHOTOS: Final = 2000
 
 
 @dataclasses.dataclass(frozen=True)
 class PhotoSample:
-    """A photo set: all of its labels, and features and sizes of a sample.
+    """A photo set: counts of all its labels, and features and sizes of a sample."""
 
-    Attributes:
-        class_names: The classes in label order.
-        class_counts: Photos of every class, in all splits.
-        backbone: What made the features, its digest, image size and precision: those of others are not comparable.
-        features: float16 [N, D].
-        labels: int64 [N], of the features.
-        sizes: int64 [M, 2], longer and shorter sides in pixels.
-    """
-
-    class_names: list[str]
-    class_counts: dict[str, int]
-    backbone: str
-    features: np.ndarray
-    labels: np.ndarray
-    sizes: np.ndarray
+    class_names: list[str]  # in label order
+    class_counts: dict[str, int]  # photos of all splits
+    backbone: str  # digest, image size and precision: only features of the same one are comparable
+    features: np.ndarray  # float16 [N, D]
+    labels: np.ndarray  # int64 [N]
+    sizes: np.ndarray  # int64 [M, 2], longer and shorter sides in pixels
 
     @property
     def total(self) -> int:
@@ -56,11 +47,7 @@ class PhotoSample:
 
     @classmethod
     def read(cls, path: str) -> "PhotoSample":
-        """Reads what `write` wrote.
-
-        Raises:
-            ValueError: It is damaged.
-        """
+        """Reads what `write` wrote; raises ValueError if it is damaged."""
         with fileio.open(path, "rb") as file:
             content = file.read()
         try:
@@ -68,17 +55,12 @@ class PhotoSample:
                 class_names, class_counts, backbone = json.loads(str(arrays["names"]))
                 columns = (arrays[name] for name in ("features", "labels", "sizes"))
                 return cls(class_names, class_counts, backbone, *columns)
-        except Exception as error:  # zipfile's and NumPy's have nothing in common
+        except Exception as error:  # zipfile's and NumPy's errors have no common base
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
 
 
 def take_sample(examples: types.Artifact, features: types.Artifact) -> PhotoSample:
-    """Takes the sample from the beginning of every split: examples are in the order of a hash of their id.
-
-    Args:
-        examples: Raw examples.
-        features: Feature examples of them.
-    """
+    """Takes the sample from the start of every split: examples are in the order of a hash of their id."""
     class_counts: Counter[str] = Counter()
     for counts in json.loads(features.get_string_custom_property(contracts.CLASS_COUNTS_PROPERTY)).values():
         class_counts.update(counts)
@@ -102,13 +84,13 @@ def _first(examples: types.Artifact) -> Iterator[tf.train.Features]:
     counts: dict[str, int] = json.loads(examples.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY))
     uris, total = split_uris(examples), sum(counts.values())
     for split in uris:
-        # Rounded up: a small split has something to say as well.
+        # Rounded up, so that a small split is included.
         wanted = -(-counts[split] * min(MAX_PHOTOS, total) // max(total, 1))
         for content in itertools.islice(read_split(uris, split), wanted):
             yield tf.train.Example.FromString(content).features.feature
 
 
 def _size(image_bytes: bytes) -> tuple[int, int]:
-    """Returns the longer and the shorter side: which one is upright, only EXIF may tell, which takes long to read."""
+    """Returns the longer and the shorter side; only EXIF, which is slow to read, tells which one is the width."""
     with Image.open(io.BytesIO(image_bytes)) as image:
         return max(image.size), min(image.size)

@@ -132,7 +132,7 @@ def test_a_pointer_to_nothing_is_an_error(tmp_path: Path, serving: Path) -> None
 def test_a_damaged_pointer_is_an_error(tmp_path: Path, serving: Path, text: str) -> None:
     serving.mkdir()
     (serving / LATEST_BLESSED_FILE).write_text(text)
-    with pytest.raises(UserError, match=r"latest_blessed\.json is damaged .*delete it to go on"):
+    with pytest.raises(UserError, match=r"latest_blessed\.json is damaged .*delete it to continue"):
         read_baseline(tmp_path / "baseline", str(serving))
 
 
