@@ -186,9 +186,17 @@ def test_a_backbone_without_trainable_variables_is_a_user_error(
         _fine_tune(image_files, tmp_path, export_classifier(str(tiny_backbone)))
 
 
-@pytest.mark.parametrize("values", [{"epochs": 0}, {"budget": 0.0}, {"learning_rate": -1.0}, {"layers": -1}])
-def test_values_out_of_range_are_user_errors(values: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=f"fine_tune_{next(iter(values))}"):
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [
+        ({"epochs": 0}, "--fine-tune-epochs"),
+        ({"budget": 0.0}, "--budget"),
+        ({"learning_rate": -1.0}, "--fine-tune-learning-rate"),
+        ({"layers": -1}, "--fine-tune-layers"),
+    ],
+)
+def test_values_out_of_range_are_user_errors(values: dict[str, float], option: str) -> None:
+    with pytest.raises(UserError, match=f"^{option} is "):
         FineTuning(**values)
 
 

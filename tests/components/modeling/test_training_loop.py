@@ -144,7 +144,7 @@ def test_only_the_chosen_variables_are_trained(tmp_path: Path) -> None:
     "values", [{"epochs": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"batch_size": -1}]
 )
 def test_values_out_of_range_are_user_errors(values: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=next(iter(values))):
+    with pytest.raises(UserError, match=next(iter(values)).replace("_", "-")):
         Hyperparameters(**values)
 
 
