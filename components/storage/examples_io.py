@@ -30,11 +30,7 @@ class SetAsideFn(beam.DoFn):
     """Turns (key, bytes) into (key, `Aside`)."""
 
     def __init__(self, folder: str) -> None:
-        """Remembers the folder.
-
-        Args:
-            folder: A local one that all workers see; made when missing. Every worker has files of its own there.
-        """
+        """Takes a local folder that all workers see; every worker writes files of its own there."""
         self._folder = folder
 
     def setup(self) -> None:
@@ -47,7 +43,7 @@ class SetAsideFn(beam.DoFn):
         self._file.write(content)
 
     def finish_bundle(self) -> None:
-        # Whoever is told of the places may read them from now on.
+        # Other workers may read from now on.
         self._file.flush()
 
     def teardown(self) -> None:
@@ -55,11 +51,7 @@ class SetAsideFn(beam.DoFn):
 
 
 def read_set_aside(place: Aside) -> bytes:
-    """Reads bytes back.
-
-    Args:
-        place: From `SetAsideFn`.
-    """
+    """Reads bytes back."""
     path, offset, length = place
     with Path(path).open("rb") as file:
         file.seek(offset)
@@ -67,12 +59,7 @@ def read_set_aside(place: Aside) -> bytes:
 
 
 def remove_set_aside(folder: str, _read: Iterable[object]) -> None:
-    """Removes what is set aside.
-
-    Args:
-        folder: Given to `SetAsideFn`.
-        _read: What was made of it: a step with this side input waits for it.
-    """
+    """Removes the folder of `SetAsideFn`; the side input `_read` makes this step wait for its readers."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -118,41 +105,24 @@ Finish = Callable[[Iterable[bytes]], Iterable[bytes]]  # from serialized tf.Exam
 
 
 def splits_of(artifact: types.Artifact) -> list[str]:
-    """Returns the names of the splits of an Examples artifact, in its own order.
-
-    Args:
-        artifact: An Examples artifact.
-    """
+    """Returns the names of the splits of an Examples artifact, in its own order."""
     return list(artifact_utils.decode_split_names(artifact.split_names))
 
 
 def split_uris(examples: types.Artifact) -> dict[str, str]:
-    """Returns the folder of each split of an Examples artifact.
-
-    Args:
-        examples: An Examples artifact.
-    """
+    """Returns the folder of each split of an Examples artifact."""
     return {split: artifact_utils.get_split_uri([examples], split) for split in splits_of(examples)}
 
 
 def copy_dataset_properties(source: types.Artifact, target: types.Artifact) -> None:
-    """Copies the custom properties that describe the data set (name, version, classes, counts).
-
-    Args:
-        source: The Examples artifact that carries them; those it lacks are left out.
-        target: The artifact that receives them.
-    """
+    """Copies the custom properties that describe the data set (name, version, classes, counts), where it has them."""
     for name in _DATASET_PROPERTIES:
         if source.has_custom_property(name):
             target.set_string_custom_property(name, source.get_string_custom_property(name))
 
 
 def class_names_of(artifact: types.Artifact) -> list[str]:
-    """Returns the class names of an Examples artifact in label order; empty when it carries none.
-
-    Args:
-        artifact: An Examples artifact.
-    """
+    """Returns the class names of an Examples artifact in label order; empty if it has none."""
     text = artifact.get_string_custom_property(contracts.CLASS_NAMES_PROPERTY)
     return json.loads(text) if text else []
 
@@ -181,12 +151,9 @@ def to_example(image: bytes, label: int, example_id: bytes) -> tf.train.Example:
 
 
 def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:
-    """Returns the files of the splits whose folders these are.
+    """Returns the files of the splits, from the folder of each.
 
-    `beam.Create` deals them out evenly to the workers: a step that begins with it needs no reshuffle of photos.
-
-    Args:
-        uris: Folder by split.
+    `beam.Create` distributes them evenly among workers: a step that begins with it needs no reshuffle of photos.
     """
     return [
         (split, name) for split, uri in uris.items() for name in sorted(fileio.listdir(uri)) if name.endswith(".gz")
@@ -194,12 +161,7 @@ def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:
 
 
 def read_file(uris: Mapping[str, str], file: ExamplesFile) -> Iterator[bytes]:
-    """Reads the serialized examples of a file, in their order.
-
-    Args:
-        uris: Folder by split.
-        file: One of `list_files`.
-    """
+    """Reads the serialized examples of one of `list_files`, in their order."""
     split, name = file
     yield from read_shard(f"{uris[split]}/{name}")
 
@@ -218,20 +180,16 @@ class WriteExamples(beam.PTransform):
     An example's shard and its place there follow from a hash of its id, so that classes are mixed even if ids begin
     with the class name. A split without examples still gets its files. Returns the paths written.
 
-    Where the folder is a local one, examples wait in files there until they are sorted, and only their places are
-    shuffled: Beam's in-process runner would hold them all in memory.
+    In a local folder, examples wait in files until they are sorted, and only their places are shuffled: Beam's
+    in-process runner would hold them all in memory.
     """
 
     def __init__(
         self, split_uri: str, num_shards: int, compression_level: int = STORED, finish: Finish | None = None
     ) -> None:
-        """Remembers where to write.
+        """Takes the split's folder, the number of files (see `shards_for`) and gzip's level.
 
-        Args:
-            split_uri: Folder of the split, made when missing.
-            num_shards: Number of files, at least 1 (see `shards_for`).
-            compression_level: Of gzip.
-            finish: Completes the sorted examples of a file as they are written: what it adds is not shuffled.
+        `finish` completes the sorted examples of a file as they are written: what it adds is not shuffled.
         """
         super().__init__()
         if num_shards < 1:
@@ -244,7 +202,7 @@ class WriteExamples(beam.PTransform):
         set_aside = None if "://" in self._split_uri else f"{self._split_uri}/{_ASIDE_FOLDER}"
         light = pcoll | "SetAside" >> beam.ParDo(SetAsideFn(set_aside)) if set_aside else pcoll
         examples = light | "KeyByShard" >> beam.Map(with_shard, self._num_shards)
-        # One empty list per shard, so that every shard meets the writer.
+        # So that shards without examples are written, too.
         shards = pcoll.pipeline | "CreateShards" >> beam.Create([(shard, None) for shard in range(self._num_shards)])
         written = (
             {"examples": examples, "shards": shards}

@@ -1,1 +1,1 @@
-"""Which engine runs the Beam components: options of Beam's runners, what they need, and worker processes for Flink."""
+"""Beam's runners: their options, their requirements, and worker processes for Flink."""

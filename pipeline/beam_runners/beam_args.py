@@ -1,7 +1,7 @@
-"""From a runner's name to Beam's pipeline options.
+"""Beam's pipeline options for each runner.
 
-TFX passes the options to every Beam component; they are part of its cache key, so they hold nothing that changes from
-run to run, such as a port.
+The options are part of the cache key of every Beam component, so they hold nothing that changes from run to run, such
+as a port.
 """
 
 import os
@@ -13,14 +13,14 @@ from pipeline.beam_runners import flink
 
 DIRECT: Final = "direct"
 
-# Workers of these runners are this environment. Unless an image is named, TFX builds a package of itself for each
-# component, which nothing would install.
+# Workers run in this environment. Unless an image is named, TFX builds a package for each component that no worker
+# installs.
 _NO_PACKAGE: Final = "--sdk_container_image=none"
-# `pip freeze` of this environment would be staged for each job; environments without pip say so on the terminal.
+# Without it each job stages `pip freeze`, and environments without pip print an error.
 _NO_FREEZE: Final = "--experiments=disable_logging_submission_environment"
 _FLINK_RUNNER: Final = "pipeline.beam_runners.flink_runner.FlinkRunner"
-# What Beam's DirectRunner comes down to: by that name Beam first looks on GitHub for Prism, a runner in Go, for every
-# pipeline, and runs on that instead where it can be had.
+# What Beam's DirectRunner uses in the end. Under the name DirectRunner, Beam first tries to download Prism, a runner in
+# Go, for every pipeline.
 _IN_PROCESS: Final = "--runner=FnApiRunner"
 _DATAFLOW: Final = "--runner=DataflowRunner"
 _MULTI_PROCESSING: Final = "--direct_running_mode=multi_processing"
@@ -32,20 +32,17 @@ def beam_args(runner: str, workers: int = 0, extra: Sequence[str] = ()) -> tuple
     """Builds the pipeline options of a runner.
 
     Args:
-        runner: A name of `RUNNERS`, or a Beam runner's own, such as `SparkRunner`, which gets `extra` alone.
+        runner: A name of `RUNNERS`, or one of Beam's, such as `SparkRunner`, which gets only `extra`.
         workers: Parallel workers; 0 is one per CPU of this machine.
-        extra: Options `--name=value`; they replace those that follow from the runner.
-
-    Returns:
-        The options; none for `direct` with one worker.
+        extra: Options `--name=value`, which replace the runner's defaults.
 
     Raises:
-        UserError: The runner is not known, or lacks something that it needs.
+        UserError: The runner is unknown, or lacks something that it needs.
     """
     given = _parse(extra)
     name = _BEAM_NAMES.get(runner, runner)
     if name == "DaskRunner":
-        raise UserError("--beam-runner DaskRunner is not offered: it loses outputs of pipelines with several of them")
+        raise UserError("--beam-runner DaskRunner is not supported, because it loses outputs: choose another")
     if name in RUNNERS:
         defaults = RUNNERS[name](workers, given)
     elif name.endswith("Runner"):
@@ -56,25 +53,21 @@ def beam_args(runner: str, workers: int = 0, extra: Sequence[str] = ()) -> tuple
 
 
 def prepare(args: Sequence[str], output: str) -> None:
-    """Makes this process ready to run pipelines with such options.
-
-    Args:
-        args: Beam's pipeline options, from `beam_args`.
-        output: Folder or remote root that artifacts are written under.
+    """Prepares this process for pipelines with options from `beam_args`.
 
     Raises:
-        UserError: The runner's workers could not reach the output.
+        UserError: The runner's workers cannot reach the output.
     """
     if _DATAFLOW in args and "://" not in output:
         raise UserError(
-            f"Dataflow's workers cannot read {output}: name a gs:// folder, and for a whole pipeline run on Kubeflow "
+            f"Dataflow's workers cannot read {output}: use a gs:// folder; a whole pipeline has to run on Kubeflow "
             "with a gs:// pipeline root"
         )
     if _MULTI_PROCESSING in args:
         from pipeline.beam_runners.worker_logs import forward_worker_logs
 
         forward_worker_logs()
-        # Workers share this terminal, and import what warns of its own age.
+        # Workers share this terminal, and their imports print warnings.
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     if f"--flink_master={flink.EMBEDDED}" in args:
         flink.listen_on_loopback_only()

@@ -23,11 +23,8 @@ _TIMEOUT_S: Final = 10
 def job_server_args(given: Mapping[str, str]) -> list[str]:
     """Returns the options of the Java process that translates Beam pipelines to Flink jobs.
 
-    Args:
-        given: The user's options by name; `flink_job_server_jar` and `job_server_java_launcher` count here.
-
     Raises:
-        UserError: There is no Java, or no job server.
+        UserError: Java or the job server is missing.
     """
     java = given.get("job_server_java_launcher", "java")
     if not shutil.which(java):
@@ -46,28 +43,24 @@ def job_server_args(given: Mapping[str, str]) -> list[str]:
 
 
 def listen_on_loopback_only() -> None:
-    """Makes the embedded Flink listen on the loopback interface, unless the user configures Flink himself.
-
-    Flink reads its configuration from the folder that an environment variable names, and by default some of its
-    services listen on every interface.
-    """
+    """Makes the embedded Flink listen on the loopback interface only, unless the user sets `FLINK_CONF_DIR`."""
     os.environ.setdefault("FLINK_CONF_DIR", str(_HERE / "flink_conf"))
 
 
 def check_cluster(master: str, parallelism: int) -> None:
-    """Asks a Flink cluster whether it can run a job.
+    """Checks that a Flink cluster has enough task slots; Flink itself would wait for minutes before it fails.
 
     Args:
         master: Host and port of the REST interface, with or without `http://`.
         parallelism: Task slots that a job needs.
 
     Raises:
-        UserError: The cluster cannot be reached, or has fewer slots; Flink would wait for minutes before it says so.
+        UserError: The cluster cannot be reached, or has fewer slots.
     """
     slots = _slots(master)
     if slots < parallelism:
         raise UserError(
-            f"the Flink cluster at {master} has {slots} task slots, and {parallelism} workers were asked for: start "
+            f"the Flink cluster at {master} has {slots} task slots for {parallelism} workers: start "
             "more task managers or lower --beam-workers"
         )
 
@@ -91,15 +84,15 @@ def _slots(master: str) -> int:
 
 
 def worker_process_args() -> list[str]:
-    """Returns options by which each task manager starts workers in this Python environment.
+    """Returns options by which task managers start workers in this Python environment.
 
-    They suit a cluster whose machines see this environment and the output under the same paths, first of all one on
-    this machine; others take `--environment_type=DOCKER` or `EXTERNAL`.
+    All machines must have this environment and the output at the same paths; otherwise use
+    `--environment_type=DOCKER` or `EXTERNAL`.
     """
     environment = {"command": str(_HERE / "worker.sh"), "env": {"WORKER_PYTHON": sys.executable}}
     return [
         "--environment_type=PROCESS",
         f"--environment_config={json.dumps(environment)}",
-        # Without it every stage of a job starts its workers anew, and each imports TensorFlow.
+        # Keeps workers between the stages of a job: each would import TensorFlow again.
         "--environment_cache_millis=60000",
     ]

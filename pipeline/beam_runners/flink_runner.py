@@ -20,11 +20,7 @@ class FlinkRunner(flink_runner.FlinkRunner):
     """Beam's FlinkRunner; job servers are started once and stopped when the process exits."""
 
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
-        """Returns the job server for a cluster, which starts when it is first used.
-
-        Args:
-            options: The pipeline's options.
-        """
+        """Returns the job server for a cluster, which starts when it is first used."""
         flink, server = options.view_as(FlinkRunnerOptions), options.view_as(JobServerOptions)
         key = (flink.flink_master, flink.flink_job_server_jar, *server.job_server_jvm_properties)
         if key not in _job_servers:
@@ -34,10 +30,7 @@ class FlinkRunner(flink_runner.FlinkRunner):
 
 
 def _quiet_closed_connections() -> None:
-    """Logs what would appear on the terminal: threads of Beam's workers fail when Flink closes their connection first.
-
-    The job is done then; an error in a job reaches the caller through its state.
-    """
+    """Logs errors of worker threads whose connection Flink closes: the job is done by then."""
     show = threading.excepthook
 
     def excepthook(args: threading.ExceptHookArgs) -> None:

@@ -10,11 +10,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs a worker until the runner closes its connection.
-
-    Args:
-        argv: What the runner passes; None is the command line.
-    """
+    """Runs a worker until the runner closes its connection."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--id", required=True)
     parser.add_argument("--provision_endpoint", required=True)

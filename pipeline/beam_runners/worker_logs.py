@@ -1,7 +1,7 @@
-"""Log records of Beam's worker processes, shown as if they had been written here.
+"""Shows log records of Beam's worker processes under their own loggers.
 
-For DirectRunner's multi-processing mode: Beam sends its workers' records to
-this process, and logs each as one line of text about a protocol buffer.
+In multi-processing mode Beam sends its workers' records to this process, and logs each as the text of a protocol
+buffer.
 """
 
 import logging
@@ -16,12 +16,12 @@ from google.protobuf import text_format
 _BEAM_LOGGER: Final = "apache_beam.runners.portability.local_job_service"
 _ROOT: Final = Path(__file__).parents[2]
 _OWN_PACKAGES: Final = ("components", "pipeline")
-# What `components.common.progress` writes; its structure does not travel.
+# The text of `components.common.progress`; only text reaches this process.
 _PROGRESS: Final = re.compile(r"(?P<description>.+): (?P<completed>\d+)(?:/\d+)? (?P<unit>\w+)")
 
 
 class _WorkerLogHandler(logging.Handler):
-    """Logs this project's records of worker processes again, under their own loggers."""
+    """Logs this project's records under their own loggers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if not (record.msg.startswith("Worker: ") and record.args):
@@ -38,7 +38,7 @@ class _WorkerLogHandler(logging.Handler):
 
 
 def forward_worker_logs() -> None:
-    """Shows what worker processes log; a second call changes nothing."""
+    """Shows the log records of worker processes; a second call changes nothing."""
     logger = logging.getLogger(_BEAM_LOGGER)
     if not any(isinstance(handler, _WorkerLogHandler) for handler in logger.handlers):
         logger.addHandler(_WorkerLogHandler())

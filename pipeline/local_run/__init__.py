@@ -1,1 +1,1 @@
-"""A run on this machine: the runner, its lock, logs, recovery and what it prints."""
+"""A run on this machine: the runner, its workspace, logs, recovery and console."""

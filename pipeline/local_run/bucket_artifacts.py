@@ -1,6 +1,6 @@
-"""Artifacts in a bucket, while components work on copies on this machine, as they do in Kubeflow's containers.
+"""Artifacts in a bucket: components work on copies on this machine, as they do in Kubeflow's containers.
 
-TensorFlow neither reads nor writes s3://, and reads what it has to read often.
+TensorFlow does not know s3://, and reads its input many times.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ class BucketArtifacts:
     """The artifacts of a pipeline whose root is in a bucket, and their copies in the output folder."""
 
     def __init__(self, bucket: str, output: str):
-        """Looks whether the bucket is there.
+        """Checks that the bucket can be read.
 
         Args:
             bucket: The URI below which artifacts are.
@@ -44,7 +44,7 @@ class BucketArtifacts:
             next(list_objects(f"{bucket}/{PIPELINES_FOLDER}"), None)
 
     def operators(self) -> dict[Any, Any]:
-        """Returns what TFX's launcher runs executors with."""
+        """Returns the operators that TFX's launcher runs executors with."""
         artifacts = self
 
         class PythonOperator(python_executor_operator.PythonExecutorOperator):
@@ -65,14 +65,7 @@ class BucketArtifacts:
         }
 
     def run_on_copies(self, info: data_types.ExecutionInfo, run: _RunExecutor) -> execution_result_pb2.ExecutorOutput:
-        """Runs an executor on copies of its inputs, and puts what it wrote into the bucket.
-
-        Args:
-            info: The execution, whose artifacts are in the bucket.
-            run: Runs the executor.
-
-        Returns:
-            What the executor returned, with the URIs of the bucket.
+        """Runs an executor on copies of its inputs, copies its outputs to the bucket, and returns its result.
 
         Raises:
             UserError: The bucket cannot be read or written.
@@ -95,7 +88,7 @@ class BucketArtifacts:
 
     @contextlib.contextmanager
     def _local(self, info: data_types.ExecutionInfo) -> Iterator[None]:
-        """Makes an execution one on this machine, for as long as its executor runs."""
+        """Points an execution at the copies while its executor runs."""
         artifacts = [*_all(info.input_dict), *_all(info.output_dict)]
         uris = [artifact.uri for artifact in artifacts]
         folders = {name: getattr(info, name) for name in ("tmp_dir", "stateful_working_dir", "execution_output_uri")}
@@ -113,7 +106,7 @@ class BucketArtifacts:
 
     @contextlib.contextmanager
     def _clearing_away(self, info: data_types.ExecutionInfo) -> Iterator[None]:
-        """Removes what an execution that fails has written: TFX would look for it in the bucket."""
+        """Removes the outputs of an execution that fails: TFX would look for them in the bucket."""
         try:
             yield
         except Exception:
@@ -132,7 +125,7 @@ class BucketArtifacts:
         return f"{self._bucket}/{PIPELINES_FOLDER}/{path.removeprefix(root)}" if path.startswith(root) else path
 
     def _fetch(self, uri: str) -> None:
-        """Copies an artifact from the bucket, unless it is here."""
+        """Copies an artifact from the bucket, unless there is a copy."""
         target = Path(self._local_of(uri))
         if not is_remote(uri) or target.exists():
             return

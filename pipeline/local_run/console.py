@@ -12,17 +12,13 @@ _PLAIN_PROGRESS_SECONDS = 5.0
 
 
 class RunConsole:
-    """Draws a run; implements `pipeline.local_run.runner.RunObserver`.
+    """Prints a run; implements `pipeline.local_run.runner.RunObserver`.
 
     On a terminal, progress is a bar that disappears when its component is done; elsewhere a line every few seconds.
     """
 
     def __init__(self, console: Console | None = None):
-        """Constructs a console.
-
-        Args:
-            console: Where to draw; None is standard output.
-        """
+        """Prints to a console, or to standard output."""
         self.console = console or Console(highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -86,11 +82,7 @@ class ConsoleHandler(logging.Handler):
     """Sends this project's log records to a `RunConsole`."""
 
     def __init__(self, console: RunConsole):
-        """Constructs a handler.
-
-        Args:
-            console: Where records go.
-        """
+        """Sends records to a console."""
         super().__init__(logging.INFO)
         self._console = console
 

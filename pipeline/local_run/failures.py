@@ -1,8 +1,4 @@
-"""From an exception to one clear line.
-
-Beam reports an exception of a worker as text inside an exception of its own, so a UserError may have to be found in its
-message.
-"""
+"""One clear line for an exception. Beam quotes a worker's UserError in the text of another exception."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +17,7 @@ _IN_BEAM_MESSAGE = re.compile(
 _ENVIRONMENT = (
     (
         re.compile(r"No space left on device|disk is full|Disk quota exceeded"),
-        "the disk is full: free some space and run the same command again; what is finished is kept",
+        "the disk is full: free some space and run the same command again; finished steps are kept",
     ),
     (
         re.compile(r"Concurrent writes aborted|database is locked"),
@@ -35,10 +31,9 @@ _ENVIRONMENT = (
 
 
 def user_error_message(error: BaseException) -> str | None:
-    """Returns a message for an exception that the user can do something about; None for any other.
+    """Returns a message for an exception that the user can act on; None for any other.
 
-    These are the exceptions that are, were caused by, or quote a UserError, and those that tell of a full disk and the
-    like.
+    It is, was caused by, or quotes a UserError, or it tells of a full disk or the like.
     """
     chain = list(_chain(error))
     for seen in chain:
@@ -57,17 +52,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def report_failure(error: Exception, console: RunConsole, log_file: Path, verbose: bool) -> int:
-    """Prints what went wrong.
-
-    Args:
-        error: What was raised.
-        console: Where to print.
-        log_file: Where the details are.
-        verbose: Whether to print the traceback of an unexpected error.
-
-    Returns:
-        The exit status.
-    """
+    """Prints one line, with `verbose` also the traceback of an unexpected error, and returns the exit status."""
     message = user_error_message(error)
     if message is None:
         message = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')} (details: {log_file})"

@@ -1,4 +1,4 @@
-"""Who may write to the terminal: this project's loggers, and third parties only on request."""
+"""Logging: this project's records reach the terminal, other libraries' only on request."""
 
 import contextlib
 import logging
@@ -18,17 +18,14 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool) -> None:
-    """Routes log records: own ones to the terminal, all of them to a file, third parties' to the terminal if verbose.
+    """Sends this project's log records to the terminal, all records at INFO and above to a file.
 
-    Args:
-        console: The terminal.
-        log_file: Receives every record at INFO and above; None keeps no file.
-        verbose: Whether third parties' records and warnings are shown as well.
+    With `verbose`, other libraries' records and warnings reach the terminal as well.
 
     Raises:
         UserError: The log file cannot be written.
     """
-    # A full disk is reported once, by what needs it, not by every record that no longer fits.
+    # A full disk is reported once, not for every log record.
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers.clear()
@@ -50,13 +47,9 @@ def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool)
 
 
 def divert_native_output(log_file: Path | None) -> None:
-    """Takes standard error from everything but Python's own `sys.stderr`.
+    """Sends what C++ libraries and worker processes write to standard error to a file, or drops it.
 
-    C++ libraries and worker processes write to the descriptor itself: TensorFlow has something to say before its log
-    level counts.
-
-    Args:
-        log_file: Where that goes from now on; None drops it.
+    Python's `sys.stderr` still reaches the terminal. TensorFlow writes before its log level takes effect.
     """
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.fileno() != _STDERR:

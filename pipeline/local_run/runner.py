@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine, component after component, and tells an observer how it goes."""
+"""Runs the pipeline on this machine, component after component."""
 
 import datetime
 import time
@@ -21,30 +21,27 @@ from pipeline.records.metadata import is_cached
 
 
 class RunObserver(Protocol):
-    """What a run reports to, such as a terminal."""
+    """Receives the events of a run."""
 
     def node_started(self, node_id: str, position: int, total: int) -> None:
         """A node begins; `position` counts from 1 to `total`."""
 
     def node_finished(self, node_id: str, seconds: float, cached: bool) -> None:
-        """A node is done, after so many seconds of wall time."""
+        """A node is done; `seconds` is its wall time."""
 
 
 class LocalDagRunner(tfx_runner.IrBasedRunner):
-    """TFX's LocalDagRunner with an observer.
-
-    TFX's own runner reports through log lines only, makes up the run's id, and logs the metadata connection.
-    """
+    """TFX's LocalDagRunner with an observer, a run id that is known beforehand, and no log of the connection."""
 
     def __init__(self, observer: RunObserver, connection: ConnectionConfig, output: str, bucket: str = ""):
         """Constructs a runner.
 
         Args:
-            observer: Told of every node's start and end.
-            connection: Of ML Metadata. It may hold a password, so it is no part of the compiled pipeline.
-            output: The absolute path of the output folder. Every execution gets a context of that name, which tells
-                what is this output's in a store that may be shared.
-            bucket: URI below which the pipeline keeps its artifacts, if it does.
+            observer: Receives every node's start and end.
+            connection: Of ML Metadata. It may hold a password, so it is not part of the compiled pipeline.
+            output: The absolute path of the output folder. Every execution gets a context of that name: a store may be
+                shared.
+            bucket: URI below which the pipeline keeps its artifacts, if not in the output folder.
 
         Raises:
             UserError: The bucket cannot be read.
@@ -58,12 +55,8 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
         """Runs a compiled pipeline's nodes in topological order.
 
-        Args:
-            pipeline: The compiled pipeline.
-            run_options: Not supported.
-
         Raises:
-            Exception: Whatever a component's executor raised; what other nodes produced stays published.
+            Exception: Whatever a component's executor raised; outputs of earlier nodes stay published.
         """
         if run_options:
             raise NotImplementedError("partial runs are not supported")
@@ -103,14 +96,7 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
 
 
 def run(config: PipelineConfig, observer: RunObserver) -> str:
-    """Runs the pipeline to its end.
-
-    Args:
-        config: The whole configuration; its output is a local folder.
-        observer: Told of every node's start and end.
-
-    Returns:
-        The run's id in ML Metadata.
+    """Runs the pipeline and returns the run's id in ML Metadata.
 
     Raises:
         Exception: Whatever a component's executor raised.

@@ -16,9 +16,15 @@ from components.storage.shards import pass_on, read_shard
 EXAMPLES = [(f"daisy/{number}.jpg".encode(), bytes([number]) * 100) for number in range(50)]
 
 
-def write(folder: Path, examples: list[tuple[bytes, bytes]], num_shards: int, *beam_args: str) -> None:
-    with beam.Pipeline(argv=list(beam_args)) as pipeline:
-        _ = pipeline | beam.Create(examples) | examples_io.WriteExamples(str(folder), num_shards)
+Folders = dict[str | Path, list[tuple[bytes, bytes]]]
+
+
+def write(folders: Folders, num_shards: int, *beam_args: str, finish: examples_io.Finish | None = None) -> None:
+    """Writes examples to several folders in one pipeline."""
+    with beam.Pipeline(argv=["--runner=FnApiRunner", *beam_args]) as pipeline:
+        for folder, examples in folders.items():
+            sink = examples_io.WriteExamples(str(folder), num_shards, finish=finish)
+            _ = pipeline | f"Create[{folder}]" >> beam.Create(examples) | f"Write[{folder}]" >> sink
 
 
 def read(folder: Path) -> list[bytes]:
@@ -30,7 +36,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    write(tmp_path / "Split-train", EXAMPLES, num_shards=3)
+    write({tmp_path / "Split-train": EXAMPLES, tmp_path / "empty": []}, num_shards=3)
 
     assert sorted(contents(tmp_path / "Split-train")) == [
         f"data_tfrecord-{shard:05d}-of-00003.gz" for shard in range(3)
@@ -38,19 +44,21 @@ def test_round_trip(tmp_path: Path) -> None:
     uris = {"train": str(tmp_path / "Split-train")}
     found = [example for file in examples_io.list_files(uris) for example in examples_io.read_file(uris, file)]
     assert sorted(found) == [serialized for _, serialized in EXAMPLES]
+    assert len(contents(tmp_path / "empty")) == 3
+    assert read(tmp_path / "empty") == []
 
 
 def test_bytes_do_not_depend_on_order_or_workers(tmp_path: Path) -> None:
     shuffled = random.Random(1).sample(EXAMPLES, len(EXAMPLES))
-    write(tmp_path / "one", EXAMPLES, 2)
-    write(tmp_path / "many", shuffled, 2, "--direct_running_mode=multi_threading", "--direct_num_workers=2")
+    write({tmp_path / "one": EXAMPLES}, 2)
+    write({tmp_path / "many": shuffled}, 2, "--direct_running_mode=multi_threading", "--direct_num_workers=2")
 
     assert contents(tmp_path / "one") == contents(tmp_path / "many")
 
 
 def test_examples_with_the_same_id_are_all_kept_in_the_same_order(tmp_path: Path) -> None:
-    write(tmp_path / "one", [(b"a", b"1"), (b"a", b"2")], 1)
-    write(tmp_path / "other", [(b"a", b"2"), (b"a", b"1")], 1)
+    first, second = (b"a", b"1"), (b"a", b"2")
+    write({tmp_path / "one": [first, second], tmp_path / "other": [second, first]}, 1)
 
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
     assert read(tmp_path / "one") == [b"1", b"2"]
@@ -60,9 +68,8 @@ def test_what_completes_examples_gets_those_of_a_file_in_their_order(tmp_path: P
     def finish(examples: Iterable[bytes]) -> Iterator[bytes]:
         return (example + b"!" for example in examples)
 
-    write(tmp_path / "plain", EXAMPLES, 2)
-    with beam.Pipeline() as pipeline:
-        _ = pipeline | beam.Create(EXAMPLES) | examples_io.WriteExamples(str(tmp_path / "finished"), 2, finish=finish)
+    write({tmp_path / "plain": EXAMPLES}, 2)
+    write({tmp_path / "finished": EXAMPLES}, 2, finish=finish)
 
     for name in contents(tmp_path / "plain"):
         plain, finished = (list(read_shard(str(tmp_path / folder / name))) for folder in ("plain", "finished"))
@@ -72,18 +79,9 @@ def test_what_completes_examples_gets_those_of_a_file_in_their_order(tmp_path: P
 def test_a_local_folder_and_a_bucket_get_the_same_files(tmp_path: Path) -> None:
     """Only in the former do examples wait beside what is written; nothing of that stays."""
     twice = [*EXAMPLES, *((key, content + b"2") for key, content in EXAMPLES)]
-    write(tmp_path / "local", twice, 2)
-    with beam.Pipeline() as pipeline:
-        _ = pipeline | beam.Create(reversed(twice)) | examples_io.WriteExamples(f"file://{tmp_path}/remote", 2)
+    write({tmp_path / "local": twice, f"file://{tmp_path}/remote": twice[::-1]}, 2)
 
     assert contents(tmp_path / "local") == contents(tmp_path / "remote")
-
-
-def test_split_without_examples_has_readable_files(tmp_path: Path) -> None:
-    write(tmp_path / "empty", [], num_shards=2)
-
-    assert len(contents(tmp_path / "empty")) == 2
-    assert read(tmp_path / "empty") == []
 
 
 def test_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -92,7 +90,7 @@ def test_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     in_the_way.touch()
 
     with pytest.raises(Exception, match=r"data_tfrecord-00000-of-00001\.gz"):
-        write(tmp_path, EXAMPLES, num_shards=1)
+        write({tmp_path: EXAMPLES}, num_shards=1)
 
     assert not list(tmp_path.rglob("*.tmp"))
 

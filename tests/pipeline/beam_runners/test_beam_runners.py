@@ -143,14 +143,14 @@ def test_cluster_that_does_not_answer() -> None:
 
 def test_cluster_with_too_few_slots(flink_rest: str) -> None:
     flink.check_cluster(f"http://{flink_rest}", 2)
-    with pytest.raises(UserError, match="has 2 task slots, and 3 workers"):
+    with pytest.raises(UserError, match="has 2 task slots for 3 workers"):
         flink.check_cluster(flink_rest, 3)
 
 
 def test_dataflow_cannot_write_here() -> None:
     args = beam_args("dataflow", 0, _DATAFLOW)
     prepare(args, "gs://flowers/root")
-    with pytest.raises(UserError, match="run on Kubeflow"):
+    with pytest.raises(UserError, match="has to run on Kubeflow"):
         prepare(args, "/home/me/output")
 
 
