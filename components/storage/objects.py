@@ -14,7 +14,9 @@ import functools
 import itertools
 import os
 import re
+import shutil
 import socket
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,13 +31,13 @@ from components.common.errors import UserError
 _PAGE: Final = 1000
 _THREADS: Final = 16
 _PARTS: Final = 4  # of SCHEME://BUCKET/NAME, at its slashes
-_CLIENT: Final = {
+_CLIENT: Final[Any] = {
     "connect_timeout": datetime.timedelta(seconds=10),
     "read_timeout": datetime.timedelta(seconds=60),
     # Of a whole request; obstore's 30 s are too short for archives.
     "timeout": datetime.timedelta(hours=1),
 }
-_RETRIES: Final = {"max_retries": 4, "retry_timeout": datetime.timedelta(seconds=60)}
+_RETRIES: Final[Any] = {"max_retries": 4, "retry_timeout": datetime.timedelta(seconds=60)}
 _HDFS_TIMEOUT_S: Final = 60.0
 _METADATA_SERVICE: Final = ("169.254.169.254", 80)
 _METADATA_TIMEOUT_S: Final = 1.0
@@ -47,14 +49,7 @@ def is_remote(path: str) -> bool:
 
 
 def list_objects(folder: str) -> Iterator[tuple[str, str]]:
-    """Yields all files below a folder, in the order of their names, from one listing.
-
-    Args:
-        folder: Its URI.
-
-    Yields:
-        Paths relative to the folder, and versions.
-    """
+    """Yields all files below a folder from one listing: paths relative to it, and versions."""
     client, name = _locate(folder)
     start = f"{name}/" if name else ""
     with _one_line_errors(folder):
@@ -103,8 +98,33 @@ def read_object(uri: str) -> bytes:
         return client.read(name)
 
 
-def write_object(uri: str, content: bytes) -> None:
-    """Writes an object; readers see the old one or the whole new one."""
+def download_folder(folder: str, names: Collection[str], target: Path) -> None:
+    """Copies files below a folder, named as by `list_objects`, into a new local folder, which appears when complete."""
+    unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
+
+    def copy(name: str) -> None:
+        path = unfinished / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read_object(f"{folder}/{name}"))
+
+    try:
+        unfinished.mkdir(parents=True)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(threads.map(copy, names))
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def upload_folder(source: Path, folder: str) -> None:
+    """Copies all files below a folder on this machine into one of an object store."""
+    files = [file for file in source.rglob("*") if file.is_file()]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        list(threads.map(lambda file: write_object(f"{folder}/{file.relative_to(source).as_posix()}", file), files))
+
+
+def write_object(uri: str, content: bytes | Path) -> None:
+    """Writes bytes or a file as an object; readers see the old one or the whole new one."""
     client, name = _object_store(uri)
     with _one_line_errors(uri):
         obstore.put(client.store, name, content)
@@ -159,7 +179,7 @@ class ObjectStore:
     """A bucket through obstore."""
 
     def __init__(self, bucket: Any):
-        """Wraps one of obstore's stores."""
+        """Takes one of obstore's stores."""
         self.store = bucket
 
     def pages(self, folder: str, after: str = "") -> Iterator[list[tuple[str, str]]]:
@@ -214,7 +234,7 @@ def _s3(bucket: str) -> ObjectStore:
     if endpoint and "://" not in endpoint:
         endpoint = f"{'http' if os.environ.get('S3_USE_HTTPS') == '0' else 'https'}://{endpoint}"
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    client = {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
+    client: Any = {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
     if os.environ.get("S3_VERIFY_SSL") == "0":
         client["allow_invalid_certificates"] = True
     options = {**({"endpoint": endpoint} if endpoint else {}), **_aws_credentials()}
@@ -222,10 +242,9 @@ def _s3(bucket: str) -> ObjectStore:
 
 
 def _aws_credentials() -> dict[str, Any]:
-    """Returns credentials that obstore does not find itself: those of a profile.
+    """Returns a profile's credentials, which obstore does not read; {} where it finds others itself.
 
-    obstore knows AWS's environment variables, containers' roles and machines' roles. It would wait for minutes for the
-    last where there is no metadata service.
+    It would also look for a machine's role, but wait for minutes where there is no metadata service.
     """
     obstores_own = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
                     "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_METADATA_ENDPOINT")  # fmt: skip
@@ -266,7 +285,7 @@ def _aws_credentials() -> dict[str, Any]:
 def _gcs(bucket: str) -> ObjectStore:
     """Opens a bucket of Google Cloud Storage, without credentials if Google's own library finds none."""
     options: dict[str, Any] = {"skip_signature": True}
-    client = dict(_CLIENT)
+    client: Any = dict(_CLIENT)
     if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
         options["base_url"] = emulator if "://" in emulator else f"http://{emulator}"
         client["allow_http"] = True
@@ -287,17 +306,11 @@ def _azure(container: str) -> ObjectStore:
 
 
 class Scheme(NamedTuple):
-    """How a scheme's buckets are opened.
-
-    Attributes:
-        open: Makes the client of a bucket.
-        through_tfx: Whether TFX's file operations go through this module: TensorFlow has gs:// built in.
-        sign_in: What to do when credentials are refused.
-    """
+    """A storage."""
 
     open: Callable[[str], ObjectStore | Hdfs]
-    through_tfx: bool = True
-    sign_in: str = ""
+    through_tfx: bool = True  # TFX's file operations use this module; TensorFlow has gs:// built in
+    sign_in: str = ""  # what to do when credentials are refused
 
 
 SCHEMES: Final[dict[str, Scheme]] = {

@@ -6,22 +6,18 @@ TensorFlow does not know s3://, and reads its input many times.
 import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from tfx.dsl.io import fileio
 from tfx.orchestration.portable import beam_executor_operator, data_types, python_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2
 from tfx.types import Artifact
 
-from components.common.errors import UserError, storage_errors
+from components.common.errors import storage_errors
 from components.contracts.output_folder import PIPELINES_FOLDER
-from components.photos.archive import safe_relative_path
-from components.storage.objects import is_remote, list_objects
+from components.storage.objects import download_folder, is_remote, list_objects, upload_folder
 from components.storage.tfx_filesystem import register_buckets
 
-_THREADS: Final = 16
 _RunExecutor = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]
 
 
@@ -129,35 +125,20 @@ class BucketArtifacts:
         target = Path(self._local_of(uri))
         if not is_remote(uri) or target.exists():
             return
-        unfinished = target.with_name(f"{target.name}.fetching")
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for leftover in target.parent.glob(f"{target.name}.*.tmp"):
+            shutil.rmtree(leftover)
         with _storage_errors(uri):
-            files = [f"{folder.rstrip('/')}/{name}" for folder, _, names in fileio.walk(uri) for name in names]
-            try:
-                pairs = [(file, unfinished / safe_relative_path(file[len(uri) :].lstrip("/"))) for file in files]
-            except UserError as error:
-                raise UserError(f"the artifact {uri} is not safe to copy: {error}") from error
-            unfinished.mkdir(parents=True)
-            for _, path in pairs:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            _copy((source, str(path)) for source, path in pairs)
-        unfinished.rename(target)
+            download_folder(uri, [name for name, _ in list_objects(uri)], target)
 
     def _send(self, path: str) -> None:
         """Copies an artifact to the bucket."""
         uri = self._remote_of(path)
-        files = [file for file in Path(path).rglob("*") if file.is_file()]
         with _storage_errors(uri):
-            _copy((str(file), f"{uri}/{file.relative_to(path).as_posix()}") for file in files)
+            upload_folder(Path(path), uri)
 
 
 def _all(artifacts: dict[str, list[Artifact]]) -> Iterable[Artifact]:
     return [artifact for found in artifacts.values() for artifact in found]
-
-
-def _copy(pairs: Iterable[tuple[str, str]]) -> None:
-    with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(lambda pair: fileio.copy(*pair, overwrite=True), pairs))
 
 
 def _storage_errors(uri: str) -> contextlib.AbstractContextManager[None]:

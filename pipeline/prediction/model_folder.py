@@ -2,20 +2,16 @@
 
 import hashlib
 import json
-import shutil
-import uuid
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError, storage_errors
 from components.contracts.output_folder import FETCHED_MODELS_FOLDER, SERVING_MODEL_FOLDER
-from components.storage.objects import is_remote, list_objects, read_object
+from components.storage.objects import download_folder, is_remote, list_objects
 
 _SAVED_MODEL_FILE: Final = "saved_model.pb"
 _TFX_FOLDER: Final = "Format-Serving"  # of a Model artifact
-_THREADS: Final = 16
 
 
 def find_model(output: Path, model: str | None) -> Path:
@@ -73,21 +69,5 @@ def _fetch(uri: str, output: Path) -> Path:
         digest = hashlib.sha256(json.dumps([uri, start, files], sort_keys=True).encode()).hexdigest()
         target = output / FETCHED_MODELS_FOLDER / digest[:16]
         if not target.is_dir():
-            _download(f"{uri}/{start}", files, target)
+            download_folder(f"{uri}/{start}".rstrip("/"), files, target)
     return target
-
-
-def _download(folder: str, files: Collection[str], target: Path) -> None:
-    unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
-
-    def copy(name: str) -> None:
-        path = unfinished / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(read_object(folder + name))
-
-    try:
-        with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(copy, files))
-        unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,6 +1,7 @@
 """S3, Google Cloud Storage and WebHDFS on this machine's loopback address."""
 
 import contextlib
+import functools
 import json
 import os
 import threading
@@ -54,13 +55,16 @@ def make_bucket(address: str) -> str:
 
 def put_raw(uri: str, content: bytes, **options: str) -> None:
     """Puts an object of any name on the server that the environment leads to: obstore refuses some names."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    _boto3_client(f"http://{os.environ['S3_ENDPOINT']}").put_object(Bucket=bucket, Key=key, Body=content, **options)
+
+
+@functools.cache
+def _boto3_client(address: str) -> Any:
     import boto3
 
-    bucket, _, key = uri.partition("://")[2].partition("/")
-    address = f"http://{os.environ['S3_ENDPOINT']}"
     credentials = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-    client = boto3.client("s3", endpoint_url=address, region_name="us-east-1", **credentials)
-    client.put_object(Bucket=bucket, Key=key, Body=content, **options)
+    return boto3.client("s3", endpoint_url=address, region_name="us-east-1", **credentials)
 
 
 @contextlib.contextmanager
