@@ -256,7 +256,7 @@ def _aws_credentials() -> dict[str, Any]:
         Path(os.environ.get(variable) or Path.home() / ".aws" / name)
         for variable, name in (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials"))
     )
-    settings = {}
+    settings: dict[str, str] = {}
     for section in (f"profile {profile}", profile):
         settings |= dict(files[section]) if section in files else {}
     region = {"region": settings["region"]} if "region" in settings and not os.environ.get("AWS_REGION") else {}
