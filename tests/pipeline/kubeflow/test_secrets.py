@@ -145,7 +145,6 @@ def refusing_s3() -> Iterator[str]:
 
 
 def test_a_push_that_s3_refuses_tells_no_secret(refusing_s3: str, task_run: Callable[..., FakeKfp]) -> None:
-    pytest.importorskip("boto3", reason="the s3 extra is not installed")
     storage = {"S3_ENDPOINT": refusing_s3, "S3_USE_HTTPS": "0", "S3_VERIFY_SSL": "0", "AWS_REGION": "us-east-1"}
     kfp = task_run("pusher", "s3://models/serving_model/tf-flowers", {**SECRETS, **storage})
 

@@ -22,7 +22,6 @@ SERVING = f"s3://models/{PREFIX}"
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """A client of a loopback server with one bucket."""
-    pytest.importorskip("boto3", reason="the s3 extra is not installed")
     import boto3
     from moto.server import ThreadedMotoServer
 
