@@ -27,7 +27,7 @@ from rich.table import Table
 from benchmarks.run import describe_machine
 from components.drift_detector.comparison import compare_samples
 from components.drift_detector.photo_sample import MAX_PHOTOS, PhotoSample
-from components.feature_extractor.inference_graph import load_forward_pass
+from components.feature_extractor.extractor import load_forward_pass
 from components.modeling.backbones.loading import prepare_backbone
 
 _RESULTS: Final = Path(__file__).parent / "results" / "drift.json"

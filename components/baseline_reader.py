@@ -19,7 +19,7 @@ from components.contracts.serving_folder import (
     photos_path,
     read_latest,
 )
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import content_digest
 
 logger = logging.getLogger(__name__)
 

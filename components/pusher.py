@@ -35,7 +35,7 @@ from components.contracts.serving_folder import (
     photos_path,
     read_latest,
 )
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import content_digest
 from components.storage.atomic import write_atomically
 
 _EVALUATION_KEY: Final = "evaluation"

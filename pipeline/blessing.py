@@ -1,4 +1,4 @@
-"""What TFMA measures, what a model has to reach to be blessed, and what it is compared with."""
+"""Configuration of the Evaluators: metrics, thresholds of the blessing, and the baseline."""
 
 import json
 from collections.abc import Sequence
@@ -32,15 +32,12 @@ _CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
 def build_eval_config(blessing: BlessingConfig | None = None, class_names: Sequence[str] = ()) -> config_pb2.EvalConfig:
     """Builds the configuration of an Evaluator.
 
-    Metrics: accuracy, cross-entropy and confusion matrix, over all examples and per true class, and those that the
-    blessing asks for.
+    Metrics are accuracy, cross-entropy and confusion matrix, over all examples and per true class, and those with a
+    threshold.
 
     Args:
-        blessing: The thresholds; None measures without deciding on a blessing.
+        blessing: The thresholds; with None there is no decision on a blessing.
         class_names: The classes in label order, for thresholds per class.
-
-    Returns:
-        A config for models that take raw examples and return `probabilities` [N, C].
 
     Raises:
         UserError: A threshold names an unknown class.
@@ -63,7 +60,7 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
             metric = metrics.setdefault(name, _metric(threshold.metric, name, label_id))
             spec = config_pb2.SlicingSpec(feature_values=of_slice)
             metric.per_slice_thresholds.append(_metric_threshold(threshold, spec))
-    # Left out, TFMA loads the whole model once more to find the type out.
+    # Without a type, TFMA loads the whole model to find it out.
     model = config_pb2.ModelSpec(
         signature_name=RAW_EXAMPLES_SIGNATURE,
         label_key=LABEL_KEY,
@@ -96,7 +93,7 @@ def _class_ids(threshold: Threshold, class_names: Sequence[str]) -> Sequence[int
 
 def _metric_threshold(threshold: Threshold, spec: config_pb2.SlicingSpec) -> config_pb2.PerSliceMetricThreshold:
     if threshold.is_change:
-        # Without a baseline (the first run) TFX's Evaluator leaves the change threshold out.
+        # Without a baseline, as in the first run, Evaluator removes the threshold on the change.
         direction = (
             config_pb2.MetricDirection.HIGHER_IS_BETTER
             if threshold.is_lower
@@ -111,12 +108,7 @@ def _metric_threshold(threshold: Threshold, spec: config_pb2.SlicingSpec) -> con
 
 
 def baseline_node(config: PipelineConfig, trainer: base_node.BaseNode) -> base_node.BaseNode | None:
-    """Returns the node whose `model` a new model is compared with; None without a baseline.
-
-    Args:
-        config: The whole configuration.
-        trainer: What makes the new model.
-    """
+    """Returns the node whose `model` the Trainer's is compared with; None without a baseline."""
     if config.baseline == NO_BASELINE:
         return None
     if config.baseline == PUSHED_BASELINE:
@@ -139,13 +131,7 @@ def baseline_node(config: PipelineConfig, trainer: base_node.BaseNode) -> base_n
 def drift_detector(
     baseline: base_node.BaseNode | None, examples: types.BaseChannel, features: types.BaseChannel
 ) -> DriftDetector:
-    """Returns the node that compares photos with those of the baseline.
-
-    Args:
-        baseline: What `baseline_node` returned.
-        examples: Raw examples.
-        features: Feature examples of them.
-    """
+    """Returns the node that compares photos (raw `examples` and their `features`) with those of the baseline."""
     known = baseline.outputs if baseline else {}
     if "drift" in known:
         return DriftDetector(examples=examples, features=features, baseline_drift=known["drift"])

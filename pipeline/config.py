@@ -13,7 +13,6 @@ from typing import Final
 
 from components.common.errors import UserError, refuse_credentials
 from components.common.settings import check_settings, on_unless, setting
-from components.contracts import FLOAT32, PRECISIONS
 from components.contracts.evaluation import ACCURACY
 from components.contracts.output_folder import (
     METADATA_FILE,
@@ -90,12 +89,6 @@ class BackboneOptions:
         "Input size, for a backbone that supports several; embedded ones: 128 to 384 pixels per side.",
         metavar="HxW",
         parse=parse_size,
-    )
-    precision: str = setting(
-        FLOAT32,
-        "What it computes the training photos' features in; auto: bfloat16 where that is faster by a fifth and changes "
-        "next to no answer. Other photos, and served ones, pass in float32.",
-        choices=PRECISIONS,
     )
 
     def __post_init__(self) -> None:

@@ -73,7 +73,6 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         transform_graph=transform_graph,
         backbone=backbone,
         batch_size=config.backbone.batch_size,
-        precision=config.backbone.precision,
     )
     features = nodes.add(extractor, after=gate).outputs["features"]
 

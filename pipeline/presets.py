@@ -95,6 +95,4 @@ def _backbone_config(options: RunOptions) -> BackboneConfig:
             f"backbone {name} cannot be fine-tuned: it has no trainable variables; remove --fine-tune, or choose "
             "another --backbone"
         )
-    return BackboneConfig(
-        name=name, image_size=info.image_size, digest=info.digest, precision=options.backbone.precision
-    )
+    return BackboneConfig(name=name, image_size=info.image_size, digest=info.digest)

@@ -26,7 +26,7 @@ from benchmarks.accuracy.trainings import summarize
 from benchmarks.measuring.machine_limits import best_seconds
 from benchmarks.measuring.run_features import read_features, run_pipeline
 from benchmarks.run import describe_machine
-from components.feature_extractor.inference_graph import load_forward_pass, optimize_forward_pass
+from components.feature_extractor.extractor import load_forward_pass
 from components.modeling.backbones.embedded import weights_file
 from components.modeling.backbones.loading import prepare_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone
@@ -78,9 +78,9 @@ def describe(subject: Subject) -> dict[str, Any]:
 
 
 def photos_per_second(subject: Subject) -> float:
-    """Returns the rate of the forward pass that FeatureExtractor uses for more than a thousand photos."""
+    """Returns the rate of FeatureExtractor's forward pass."""
     path, _ = prepare_backbone(subject.backbone, subject.image_size)
-    forward = optimize_forward_pass(load_forward_pass(path, subject.image_size), subject.image_size)
+    forward = load_forward_pass(path, subject.image_size)
     images = tf.random.stateless_uniform([_BATCH_SIZE, *subject.image_size, 3], seed=(1, 2))
     return round(_BATCH_SIZE / best_seconds(lambda: forward(images).numpy()), 1)
 

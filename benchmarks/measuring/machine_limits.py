@@ -17,7 +17,7 @@ from components.contracts import TRAIN_SPLIT
 from components.example_gen.data_source import find_photos, make_builder
 from components.example_gen.options import DataSource
 from components.example_gen.tfds_dataset import prepare_dataset
-from components.feature_extractor.inference_graph import ForwardPass, load_forward_pass, optimize_forward_pass
+from components.feature_extractor.extractor import load_forward_pass
 from components.photos.decode import decode_image
 
 import tensorflow as tf  # isort: skip
@@ -87,7 +87,7 @@ def _decode_half_scale(photo: tf.Tensor, size: int) -> tf.Tensor:
     return tf.image.resize(tf.image.convert_image_dtype(pixels, tf.float32), [size, size])
 
 
-def backbone_rate(forward: ForwardPass, photos: list[bytes], size: int) -> float:
+def backbone_rate(forward: Any, photos: list[bytes], size: int) -> float:
     """Returns photos per second of the backbone alone, in batches of 32."""
     images = tf.stack([decode_image(photo, size, size) for photo in photos[:_BATCH_SIZE]])
     return len(images) / best_seconds(lambda: forward(images).numpy())
@@ -115,14 +115,12 @@ def main(source: str, backbone: str, image_size: int, result: Path) -> None:
     forward = load_forward_pass(backbone, (image_size, image_size))
     peak, gflop = matmul_gflops(), gflop_per_photo(forward)
     plain = backbone_rate(forward, photos, image_size)
-    optimized = backbone_rate(optimize_forward_pass(forward, (image_size, image_size)), photos, image_size)
     found = {
         "photo_bytes": statistics.mean(map(len, photos)),
-        "photos_per_second": {**decode_rates(photos, image_size), "backbone": plain, "backbone_optimized": optimized},
+        "photos_per_second": {**decode_rates(photos, image_size), "backbone": plain},
         "matmul_gflops": peak,
         "backbone_gflop_per_photo": gflop,
         "backbone_fraction_of_peak": plain * gflop / peak,
-        "backbone_optimized_fraction_of_peak": optimized * gflop / peak,
     }
     result.write_text(json.dumps(found, indent=2))
 

@@ -69,8 +69,7 @@ def _limits(limits: dict[str, Any]) -> Table:
         table.add_row(name.replace("_", " "), f"{rates[name]:.0f}", f"{rates[name] / rates['decode']:.2f}")
     peak = limits["matmul_gflops"] / limits["backbone_gflop_per_photo"]
     table.add_row(f"float32 matmul peak, {limits['matmul_gflops']:.0f} GFLOP/s (limit)", f"{peak:.0f}", "1.00")
-    for name in ("backbone", "backbone_optimized"):
-        table.add_row(name.replace("_", ", "), f"{rates[name]:.1f}", f"{limits[f'{name}_fraction_of_peak']:.2f}")
+    table.add_row("backbone", f"{rates['backbone']:.1f}", f"{limits['backbone_fraction_of_peak']:.2f}")
     return table
 
 

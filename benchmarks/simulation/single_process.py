@@ -18,7 +18,7 @@ import tensorflow as tf
 from benchmarks.memory.small_photos import draw_photos
 from benchmarks.run import describe_machine
 from components.contracts.evaluation import ExamplePrediction
-from components.evaluator.predictions import predict
+from components.evaluator.classifier import classify
 from components.example_gen.data_source import find_photos
 from components.example_gen.options import DataSource
 from components.image_validator.duplicates import Photo, find_links
@@ -62,8 +62,12 @@ def _measure_predictions(photos: int) -> dict[str, float]:
     examples = tf.data.Dataset.from_tensors(example).repeat(photos)
 
     def write() -> list[str]:
-        predicted = predict(lambda batch: np.repeat(probabilities, len(batch), 0), examples)
-        return [json.dumps(dataclasses.asdict(prediction)) + "\n" for prediction in predicted]
+        batches = classify({"model": lambda batch: np.repeat(probabilities, len(batch), 0)}, examples)
+        return [
+            json.dumps(dataclasses.asdict(prediction)) + "\n"
+            for batch in batches
+            for prediction in batch.predictions("model")
+        ]
 
     def read() -> list[ExamplePrediction]:
         return [ExamplePrediction(**json.loads(line)) for line in lines]

@@ -35,11 +35,6 @@ BACKBONE_SOURCE_PROPERTY: Final = "backbone_source"  # source of the weights, in
 UNKNOWN: Final = "unknown"
 # Custom property of the feature Examples alone: photos that went through the backbone, int.
 BACKBONE_PASSES_PROPERTY: Final = "backbone_passes"
-# Another: what the backbone computed the training photos' in; those of other splits are always in float32, as served.
-PRECISION_PROPERTY: Final = "precision"  # FLOAT32 or BFLOAT16
-FLOAT32: Final = "float32"
-BFLOAT16: Final = "bfloat16"
-PRECISIONS: Final = (FLOAT32, BFLOAT16, "auto")  # that can be asked for
 
 # Execution parameter of every component: the digest of the code that it runs.
 CODE_DIGEST_PARAMETER: Final = "code_digest"

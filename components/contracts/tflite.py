@@ -1,12 +1,17 @@
 """Files and custom properties of TFLiteExporter's TFLiteModel artifact."""
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from typing import Final
+
+from components.common.records import from_json
 
 FLOAT16_FILE: Final = "float16.tflite"
 INT8_FILE: Final = "int8.tflite"
 LABELS_FILE: Final = "labels.txt"  # the class names in label order, a line each
 TFLITE_METRICS_FILE: Final = "metrics.json"  # `TFLiteMetrics`
+TFLITE_INFO_FILE: Final = "model_info.json"  # `TFLiteInfo`
 
 # Custom properties of the TFLiteModel artifact.
 EXPORTED_PROPERTY: Final = "exported"  # 1, or 0 when the model was not blessed and the artifact holds no file
@@ -40,3 +45,45 @@ class TFLiteMetrics:
     original: OriginalModel
     float16: ConvertedModel  # weights in float16, arithmetic in float32
     int8: ConvertedModel  # weights and arithmetic in int8
+
+
+@dataclasses.dataclass(frozen=True)
+class TFLiteInfo:
+    """What an app needs to use the models.
+
+    Attributes:
+        image_size: Height and width in pixels that photos are resized to; the aspect ratio is not kept.
+        color_space: Order of the channels.
+        pixel_scale: What 8-bit channel values are multiplied with.
+        value_range: The smallest and the largest channel value after scaling.
+        labels: Class names in the order of the output.
+        quantization: Type of the weights and the arithmetic by file; input and output are float32.
+    """
+
+    image_size: tuple[int, int]
+    labels: list[str]
+    color_space: str = "RGB"
+    pixel_scale: float = 1 / 255
+    value_range: tuple[float, float] = (0.0, 1.0)
+    quantization: dict[str, str] = dataclasses.field(
+        default_factory=lambda: {
+            FLOAT16_FILE: "float16 weights, float32 arithmetic",
+            INT8_FILE: "int8 weights and arithmetic",
+        }
+    )
+
+
+def labels_text(class_names: Sequence[str]) -> str:
+    """Returns the content of `LABELS_FILE`; line breaks within a name become spaces."""
+    return "".join(f"{' '.join(name.splitlines())}\n" for name in class_names)
+
+
+def info_text(image_size: tuple[int, int], class_names: Sequence[str]) -> str:
+    """Returns the content of `TFLITE_INFO_FILE`."""
+    info = TFLiteInfo(image_size=image_size, labels=list(class_names))
+    return json.dumps(dataclasses.asdict(info), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_info(text: str) -> TFLiteInfo:
+    """Reads the content of `TFLITE_INFO_FILE`."""
+    return from_json(TFLiteInfo, json.loads(text))

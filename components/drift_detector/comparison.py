@@ -80,7 +80,7 @@ def compare_samples(before: PhotoSample, now: PhotoSample) -> DriftReport:
     remark = ""
     names = _all_names(before, now)
     if before.backbone != now.backbone or before.features.shape[1] != now.features.shape[1]:
-        remark = "features are not compared: they come from another backbone, image size or precision"
+        remark = "features are not compared: they come from another backbone or image size"
     elif (found := compare_features(*_same_labels(before, now))) is None:
         remark = "features are not compared: no class has ten photos in both runs"
     else:

@@ -27,7 +27,7 @@ class PhotoSample:
 
     class_names: list[str]  # in label order
     class_counts: dict[str, int]  # photos of all splits
-    backbone: str  # digest, image size and precision: only features of the same one are comparable
+    backbone: str  # digest and image size: only features of the same one are comparable
     features: np.ndarray  # float16 [N, D]
     labels: np.ndarray  # int64 [N]
     sizes: np.ndarray  # int64 [M, 2], longer and shorter sides in pixels
@@ -68,12 +68,13 @@ def take_sample(examples: types.Artifact, features: types.Artifact) -> PhotoSamp
     for example in _first(features):
         vectors.append(np.array(example[contracts.FEATURE_VECTOR_KEY].float_list.value, np.float16))
         labels.append(example[contracts.LABEL_KEY].int64_list.value[0])
-    properties = (contracts.BACKBONE_DIGEST_PROPERTY, contracts.IMAGE_SIZE_PROPERTY, contracts.PRECISION_PROPERTY)
+    properties = (contracts.BACKBONE_DIGEST_PROPERTY, contracts.IMAGE_SIZE_PROPERTY)
     sizes = [_size(example[contracts.IMAGE_KEY].bytes_list.value[0]) for example in _first(examples)]
     return PhotoSample(
         class_names=class_names_of(features),
         class_counts=dict(class_counts),
-        backbone=" ".join(features.get_string_custom_property(name) for name in properties),
+        # The last word keeps samples comparable with those of earlier versions, which had another precision to choose.
+        backbone=" ".join([*map(features.get_string_custom_property, properties), "float32"]),
         features=np.stack(vectors),
         labels=np.array(labels, np.int64),
         sizes=np.array(sizes, np.int64),

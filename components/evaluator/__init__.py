@@ -1,1 +1,1 @@
-"""Evaluator: TFMA's metrics, kept readable without TFMA, and the proof that serving gives the same answers."""
+"""Evaluator: TFMA's metrics as plain JSON, per-photo predictions, and the check of the served model."""

@@ -1,14 +1,17 @@
-"""Which earlier model a new one is compared with.
+"""The earlier model that a new one is compared with."""
 
-Named by `pipeline.graph` as the strategy of its Resolver.
-"""
+import logging
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
+from tfx.types.standard_component_specs import BASELINE_MODEL_KEY
 
 from components.contracts.drift import DRIFT_KEY
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, NO_VERSION
+
+logger = logging.getLogger(__name__)
 
 MODEL_KEY = "model"
 BLESSING_KEY = "model_blessing"
@@ -16,10 +19,10 @@ CANDIDATE_KEY = "candidate"
 
 
 class LatestOtherBlessedModelStrategy(latest_blessed_model_strategy.LatestBlessedModelStrategy):
-    """Resolves the latest blessed model that is not the candidate itself.
+    """Resolves the latest blessed model other than the candidate, with what DriftDetector wrote for it.
 
-    When a run is repeated, or goes on after it was killed, its model is the latest blessed one already. TFX's own
-    strategy would have it evaluated again, against itself. What DriftDetector wrote for the model comes with it.
+    In a run that is repeated or resumed, the candidate can be the latest blessed model already; TFX's own strategy
+    would then compare it with itself.
     """
 
     def resolve_artifacts(
@@ -38,7 +41,7 @@ class LatestOtherBlessedModelStrategy(latest_blessed_model_strategy.LatestBlesse
 def _pushed_with(
     store: mlmd.MetadataStore, models: list[types.Artifact], drifts: list[types.Artifact]
 ) -> list[types.Artifact]:
-    """Returns what DriftDetector wrote for a model: Pusher reads both."""
+    """Returns what DriftDetector wrote for a model. Pusher reads both, which connects them."""
     if not models or not drifts:
         return []
     readers = {event.execution_id for event in store.get_events_by_artifact_ids([model.id for model in models])}
@@ -48,3 +51,14 @@ def _pushed_with(
 
 def _is_drift(event: metadata_store_pb2.Event) -> bool:
     return event.type == event.INPUT and [step.key for step in event.path.steps[:1]] == [DRIFT_KEY]
+
+
+def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dict[str, list[types.Artifact]]:
+    """Returns Evaluator's inputs without an empty baseline: on Kubeflow the input always has an artifact."""
+    baselines = input_dict.get(BASELINE_MODEL_KEY, [])
+    present = [
+        model for model in baselines if model.get_string_custom_property(BASELINE_VERSION_PROPERTY) != NO_VERSION
+    ]
+    if present != baselines:
+        logger.info("No other model has been pushed: there is no baseline, and thresholds on a change do not count")
+    return {**input_dict, BASELINE_MODEL_KEY: present} if baselines else input_dict

@@ -1,4 +1,4 @@
-"""TFX's Evaluator with an executor that also leaves readable results."""
+"""TFX's Evaluator with an executor that also writes results that can be read without TFMA."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from components.evaluator.executor import PHOTOS_KEY, Executor
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-    """TFX's, with the photos that features were made of."""
+    """TFX's specification, and the photos that the features were extracted from."""
 
     INPUTS = {
         **standard_component_specs.EvaluatorSpec.INPUTS,
@@ -37,16 +37,7 @@ class Evaluator(component.Evaluator):
         eval_config: config_pb2.EvalConfig,
         baseline_model: types.BaseChannel | None = None,
     ):
-        """Constructs an Evaluator.
-
-        Args:
-            examples: Feature examples.
-            photos: The raw examples that they were made of.
-            model: The model.
-            example_splits: One split.
-            eval_config: What is measured, and what a model must reach.
-            baseline_model: What it is compared with.
-        """
+        """Constructs an Evaluator of feature `examples` extracted from `photos`; `example_splits` names one split."""
         spec = EvaluatorSpec(
             examples=examples,
             photos=photos,
@@ -58,5 +49,5 @@ class Evaluator(component.Evaluator):
             evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
             blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         )
-        # TFX's own constructor knows no inputs but its spec's.
+        # TFX's own constructor has no argument for photos.
         base_component.BaseComponent.__init__(self, spec=spec)

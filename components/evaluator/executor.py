@@ -1,20 +1,24 @@
-"""Executor of Evaluator: TFX's own, then results that need no TFMA to be read."""
+"""Executor of Evaluator: one pass over a split feeds TFMA, `predictions.jsonl` and the check of the served model."""
 
 import dataclasses
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+import apache_beam as beam
+import numpy as np
 import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
 from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
-from tfx.components.evaluator import executor as evaluator_executor
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, MODULE_PATH_KEY
+from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, EXAMPLES_KEY, MODEL_KEY
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from components.contracts import BACKBONE_DIGEST_PROPERTY
+from components.contracts import BACKBONE_DIGEST_PROPERTY, LABEL_KEY
 from components.contracts.evaluation import (
     ACCURACY,
     LOSS,
@@ -25,83 +29,87 @@ from components.contracts.evaluation import (
     EvaluationMetrics,
     ExamplePrediction,
 )
-from components.evaluator import extraction, metrics, predictions
-from components.evaluator.feature_classifier import load_classifier, load_model
-from components.evaluator.missing_baseline import without_missing_baseline
+from components.evaluator import classifier, metrics
+from components.evaluator.baseline import without_missing_baseline
 from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import SERVING_SIGNATURE
 from components.photos.keyed_photos import PhotoKey, first_photos
 from components.storage.examples_io import class_names_of
 
 PHOTOS_KEY: Final = "photos"
-_BASELINE = "baseline"
-_CANDIDATE = "candidate"
+_EVAL_CONFIG_FILE: Final = "eval_config.json"
+_BLESSING_PROPERTIES: Final = {
+    MODEL_KEY: (
+        constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
+        constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY,
+    ),
+    BASELINE_MODEL_KEY: (
+        constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY,
+        constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY,
+    ),
+}
+_Artifacts = dict[str, list[types.Artifact]]
 
 
-class Executor(evaluator_executor.Executor):
-    """Evaluates with TFMA, then writes `metrics.json` and `predictions.jsonl` into the evaluation artifact.
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Evaluates with TFMA, as TFX's own executor does, and also writes `metrics.json` and `predictions.jsonl`.
 
-    The artifact's custom properties carry `split`, `accuracy`, `loss` and `serving_difference`, so that a query of
-    ML Metadata alone tells how a model did.
+    TFX's executor lets TFMA classify the examples. Here they are classified once, in the order of their files, and TFMA
+    gets the probabilities: results do not depend on how a runner forms its batches.
+
+    The evaluation's custom properties carry `split`, `accuracy`, `loss` and `serving_difference`, so that a query of
+    ML Metadata alone shows how a model did.
     """
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        input_dict = without_missing_baseline(input_dict)
-        class_names = class_names_of(artifact_utils.get_single_instance(input_dict["examples"]))
-        eval_config = config_pb2.EvalConfig()
-        proto_utils.json_to_proto(exec_properties["eval_config"], eval_config)
-        signature_name = eval_config.model_specs[0].signature_name
-        ignored = _other_classes(input_dict.get(BASELINE_MODEL_KEY), class_names, signature_name)
-        if ignored is not None:
-            input_dict = {key: artifacts for key, artifacts in input_dict.items() if key != BASELINE_MODEL_KEY}
-        examples = _examples_to_classify(input_dict, signature_name)
-        inputs = {**input_dict, "examples": [examples]}
-        super().Do(inputs, output_dict, {**exec_properties, MODULE_PATH_KEY: extraction.__name__})
-
+    def Do(self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]) -> None:
+        inputs = without_missing_baseline(input_dict)
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
+        class_names = class_names_of(artifact_utils.get_single_instance(inputs[EXAMPLES_KEY]))
         (split,) = json_utils.loads(exec_properties["example_splits"])
-        model_path = _model_path(input_dict["model"])
-        classify = load_classifier(model_path, signature_name)
-        photos = first_photos(_files(input_dict[PHOTOS_KEY], split), predictions.SAMPLE_SIZE)
-        predicted = predictions.predict(classify, read_serialized(_files([examples], split)))
-        sample = _write_predictions(evaluation, predicted, photos)
-        serve = load_model(model_path).signatures[SERVING_SIGNATURE]
-        difference = predictions.serving_difference(sample, serve, photos)
-        summary = dataclasses.replace(
-            _summarize(evaluation.uri, class_names, split, bool(input_dict.get(BASELINE_MODEL_KEY)), difference),
-            ignored_baseline_classes=ignored,
+        config = config_pb2.EvalConfig()
+        proto_utils.json_to_proto(exec_properties["eval_config"], config)
+
+        artifacts = {
+            key: artifact_utils.get_single_instance(inputs[key])
+            for key in (MODEL_KEY, BASELINE_MODEL_KEY)
+            if inputs.get(key)
+        }
+        paths = {key: path_utils.serving_model_path(artifact.uri) for key, artifact in artifacts.items()}
+        signature_name = config.model_specs[0].signature_name
+        models = {key: classifier.load_classifier(path, signature_name) for key, path in paths.items()}
+        ignored_classes = None
+        if BASELINE_MODEL_KEY in models and models[BASELINE_MODEL_KEY].class_names != class_names:
+            ignored_classes = models.pop(BASELINE_MODEL_KEY).class_names
+            del artifacts[BASELINE_MODEL_KEY]
+
+        photos = first_photos(_files(inputs[PHOTOS_KEY], split), classifier.SAMPLE_SIZE)
+        examples = read_serialized(_files([_examples_to_classify(inputs, models.values())], split))
+        batches = list(classifier.classify(models, examples))
+        sample = _write_predictions(evaluation, batches, photos)
+        serve = classifier.load_model(paths[MODEL_KEY]).signatures[SERVING_SIGNATURE]
+        difference = classifier.serving_difference(sample, serve, photos)
+
+        # TFMA's names of the models; without a baseline, thresholds on a change are removed.
+        config = tfma.utils.update_eval_config_with_defaults(
+            config, has_baseline=BASELINE_MODEL_KEY in models, rubber_stamp=True
         )
+        names = {spec.name: BASELINE_MODEL_KEY if spec.is_baseline else MODEL_KEY for spec in config.model_specs}
+        with self._make_beam_pipeline() as pipeline:
+            extracts = pipeline | "Predictions" >> beam.Create(list(_extracts(batches, config, names)), reshuffle=False)
+            _evaluate(extracts, config, evaluation.uri)
+        _write_eval_config(config, {name: paths[key] for name, key in names.items()}, evaluation.uri)
+        _write_blessing(output_dict, config, evaluation, artifacts)
+        summary = metrics.load_metrics(evaluation.uri, class_names, split, difference, ignored_classes)
         _write_summary(evaluation, summary)
 
 
-def _model_path(models: list[types.Artifact]) -> str:
-    path: str = path_utils.serving_model_path(artifact_utils.get_single_uri(models))
-    return path
-
-
-def _other_classes(
-    baseline: list[types.Artifact] | None, class_names: list[str], signature_name: str
-) -> list[str] | None:
-    """Returns the classes of a baseline that cannot be compared with, for they are others; None if it can be."""
-    if not baseline:
-        return None
-    found = load_classifier(_model_path(baseline), signature_name).class_names
-    return None if found == class_names else found
-
-
-def _examples_to_classify(input_dict: dict[str, list[types.Artifact]], signature_name: str) -> types.Artifact:
+def _examples_to_classify(inputs: _Artifacts, models: Iterable[classifier.FeatureClassifier]) -> types.Artifact:
     """Returns the feature examples if their backbone is that of every model, otherwise the photos."""
-    features = artifact_utils.get_single_instance(input_dict["examples"])
+    features = artifact_utils.get_single_instance(inputs[EXAMPLES_KEY])
     digest = features.get_string_custom_property(BACKBONE_DIGEST_PROPERTY)
-    models = (input_dict[key] for key in ("model", BASELINE_MODEL_KEY) if input_dict.get(key))
-    if all(load_classifier(_model_path(model), signature_name).backbone_digest == digest for model in models):
+    if all(model.backbone_digest == digest for model in models):
         return features
-    return artifact_utils.get_single_instance(input_dict[PHOTOS_KEY])
+    return artifact_utils.get_single_instance(inputs[PHOTOS_KEY])
 
 
 def _files(examples: list[types.Artifact], split: str) -> list[str]:
@@ -109,16 +117,84 @@ def _files(examples: list[types.Artifact], split: str) -> list[str]:
 
 
 def _write_predictions(
-    evaluation: types.Artifact, predicted: Iterable[ExamplePrediction], wanted: Container[PhotoKey]
+    evaluation: types.Artifact, batches: Iterable[classifier.ClassifiedBatch], wanted: Container[PhotoKey]
 ) -> list[ExamplePrediction]:
-    """Writes all predictions, and returns those on the photos that are wanted."""
+    """Writes the candidate's predictions, and returns those of the wanted photos."""
     found = []
+    fileio.makedirs(evaluation.uri)
     with fileio.open(f"{evaluation.uri}/{PREDICTIONS_FILE}", "w") as file:
-        for prediction in predicted:
-            file.write(json.dumps(dataclasses.asdict(prediction)) + "\n")
-            if prediction.photo in wanted:
-                found.append(prediction)
+        for batch in batches:
+            for prediction in batch.predictions(MODEL_KEY):
+                file.write(json.dumps(dataclasses.asdict(prediction)) + "\n")
+                if prediction.photo in wanted:
+                    found.append(prediction)
     return found
+
+
+def _extracts(
+    batches: Iterable[classifier.ClassifiedBatch], config: config_pb2.EvalConfig, names: Mapping[str, str]
+) -> Iterator[tfma.types.Extracts]:
+    """Yields what TFMA's extractors make of examples: features to slice by, and predictions by model name."""
+    prediction_key = config.model_specs[0].prediction_key
+    for batch in batches:
+        predictions = {name: {prediction_key: batch.probabilities[key]} for name, key in names.items()}
+        (first, *others) = predictions.values()
+        yield {
+            tfma.FEATURES_KEY: {LABEL_KEY: batch.labels[:, np.newaxis]},
+            tfma.PREDICTIONS_KEY: predictions if others else first,
+        }
+
+
+def _evaluate(extracts: beam.PCollection, config: config_pb2.EvalConfig, output: str) -> None:
+    """Applies the parts of TFMA that are needed: Beam takes long for every step, however few the examples.
+
+    TFMA's other steps read and classify examples, count their bytes, and write plots and attributions, of which there
+    are none.
+    """
+    for extractor in (
+        tfma.extractors.LabelsExtractor(eval_config=config),
+        tfma.extractors.UnbatchExtractor(),
+        tfma.extractors.SliceKeyExtractor(eval_config=config, materialize=False),
+    ):
+        extracts = extracts | extractor.stage_name >> extractor.ptransform
+    evaluator = tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config=config)
+    writer = tfma.writers.MetricsPlotsAndValidationsWriter(
+        output_paths={key: f"{output}/{key}" for key in (tfma.METRICS_KEY, tfma.VALIDATIONS_KEY)}, eval_config=config
+    )
+    _ = (extracts | evaluator.stage_name >> evaluator.ptransform) | writer.stage_name >> writer.ptransform
+
+
+def _write_eval_config(config: config_pb2.EvalConfig, paths: Mapping[str, str], output: str) -> None:
+    """Writes the file that TFMA reads its configuration and the models' paths from."""
+    run = config_pb2.EvalRun(
+        eval_config=config,
+        version=tfma.__version__,
+        data_location="<user provided PCollection>",
+        file_format="<unknown>",
+        model_locations=paths,
+    )
+    io_utils.write_string_file(f"{output}/{_EVAL_CONFIG_FILE}", json_format.MessageToJson(run) + "\n")
+
+
+def _write_blessing(
+    outputs: _Artifacts,
+    config: config_pb2.EvalConfig,
+    evaluation: types.Artifact,
+    models: Mapping[str, types.Artifact],
+) -> None:
+    """Writes TFX's blessing if there are thresholds."""
+    if not tfma.metrics.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config):
+        return
+    blessing = artifact_utils.get_single_instance(outputs["blessing"])
+    for key, (uri_property, id_property) in _BLESSING_PROPERTIES.items():
+        if key in models:
+            blessing.set_string_custom_property(uri_property, models[key].uri)
+            blessing.set_int_custom_property(id_property, models[key].id)
+    blessed = tfma.load_validation_result(evaluation.uri).validation_ok
+    name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+    io_utils.write_string_file(f"{blessing.uri}/{name}", "")
+    value = constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
 
 
 def _write_summary(evaluation: types.Artifact, summary: EvaluationMetrics) -> None:
@@ -127,16 +203,3 @@ def _write_summary(evaluation: types.Artifact, summary: EvaluationMetrics) -> No
     evaluation.set_float_custom_property(ACCURACY, summary.accuracy)
     evaluation.set_float_custom_property(LOSS, summary.loss)
     evaluation.set_float_custom_property(SERVING_DIFFERENCE_PROPERTY, summary.serving_difference)
-
-
-def _summarize(
-    path: str, class_names: list[str], split: str, has_baseline: bool, serving_difference: float
-) -> EvaluationMetrics:
-    candidate = tfma.load_eval_result(path, model_name=_CANDIDATE if has_baseline else None)
-    baseline = tfma.load_eval_result(path, model_name=_BASELINE) if has_baseline else None
-    return EvaluationMetrics(
-        **vars(metrics.summarize(candidate, class_names, split)),
-        baseline=metrics.summarize(baseline, class_names, split) if baseline else None,
-        thresholds=metrics.threshold_results(path, class_names),
-        serving_difference=serving_difference,
-    )

@@ -18,6 +18,7 @@ from components.contracts.evaluation import (
     UPPER,
     VALUE_THRESHOLD,
     ClassMetrics,
+    EvaluationMetrics,
     ModelMetrics,
     ThresholdResult,
     f1_score,
@@ -27,29 +28,40 @@ CONFUSION_MATRIX: Final = "confusion_matrix"
 BASELINE: Final = "baseline"  # TFX's name of the model
 
 
-def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -> ModelMetrics:
-    """Collects one model's metrics over one split.
+def load_metrics(
+    path: str,
+    class_names: Sequence[str],
+    split: str,
+    serving_difference: float,
+    ignored_baseline_classes: Sequence[str] | None,
+) -> EvaluationMetrics:
+    """Reads TFMA's results from their folder; `class_names` are in label order."""
+    names = [spec.name for spec in tfma.load_eval_result(path).config.model_specs]
+    found = {name: _model_metrics(tfma.load_eval_result(path, model_name=name), class_names, split) for name in names}
+    baseline = found.pop(BASELINE, None)
+    (candidate,) = found.values()
+    return EvaluationMetrics(
+        **vars(candidate),
+        baseline=baseline,
+        thresholds=threshold_results(path, class_names),
+        serving_difference=serving_difference,
+        ignored_baseline_classes=ignored_baseline_classes,
+    )
 
-    Args:
-        result: TFMA's result for one model.
-        class_names: The classes in label order.
-        split: The split that was evaluated.
 
-    Returns:
-        The metrics.
-    """
-    slices = dict(result.slicing_metrics)
-    overall = _plain(slices[()][""][""])
+def _model_metrics(result: tfma.EvalResult, class_names: Sequence[str], split: str) -> ModelMetrics:
+    slices = {key: metrics[""][""] for key, metrics in result.slicing_metrics}
+    overall = _plain(slices[()])
     counts = {
-        int(key[0][1]): int(_plain(metrics[""][""])["example_count"])
+        int(key[0][1]): int(_plain(metrics)["example_count"])
         for key, metrics in slices.items()
         if key and key[0][0] == LABEL_KEY
     }
-    matrix = _confusion_matrix(slices[()][""][""][CONFUSION_MATRIX], len(class_names))
+    matrix = _confusion_matrix(slices[()][CONFUSION_MATRIX], len(class_names))
     return ModelMetrics(
         split=split,
         examples=int(overall["example_count"]),
-        # TFMA writes numbers that are none as text: a loss that diverged is "NaN".
+        # TFMA writes NaN, the loss of a training that diverged, as text.
         accuracy=float(overall[ACCURACY]),
         loss=float(overall[LOSS]),
         classes=[class_metrics(name, counts.get(i, 0), matrix, i) for i, name in enumerate(class_names)],
@@ -58,19 +70,10 @@ def summarize(result: tfma.EvalResult, class_names: Sequence[str], split: str) -
 
 
 def class_metrics(name: str, examples: int, confusion_matrix: Sequence[Sequence[int]], label: int) -> ClassMetrics:
-    """Measures one class against the rest, the most probable class being the prediction.
+    """Measures one class from the confusion matrix (rows true, columns predicted).
 
-    TFMA's own Precision and Recall count a class as predicted when its probability is above 0.5, which for more than
-    two classes contradicts the confusion matrix; so these are taken from that matrix.
-
-    Args:
-        name: The class.
-        examples: Its examples.
-        confusion_matrix: Counts, rows true, columns predicted.
-        label: The class's index.
-
-    Returns:
-        The metrics; None where one is not defined.
+    TFMA's own Precision and Recall count a class as predicted if its probability is above 0.5, which contradicts the
+    confusion matrix with more than two classes.
     """
     correct = confusion_matrix[label][label]
     predicted = sum(row[label] for row in confusion_matrix)
@@ -85,12 +88,7 @@ def class_metrics(name: str, examples: int, confusion_matrix: Sequence[Sequence[
 
 
 def threshold_results(path: str, class_names: Sequence[str]) -> list[ThresholdResult]:
-    """Returns every threshold that the model was tested against, as TFMA decided.
-
-    Args:
-        path: Where TFMA's results are.
-        class_names: The classes in label order.
-    """
+    """Returns every threshold that the model was tested against, as TFMA decided; see `load_metrics`."""
     validation = tfma.load_validation_result(path)
     if validation is None:
         return []
@@ -117,7 +115,7 @@ def threshold_results(path: str, class_names: Sequence[str]) -> list[ThresholdRe
                 _number(measured.get((slice_key, key._replace(model_name=model, is_diff=False))))
                 for model in (key.model_name, BASELINE)
             )
-            # A slice without examples is in none of TFMA's failures, and forbids the blessing all the same.
+            # A slice without examples prevents the blessing, but is not among TFMA's failures.
             passed = value is not None and (slice_key, key, str(threshold)) not in missed
             name = key.name + "".join(f"[{class_names[label]}]" for _, label in slice_key)
             results.append(_threshold_result(name, threshold, passed, value, baseline if key.is_diff else None))
@@ -137,7 +135,7 @@ def _threshold_result(
 
 
 def _number(value: Any) -> float | None:
-    """Returns TFMA's value as a number; None when it is none, or is not defined."""
+    """Returns TFMA's value as a number; None if it is missing or undefined."""
     return None if value is None or math.isnan(value.double_value.value) else value.double_value.value
 
 
@@ -149,7 +147,7 @@ def _confusion_matrix(value: dict[str, Any], num_classes: int) -> list[list[int]
     matrix = [[0] * num_classes for _ in range(num_classes)]
     table = value["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]
     for entry in table:
-        # Protos leave out zeros.
+        # Protos omit zeros.
         actual, predicted = int(entry.get("actualClassId", 0)), int(entry.get("predictedClassId", 0))
         matrix[actual][predicted] = round(entry.get("numWeightedExamples", 0))
     return matrix

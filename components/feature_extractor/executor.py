@@ -1,6 +1,5 @@
 """Executor of FeatureExtractor: a Beam pipeline from raw examples to feature examples."""
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from tfx.utils import path_utils
 from components import contracts
 from components.common.progress import process_name
 from components.feature_extractor.extractor import Batch, ExtractionConfig, Extractor
-from components.feature_extractor.precision import choose_precision
 from components.photos.convert import photo_digest
 from components.storage.examples_io import (
     ExamplesFile,
@@ -28,15 +26,13 @@ from components.storage.examples_io import (
     copy_dataset_properties,
     list_files,
     read_file,
-    read_split,
     shards_for,
     split_uris,
 )
 from components.storage.shards import FAST
 
-# Large enough that decoding the next batch overlaps with the backbone's pass over this one, small in memory.
+# Enough to decode the next batch during the backbone's pass over this one, and small in memory.
 _BATCHES_PER_ELEMENT: Final = 8
-# What tells comparable features from others.
 _BACKBONE_PROPERTIES: Final = (
     contracts.BACKBONE_HANDLE_PROPERTY,
     contracts.BACKBONE_DIGEST_PROPERTY,
@@ -45,19 +41,14 @@ _BACKBONE_PROPERTIES: Final = (
 
 
 class ReadBatchesFn(beam.DoFn):
-    """Reads files of examples in batches.
+    """Reads files of examples in batches whose sizes differ by 1 at most.
 
-    A batch is a part of one file, whoever reads it and whatever was read before: the last bit of a feature may depend
-    on the number of photos that pass through the backbone together.
+    Batches depend on the file alone, not on the worker: the last bit of a feature can depend on the number of photos
+    that pass through the backbone together.
     """
 
     def __init__(self, uris: Mapping[str, str], batch_size: int):
-        """Remembers what to read.
-
-        Args:
-            uris: Folder by split.
-            batch_size: Photos in a batch, at most; those of a file differ by 1 at most.
-        """
+        """Takes the folder of each split, and the largest number of photos in a batch."""
         self._uris = uris
         self._batch_size = batch_size
 
@@ -72,15 +63,11 @@ class ReadBatchesFn(beam.DoFn):
 class ExtractFeaturesFn(beam.DoFn):
     """Turns batches of serialized raw examples into (id, serialized feature example) pairs, one output for each split.
 
-    Instead of the photo, feature examples carry its digest.
+    Feature examples carry the photo's digest instead of the photo.
     """
 
     def __init__(self, config: ExtractionConfig):
-        """Remembers what to load, once in each worker process.
-
-        Args:
-            config: Backbone and preprocessing.
-        """
+        """Takes what to load, once per worker process."""
         self._config = config
         self._shared = Shared()
         self._passes = Metrics.counter(type(self), contracts.BACKBONE_PASSES_PROPERTY)
@@ -131,10 +118,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         features.split_names = examples.split_names
         sources, targets = split_uris(examples), split_uris(features)
-        precision = choose_precision(exec_properties["precision"], config, read_split(sources, contracts.TRAIN_SPLIT))
-        config = dataclasses.replace(config, precision=precision)
         with self._make_beam_pipeline() as pipeline:
-            # All splits in one step: a runner waits for its last worker after each, and deals work out anew.
+            # All splits in one step: after each step a runner waits for its slowest worker.
             extracted = (
                 pipeline
                 | "Files" >> beam.Create(list_files(sources))
@@ -148,7 +133,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         copy_dataset_properties(examples, features)
         for name in _BACKBONE_PROPERTIES:
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))
-        features.set_string_custom_property(contracts.PRECISION_PROPERTY, precision)
         features.set_int_custom_property(contracts.BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
 
 

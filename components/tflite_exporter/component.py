@@ -48,12 +48,11 @@ class TFLiteExporter(base_component.BaseComponent):
 
         Args:
             model: A classifier that this project's Trainer exported.
-            examples: Raw examples; their train split calibrates int8, their test split measures accuracy.
+            examples: Raw examples; the train split calibrates int8, accuracy is measured on the test split.
             transform_graph: Transform's graph, which decodes and resizes photos.
-            model_blessing: With it, only a blessed model is converted.
-            calibration_photos: Training photos that the ranges of int8 are taken from, at least 100 (a smaller split
-                gives all it has).
-            test_photos: Test photos that accuracy is measured on, at least 1 (a smaller split gives all it has).
+            model_blessing: If given, only a blessed model is converted.
+            calibration_photos: At least 100; a smaller split gives all it has.
+            test_photos: At least 1; a smaller split gives all it has.
 
         Raises:
             UserError: Too few photos.

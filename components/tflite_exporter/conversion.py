@@ -22,15 +22,15 @@ _converter_log = logging.getLogger("tensorflow.lite")
 
 
 def freeze(model: Any, image_size: tuple[int, int], *, dense_only: bool = False) -> Any:
-    """Makes one graph of constants from photo to probabilities, without decoding, which TFLite cannot do.
+    """Freezes the classifier without decoding, which TFLite cannot do, into one graph of constants.
 
-    A converter given variables saves the whole Keras model for each conversion: 19 s instead of 3 for
+    With variables the converter would save the whole Keras model for each conversion: 19 s instead of 3 for
     EfficientNet-Lite0.
 
     Args:
         model: A loaded classifier of this project's Trainer.
         image_size: (H, W) in pixels.
-        dense_only: Whether to leave out a kernel machine, whose distances are too fine for int8.
+        dense_only: Whether to omit the kernel machine, for which int8 is too coarse.
 
     Returns:
         A concrete function from `image`, float32 [1, H, W, 3] in [0, 1], to `probabilities`, float32 [1, C].
@@ -69,7 +69,7 @@ def to_int8(frozen: Any, photos: Callable[[], Iterable[np.ndarray]]) -> bytes:
 
 
 def _converter(frozen: Any) -> Any:
-    # A module that holds nothing: without one, the converted model would have no signature.
+    # Without a module, here an empty one, the converted model would have no signature.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return converter
@@ -90,7 +90,7 @@ def _convert(converter: Any, precision: str) -> bytes:
 
 @contextlib.contextmanager
 def logged_stderr() -> Iterator[None]:
-    """Sends what C++ code writes to standard error, past all log levels, to the log while the context is open."""
+    """Redirects standard error, which C++ code writes to at any log level, to the log."""
     with tempfile.TemporaryFile() as written:
         sys.stderr.flush()
         saved = os.dup(2)

@@ -23,7 +23,6 @@ from components.modeling.input_pipeline import read_serialized
 from components.modeling.serving import RAW_EXAMPLES_SIGNATURE, image_size_of
 from components.storage.examples_io import class_names_of
 from components.tflite_exporter import conversion, measurement
-from components.tflite_exporter.metadata import labels_text, with_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ _PROGRESS_INTERVAL = 20
 
 
 class Executor(base_executor.BaseExecutor):
-    """Converts, measures and writes; a model that is not blessed is left alone."""
+    """Converts a blessed model, measures the result and writes it."""
 
     def Do(
         self,
@@ -43,7 +42,7 @@ class Executor(base_executor.BaseExecutor):
         blessed = all(model_utils.is_model_blessed(blessing) for blessing in input_dict.get("model_blessing") or [])
         output.set_int_custom_property(tflite.EXPORTED_PROPERTY, int(blessed))
         if not blessed:
-            logger.info("The model is not blessed: it is not converted to TFLite")
+            logger.info("TFLite export skipped: the model is not blessed")
             return
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         class_names = class_names_of(examples)
@@ -63,8 +62,6 @@ class Executor(base_executor.BaseExecutor):
             tflite.FLOAT16_FILE: conversion.to_float16(conversion.freeze(model, image_size)),
             tflite.INT8_FILE: conversion.to_int8(dense, lambda: calibration.read("Calibrating int8")),
         }
-        for name, content in converted.items():
-            converted[name] = with_metadata(f"{name.removesuffix('.tflite')} classifier", content, class_names)
         test = _Photos(images.validation_batches(files[TEST_SPLIT]), exec_properties["test_photos"])
         labels, original = measurement.classify_with_original(
             model.signatures[RAW_EXAMPLES_SIGNATURE], read_serialized(files[TEST_SPLIT]).take(test.limit)
@@ -81,7 +78,12 @@ class Executor(base_executor.BaseExecutor):
             float16=compared[tflite.FLOAT16_FILE],
             int8=compared[tflite.INT8_FILE],
         )
-        _write(output, converted, class_names, metrics)
+        _write(output, converted, metrics)
+        for name, text in (
+            (tflite.LABELS_FILE, tflite.labels_text(class_names)),
+            (tflite.TFLITE_INFO_FILE, tflite.info_text(image_size, class_names)),
+        ):
+            io_utils.write_string_file(f"{output.uri}/{name}", text)
 
 
 class _Photos:
@@ -107,13 +109,10 @@ def _folder_size(path: str) -> int:
     return sum(tf.io.gfile.stat(file).length for file in files)
 
 
-def _write(
-    output: types.Artifact, converted: dict[str, bytes], class_names: list[str], metrics: tflite.TFLiteMetrics
-) -> None:
+def _write(output: types.Artifact, converted: dict[str, bytes], metrics: tflite.TFLiteMetrics) -> None:
     for name, content in converted.items():
         with fileio.open(f"{output.uri}/{name}", "wb") as file:
             file.write(content)
-    io_utils.write_string_file(f"{output.uri}/{tflite.LABELS_FILE}", labels_text(class_names))
     text = json.dumps(dataclasses.asdict(metrics), indent=2)
     io_utils.write_string_file(f"{output.uri}/{tflite.TFLITE_METRICS_FILE}", text)
     original, float16, int8 = metrics.original, metrics.float16, metrics.int8

@@ -1,4 +1,4 @@
-"""How much a conversion costs: converted models and the original on the same photos."""
+"""What a conversion costs: converted models and the original on the same photos."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,11 +16,7 @@ _BATCH_SIZE = 32
 def classify_with_original(
     signature: Callable[..., dict[str, tf.Tensor]], examples: tf.data.Dataset
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Classifies raw examples as they are served.
-
-    Args:
-        signature: The exported model's signature for raw tf.Examples.
-        examples: At least one serialized raw example.
+    """Classifies serialized raw examples, at least one, with the exported model's signature for them.
 
     Returns:
         The examples' labels, int64 [N], and probabilities, float32 [N, C].
@@ -34,17 +30,17 @@ def classify_with_original(
 
 
 def classify_with_tflite(models: Mapping[str, bytes], photos: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    """Classifies photos with TFLite's interpreter, one by one as a phone does.
+    """Classifies photos one by one, as a phone does, with TFLite's interpreter.
 
     Args:
         models: Converted classifiers by name.
         photos: At least one, float32 [1, H, W, 3] in [0, 1] each.
 
     Returns:
-        Probabilities by the model's name, float32 [N, C].
+        Probabilities by name, float32 [N, C].
     """
     with logged_stderr():
-        # One thread: more of them wait for each other in a busy loop, which on a busy machine is 40 times slower.
+        # Several threads wait for each other in a busy loop, which is 40 times slower on a busy machine.
         interpreters = {name: tf.lite.Interpreter(model_content=model, num_threads=1) for name, model in models.items()}
         for interpreter in interpreters.values():
             interpreter.allocate_tensors()
@@ -63,22 +59,10 @@ def _invoke(interpreter: Any, photo: np.ndarray) -> np.ndarray:
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the share, in [0, 1], of photos whose most probable class is their label.
-
-    Args:
-        labels: int64 [N].
-        probabilities: float32 [N, C].
-    """
+    """Returns the share, in [0, 1], of photos whose most probable class is their label."""
     return float(np.mean(probabilities.argmax(axis=1) == labels))
 
 
 def compare(labels: np.ndarray, original: np.ndarray, converted: np.ndarray, size: int) -> ConvertedModel:
-    """Measures a converted model against the original, over all photos and classes.
-
-    Args:
-        labels: int64 [N].
-        original: The original's probabilities, float32 [N, C].
-        converted: The converted model's, float32 [N, C].
-        size: The converted model's, in bytes.
-    """
+    """Compares a converted model of `size` bytes with the original, by their probabilities, float32 [N, C]."""
     return ConvertedModel(size, accuracy(labels, converted), float(np.abs(converted - original).max()))

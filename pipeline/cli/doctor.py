@@ -1,7 +1,6 @@
 """`local_runner.py doctor`: is this machine ready, and what to do if not."""
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -18,7 +17,7 @@ import click
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from components.modeling.backbones.cache import cache_dir
+from components.modeling.backbones.cache import cache_dir, hub_folder
 from components.modeling.backbones.embedded import how_to_install, weights_file
 from components.modeling.backbones.registry import BACKBONES, Backbone
 from pipeline.cli.store_options import console, print_json
@@ -135,11 +134,8 @@ def _imports() -> Diagnosis:
 
 def _backbone(backbone: Backbone) -> Diagnosis:
     name = f"backbone {backbone.name}"
-    # Hub's client keeps a module in a folder named by the SHA-1 of its handle.
-    digest = hashlib.sha1(backbone.handle.encode(), usedforsecurity=False).hexdigest()
-    folders = [
-        path for path in cache_dir().glob(f"{backbone.name}-*" if backbone.embedded else digest) if path.is_dir()
-    ]
+    entries = cache_dir().glob(f"{backbone.name}-*") if backbone.embedded else [hub_folder(backbone.handle)]
+    folders = [path for path in entries if path.is_dir()]
     if folders:
         return Diagnosis(name, OK, f"cached in {max(folders, key=lambda path: path.stat().st_mtime)}")
     if backbone.embedded and weights_file(backbone) is None:

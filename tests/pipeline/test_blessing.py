@@ -1,7 +1,4 @@
-"""Bounds of a blessing, decided by TFMA on a few examples."""
-
-from collections.abc import Callable
-from pathlib import Path
+"""Thresholds of a blessing, decided by TFMA on a few examples."""
 
 import numpy as np
 import pytest
@@ -10,11 +7,12 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.api import model_eval_lib
 
 from components.common.errors import UserError
+from components.contracts.evaluation import ThresholdResult
 from components.evaluator.metrics import threshold_results
 from pipeline.blessing import build_eval_config
 from pipeline.config import BlessingConfig
 
-_CLASSES = ("daisy", "roses", "tulips")
+_CLASSES = ("daisy", "roses", "tulips", "lilies")
 _PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.0, 0.1, 0.9], [0.2, 0.7, 0.1]], np.float32)
 _LABELS = (0, 1, 2, 1)  # one of the two roses is taken for a tulip
 
@@ -27,67 +25,61 @@ def _example(label: int, probabilities: np.ndarray) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-@pytest.fixture
-def missed(tmp_path: Path) -> Callable[..., dict[str, float | None]]:
-    """Evaluates with bounds; returns the metrics that missed theirs, with their values."""
-
-    def evaluate(*bounds: str, classes: tuple[str, ...] = _CLASSES) -> dict[str, float | None]:
-        with tf.io.TFRecordWriter(str(tmp_path / "examples")) as writer:
-            for label, probabilities in zip(_LABELS, _PROBABILITIES, strict=True):
-                writer.write(_example(label, probabilities))
-        config = build_eval_config(BlessingConfig(min_accuracy=0.5, bless=bounds), classes)
-        config.model_specs[0].ClearField("signature_name")
-        config.model_specs[0].ClearField("model_type")
-        for metric in config.metrics_specs[0].metrics:
-            for entry in metric.per_slice_thresholds:
-                # As TFX does without a baseline.
-                entry.threshold.ClearField("change_threshold")
-        path = str(tmp_path / "results")
-        model_eval_lib.run_model_analysis(
-            eval_config=config, data_location=str(tmp_path / "examples"), output_path=path
-        )
-        results = threshold_results(path, classes)
-        assert len(results) == 1 + len(bounds) + (len(classes) - 1) * sum("*" in bound for bound in bounds)
-        assert tfma.load_validation_result(path).validation_ok == all(result.passed for result in results)
-        return {result.metric: result.value for result in results if not result.passed}
-
-    return evaluate
+_THRESHOLDS = (
+    "loss<=1", "recall[*]>=0.5", "precision[tulips]>=0.5", "SparseCategoricalAccuracy>=0.7", "ExampleCount[*]>=1",
+    "loss<=0.1", "recall[*]>=0.6", "precision[tulips]>=0.6", "f1_score[roses]>=0.7",
+    "SparseCategoricalAccuracy[roses]>=0.6", "ExampleCount<=3", "precision[lilies]>=0",
+)  # fmt: skip
 
 
-def test_bounds_that_are_met(missed: Callable[..., dict[str, float | None]]) -> None:
-    assert (
-        missed(
-            "loss<=1",
-            "recall[*]>=0.5",
-            "precision[tulips]>=0.5",
-            "SparseCategoricalAccuracy>=0.7",
-            "ExampleCount[*]>=1",
-        )
-        == {}
-    )
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[ThresholdResult]:
+    """All thresholds on a few examples, of which none is a lily; decided by TFMA in one evaluation."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    with tf.io.TFRecordWriter(str(folder / "examples")) as writer:
+        for label, probabilities in zip(_LABELS, _PROBABILITIES, strict=True):
+            writer.write(_example(label, probabilities))
+    config = build_eval_config(BlessingConfig(min_accuracy=0.5, bless=_THRESHOLDS), _CLASSES)
+    config.model_specs[0].ClearField("signature_name")
+    config.model_specs[0].ClearField("model_type")
+    for metric in config.metrics_specs[0].metrics:
+        for entry in metric.per_slice_thresholds:
+            # As Evaluator does without a baseline.
+            entry.threshold.ClearField("change_threshold")
+    path = str(folder / "results")
+    model_eval_lib.run_model_analysis(eval_config=config, data_location=str(folder / "examples"), output_path=path)
+    assert not tfma.load_validation_result(path).validation_ok
+    return threshold_results(path, _CLASSES)
 
 
-def test_bounds_that_are_missed_are_named_with_what_was_measured(
-    missed: Callable[..., dict[str, float | None]],
-) -> None:
-    found = missed(
-        "loss<=0.1", "recall[*]>=0.6", "precision[tulips]>=0.6", "f1_score[roses]>=0.7",
-        "SparseCategoricalAccuracy[roses]>=0.6", "ExampleCount<=3",
-    )  # fmt: skip
-    assert found.pop("loss") == pytest.approx(-np.log([0.7, 0.2, 0.9, 0.7]).mean(), rel=1e-5)
+def _missed(results: list[ThresholdResult]) -> dict[tuple[str, float], float | None]:
+    return {(result.metric, result.bound): result.value for result in results if not result.passed}
+
+
+def test_every_threshold_has_a_result(results: list[ThresholdResult]) -> None:
+    per_class = sum("*" in threshold for threshold in _THRESHOLDS)
+    assert len(results) == 1 + len(_THRESHOLDS) + (len(_CLASSES) - 1) * per_class
+
+
+def test_missed_thresholds_are_named_with_what_was_measured(results: list[ThresholdResult]) -> None:
+    found = {key: value for key, value in _missed(results).items() if "lilies" not in key[0]}
+    assert found.pop(("loss", 0.1)) == pytest.approx(-np.log([0.7, 0.2, 0.9, 0.7]).mean(), rel=1e-5)
     assert found == {
-        "recall[roses]": 0.5, "precision[tulips]": 0.5, "f1_score[roses]": pytest.approx(2 / 3),
-        "SparseCategoricalAccuracy[roses]": 0.5, "ExampleCount": 4.0,
+        ("recall[roses]", 0.6): 0.5, ("precision[tulips]", 0.6): 0.5, ("f1_score[roses]", 0.7): pytest.approx(2 / 3),
+        ("SparseCategoricalAccuracy[roses]", 0.6): 0.5, ("ExampleCount", 3.0): 4.0,
     }  # fmt: skip
 
 
-def test_a_class_without_test_photos_meets_no_bound(missed: Callable[..., dict[str, float | None]]) -> None:
-    found = missed("recall[*]>=0", "precision[lilies]>=0", classes=(*_CLASSES, "lilies"))
-    assert found == {"recall[lilies]": None, "precision[lilies]": None}
+def test_a_class_without_test_photos_fails_its_thresholds(results: list[ThresholdResult]) -> None:
+    found = {key: value for key, value in _missed(results).items() if "lilies" in key[0]}
+    assert found == {
+        ("recall[lilies]", 0.5): None, ("recall[lilies]", 0.6): None, ("ExampleCount[lilies]", 1.0): None,
+        ("precision[lilies]", 0.0): None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("bound", "message"),
+    ("threshold", "message"),
     [
         ("accuracy>0.5", "is not valid; use METRIC>=X"),
         ("loss<=", "is not valid"),
@@ -95,15 +87,15 @@ def test_a_class_without_test_photos_meets_no_bound(missed: Callable[..., dict[s
         ("recall>=0.5", "needs a class"),
         ("Acuracy>=0.5", "Acuracy, which is not a metric"),
         ("PrecisionAtRecall>=0.5", "PrecisionAtRecall: it needs more than a name"),
-        ("recall[lily]>=0.5", "names class lily; the classes are daisy, roses, tulips"),
+        ("recall[lily]>=0.5", "names class lily; the classes are daisy, roses, tulips, lilies"),
     ],
 )
-def test_what_cannot_be_a_bound_is_said_in_one_line(bound: str, message: str) -> None:
+def test_invalid_thresholds_are_refused_in_one_line(threshold: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build_eval_config(BlessingConfig(bless=(bound,)), _CLASSES)
+        build_eval_config(BlessingConfig(bless=(threshold,)), _CLASSES)
 
 
-def test_a_bound_on_the_change_to_the_baseline() -> None:
+def test_a_threshold_on_the_change_to_the_baseline() -> None:
     config = build_eval_config(BlessingConfig(bless=("loss <= baseline + 0.05",)), _CLASSES)
     (loss,) = (metric for metric in config.metrics_specs[0].metrics if metric.class_name == "CrossEntropy")
     (entry,) = loss.per_slice_thresholds

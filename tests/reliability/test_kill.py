@@ -17,7 +17,7 @@ import pytest
 from killable_run import KillableRun, Moment, executing, executing_for, logged, resolving, succeeded
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import content_digest
 
 COMPONENTS = (
     "BackboneImporter", "TfdsExampleGen", "ImageValidator", "ImageSchemaGen", "StatisticsGen", "ExampleValidator",

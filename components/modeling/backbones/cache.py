@@ -1,23 +1,61 @@
-"""Where backbones are kept between runs."""
+"""Where backbones are kept between runs, and the digest that identifies their content."""
 
+import functools
+import hashlib
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError
+
+
+def content_digest(path: str) -> str:
+    """Returns the hexadecimal SHA-256 of the relative names and the bytes of all files in a folder, local or remote.
+
+    It identifies a SavedModel wherever it is copied: times, owners, empty folders and the folder's name do not count.
+    """
+    files = _remote_files(path.rstrip("/")) if "://" in path else _local_files(Path(path))
+    digest = hashlib.sha256()
+    for name, read in sorted(files, key=lambda file: file[0]):
+        digest.update(f"{hashlib.sha256(read()).hexdigest()}  {name}\n".encode())
+    return digest.hexdigest()
+
+
+def _local_files(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    for file in root.rglob("*"):
+        if file.is_file():
+            yield file.relative_to(root).as_posix(), file.read_bytes
+
+
+def _remote_files(root: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    from tfx.dsl.io import fileio
+
+    for folder, _, names in fileio.walk(root):
+        for name in names:
+            path = f"{folder.rstrip('/')}/{name}"
+            yield path[len(root) + 1 :], functools.partial(_read, path)
+
+
+def _read(path: str) -> bytes:
+    from tfx.dsl.io import fileio
+
+    with fileio.open(path, "rb") as file:
+        content: bytes = file.read()
+    return content
+
 
 # No build or unpacking takes this long: an older temporary folder was left by a killed process.
 _STALE_AFTER_S: Final = 3600
 
 
 def cache_dir() -> Path:
-    """Returns the folder that holds built and downloaded backbones; it need not exist yet.
+    """Returns the folder of built and downloaded backbones, which need not exist yet.
 
-    Returns:
-        `TFHUB_CACHE_DIR` if set (TF Hub's own variable), else `flowers-pipeline/backbones` in the user's cache
-        folder (`XDG_CACHE_HOME`, by default ~/.cache).
+    It is TF Hub's own variable `TFHUB_CACHE_DIR` if set, else `flowers-pipeline/backbones` in the user's cache folder
+    (`XDG_CACHE_HOME`, by default ~/.cache).
     """
     if hub_cache := os.environ.get("TFHUB_CACHE_DIR"):
         return Path(hub_cache)
@@ -25,12 +63,13 @@ def cache_dir() -> Path:
     return (Path(user_cache) if user_cache else Path.home() / ".cache") / "flowers-pipeline" / "backbones"
 
 
-def writable_cache_dir() -> Path:
-    """Returns the cache folder, created, and freed of what killed processes left behind.
+def hub_folder(url: str) -> Path:
+    """Returns the cache folder of a downloaded module, which TF Hub's client names by the SHA-1 of the URL."""
+    return cache_dir() / hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()
 
-    Raises:
-        UserError: The folder cannot be written to.
-    """
+
+def writable_cache_dir() -> Path:
+    """Creates the cache folder if needed, and removes what killed processes left; raises UserError if not writable."""
     folder = cache_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Checks that a SavedModel is a usable backbone, and measures it.
+"""Checks that a SavedModel is a usable backbone, and measures its sizes.
 
 The contract is TF Hub's: https://www.tensorflow.org/hub/common_signatures/images#feature-vector.
 """
@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from components.common.code_digest import code_digest
 from components.common.errors import UserError, first_line
-from components.modeling.backbones.cache import cache_dir
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import cache_dir, content_digest
 from components.storage.atomic import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ _IMAGE_RANK, _FEATURE_RANK = 4, 2
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What a SavedModel turned out to be.
+    """What was measured of a SavedModel.
 
     Attributes:
         image_size: Height and width of the input in pixels.
@@ -45,16 +44,13 @@ class BackboneInfo:
 def inspect_backbone(
     path: str, image_size: tuple[int, int] | None = None, feature_size: int | None = None, name: str | None = None
 ) -> BackboneInfo:
-    """Loads a SavedModel, runs it on blank images as `hub.KerasLayer` and checks it against the contract.
+    """Runs a SavedModel on blank images as `hub.KerasLayer` and checks it against the contract.
 
     Args:
         path: A SavedModel folder.
-        image_size: Height and width in pixels that it is expected to take; needed when it takes any size.
-        feature_size: Length that its feature vectors are expected to have.
-        name: What to call it in messages; the path by default.
-
-    Returns:
-        What was measured.
+        image_size: Expected height and width in pixels; needed if it takes any size.
+        feature_size: Expected length of its feature vectors.
+        name: Its name in messages; the path by default.
 
     Raises:
         UserError: It cannot be loaded, breaks the contract, or has another size than expected.
@@ -97,7 +93,7 @@ def _write_record(record: Path, info: BackboneInfo) -> None:
         record.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(record, json.dumps(asdict(info)))
     except OSError as error:
-        logger.debug("did not keep the inspection of a backbone, which costs time, nothing else: %s", error)
+        logger.debug("The inspection of a backbone was not kept, so the next run repeats it: %s", error)
 
 
 def _measure(path: str, digest: str, image_size: tuple[int, int] | None, name: str) -> BackboneInfo:

@@ -16,8 +16,7 @@ from typing import Final
 
 from components.common.code_digest import code_digest
 from components.common.errors import UserError, first_line
-from components.modeling.backbones.cache import cache_dir, writable_cache_dir
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import cache_dir, content_digest, writable_cache_dir
 from components.modeling.backbones.registry import Backbone
 
 logger = logging.getLogger(__name__)
@@ -28,16 +27,10 @@ _WEIGHTS_SUFFIX: Final = ".pth"
 
 
 def embedded_backbone(backbone: Backbone) -> Path:
-    """Returns the SavedModel of an embedded backbone, building it unless the cache holds an intact one.
+    """Returns the SavedModel folder of an embedded backbone, which is built unless the cache holds an intact one.
 
-    A cache entry is a folder with the SavedModel and its content digest. It appears by one rename, so it is complete
-    or absent; its name tells the weights, the builder's code and TensorFlow's version apart.
-
-    Args:
-        backbone: Its registry entry.
-
-    Returns:
-        A SavedModel folder in the cache.
+    A cache entry is a folder with the SavedModel and its content digest. It appears by one rename, so it is complete or
+    absent. Its name depends on the weights and on the builder's code.
 
     Raises:
         UserError: The weights are not installed or not the pinned ones, or the cache cannot be written.

@@ -1,6 +1,5 @@
-"""Turns whatever the user calls a backbone into a SavedModel folder."""
+"""From a backbone's name, URL or path to a SavedModel folder that was checked."""
 
-import hashlib
 import logging
 import os
 import shutil
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError
-from components.modeling.backbones.cache import cache_dir, writable_cache_dir
+from components.modeling.backbones.cache import cache_dir, content_digest, hub_folder, writable_cache_dir
 from components.modeling.backbones.contract import BackboneInfo, inspect_backbone
-from components.modeling.backbones.digest import content_digest
 from components.modeling.backbones.embedded import embedded_backbone
 from components.modeling.backbones.registry import BACKBONES, find_backbone, is_url, resolve_handle
 from components.storage.atomic import write_atomically
@@ -23,17 +21,14 @@ _OFFLINE: Final = "use --backbone efficientnet_lite0 (needs no network) or --bac
 
 
 def load_backbone(backbone: str) -> str:
-    """Makes a backbone available as a folder, downloading or building it if the cache has no intact copy.
+    """Returns the SavedModel folder of a backbone, which is downloaded or built if the cache has no intact copy.
 
     Args:
         backbone: A registry name, a Hub URL, the URL of a .tar.gz, or the path of a SavedModel folder.
 
-    Returns:
-        A SavedModel folder: the given one, or one in the cache that must not be changed.
-
     Raises:
-        UserError: The name is unknown, the folder is no SavedModel, the download failed, or what an embedded backbone
-            needs is not there.
+        UserError: The name is unknown, the folder is not a SavedModel, the download failed, or the package of an
+            embedded backbone is missing.
     """
     known = find_backbone(backbone)
     handle = resolve_handle(backbone)
@@ -45,17 +40,14 @@ def load_backbone(backbone: str) -> str:
 
 
 def prepare_backbone(backbone: str, image_size: tuple[int, int] | None = None) -> tuple[str, BackboneInfo]:
-    """Loads a backbone and checks it against the contract and against what the registry says of it.
+    """Loads a backbone, and checks it against the contract and its registry entry.
 
     Args:
         backbone: As for `load_backbone`.
-        image_size: Height and width in pixels that the user asks for; by default the registry's or the model's own.
+        image_size: Requested height and width in pixels; by default the registry's or the model's own.
 
     Returns:
-        The SavedModel folder, and what was measured of it.
-
-    Raises:
-        UserError: As `load_backbone` and `inspect_backbone`.
+        The SavedModel folder, and what was measured.
     """
     known = find_backbone(backbone)
     if known:
@@ -83,9 +75,8 @@ def _existing_folder(path: str) -> str:
 
 
 def _download(url: str, source_sha256: str | None) -> Path:
-    """Returns Hub's cache folder of a URL, whose content is compared with the digest recorded after the download."""
-    # Hub's client keeps a module in a folder named by the SHA-1 of its handle.
-    folder = cache_dir() / hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()
+    """Returns Hub's cache folder of a URL; its content must have the digest recorded after the download."""
+    folder = hub_folder(url)
     record = folder.with_name(f"{folder.name}.sha256")
     recorded = record.read_text() if record.exists() else None
     digest = content_digest(str(folder)) if folder.is_dir() else None
@@ -107,7 +98,7 @@ def _fetch(url: str, source_sha256: str | None) -> None:
 
     from components.modeling.backbones.hub_download import download_module
 
-    # Hub's own default is the system's temporary folder, which a restart empties.
+    # Hub's own default is the system's temporary folder, which is emptied at a restart.
     os.environ.setdefault("TFHUB_CACHE_DIR", str(cache_dir()))
     logger.info("Downloading backbone %s", url)
     try:

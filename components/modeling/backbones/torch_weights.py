@@ -60,13 +60,7 @@ class RestrictedUnpickler(pickle.Unpickler):
 
 
 def read_torch_weights(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    """Reads a state dict.
-
-    Args:
-        file: A legacy PyTorch file, opened for reading bytes.
-
-    Returns:
-        Parameter name to array: float32 or int64, in the shape PyTorch gives it.
+    """Reads a state dict: float32 or int64 arrays by name, in PyTorch's shapes.
 
     Raises:
         pickle.UnpicklingError: The file is of another format, or asks for more than tensors.

@@ -77,7 +77,7 @@ def _backbone(options: RunOptions) -> BackboneConfig | None:
     known = find_backbone(name)
     image_size = known.input_size(options.backbone.image_size) if known else options.backbone.image_size
     if image_size:
-        return BackboneConfig(name=name, image_size=image_size, precision=options.backbone.precision)
+        return BackboneConfig(name=name, image_size=image_size)
     if not Path(name).expanduser().is_dir():
         raise UserError(f"backbone {name} is none of {', '.join(BACKBONES)}: say with --image-size HxW what it reads")
     return None

@@ -7,7 +7,7 @@ from tfx.utils import path_utils
 
 from components.backbone_importer import BackboneImporter
 from components.common.errors import UserError
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import content_digest
 from components.modeling.backbones.saved_model import save_feature_vector
 
 import tensorflow as tf  # isort: skip

@@ -1,11 +1,12 @@
 """Tests of the choice of a baseline among real artifacts."""
 
 import ml_metadata as mlmd
+import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 from tfx.types import standard_artifacts
 
 from components.contracts.artifact_types import Drift
-from components.evaluator.baseline import LatestOtherBlessedModelStrategy
+from components.evaluator.baseline import LatestOtherBlessedModelStrategy, without_missing_baseline
 
 
 def _model(number: int) -> standard_artifacts.Model:
@@ -99,3 +100,29 @@ def _drift(number: int) -> Drift:
     drift = Drift()
     drift.id = number
     return drift
+
+
+def _read(version: str) -> standard_artifacts.Model:
+    model = standard_artifacts.Model()
+    if version:
+        model.set_string_custom_property("baseline_version", version)
+    return model
+
+
+def test_a_baseline_that_is_none_is_left_out_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    inputs = {"model": [standard_artifacts.Model()], "baseline_model": [_read("none")]}
+    assert without_missing_baseline(inputs) == {"model": inputs["model"], "baseline_model": []}
+    assert "there is no baseline" in caplog.text
+
+
+@pytest.mark.parametrize("version", ["", "1700000000"])
+def test_a_model_stays_whether_it_tells_its_version_or_not(version: str, caplog: pytest.LogCaptureFixture) -> None:
+    inputs = {"baseline_model": [_read(version)]}
+    assert without_missing_baseline(inputs) == inputs
+    assert caplog.text == ""
+
+
+def test_without_the_input_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    assert without_missing_baseline({"model": []}) == {"model": []}
+    assert caplog.text == ""

@@ -15,7 +15,7 @@ from tf_examples import raw_example
 
 from components.common.errors import UserError
 from components.contracts.training import EpochResult
-from components.evaluator.feature_classifier import FeatureClassifier
+from components.evaluator.classifier import FeatureClassifier
 from components.modeling.classifier import last_layers
 from components.modeling.hyperparameters import FineTuning, Hyperparameters
 from components.modeling.image_pipeline import ImagePipeline

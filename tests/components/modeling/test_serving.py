@@ -12,7 +12,7 @@ import tensorflow_transform as tft
 from PIL import ExifTags, Image
 from tf_examples import feature_example, raw_example
 
-from components.evaluator.feature_classifier import FeatureClassifier
+from components.evaluator.classifier import FeatureClassifier
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.serving import ServingModel, export

@@ -7,7 +7,7 @@ from obstore.store import MemoryStore
 from tfx.dsl.io import fileio, filesystem
 from tfx.utils import io_utils
 
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import content_digest
 from components.storage import objects, tfx_filesystem
 
 

@@ -1,29 +1,26 @@
 """TFLiteExporter's executor on a real classifier, with TFLite's own converter and interpreter."""
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-from flatbuffers.table import Table
-from tensorflow.lite.python import schema_py_generated as schema
 from tfx import types
 from tfx.types import standard_artifacts
 
 from components.common.errors import UserError
 from components.contracts.artifact_types import TFLiteModel
-from components.contracts.tflite import ConvertedModel
+from components.contracts.tflite import ConvertedModel, read_info
 from components.modeling.image_pipeline import ImagePipeline
 from components.tflite_exporter.component import TFLiteExporter
 from components.tflite_exporter.conversion import to_int8
 from components.tflite_exporter.executor import Executor
 from components.tflite_exporter.measurement import compare
 
+CLASS_NAMES = ["blue", "grün", "two\nlines"]  # as in conftest
 _LABELS = "blue\ngrün\ntwo lines\n"
 _PRECISIONS = ["float16", "int8"]
 Inputs = dict[str, list[types.Artifact]]
@@ -107,64 +104,13 @@ def test_int8_is_computed_in_int8(exported: TFLiteModel) -> None:
     assert kinds <= {np.int8, np.int32}
 
 
-@pytest.mark.parametrize("precision", _PRECISIONS)
-def test_labels_are_in_the_file(exported: TFLiteModel, precision: str) -> None:
-    with zipfile.ZipFile(f"{exported.uri}/{precision}.tflite") as archive:
-        assert archive.namelist() == ["labels.txt"]
-        assert archive.read("labels.txt").decode() == _LABELS
-    assert (Path(exported.uri) / "labels.txt").read_text() == _LABELS
-
-
-@pytest.mark.parametrize("precision", _PRECISIONS)
-def test_metadata_tells_how_to_feed_it(exported: TFLiteModel, precision: str) -> None:
-    """Field positions as in metadata_schema.fbs."""
-    content = (Path(exported.uri) / f"{precision}.tflite").read_bytes()
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
-    buffer = bytes(model.buffers[entry.buffer].data)
-    assert buffer[4:8] == b"M001"
-    root = _Fields(buffer, flatbuffers.encode.Get(flatbuffers.packer.uoffset, buffer, 0))
-    assert root.text(0) == f"{precision} classifier"
-    (subgraph,) = root.tables(3)
-    (image,), (probability,) = subgraph.tables(2), subgraph.tables(3)
-    assert image.table(3).number(0) == 2  # ImageProperties
-    (unit,) = image.tables(4)
-    assert unit.number(0) == 1  # NormalizationOptions
-    assert [unit.table(1).floats(slot) for slot in (0, 1)] == [[0.0], [255.0]]
-    (labels,) = probability.tables(6)
-    assert (labels.text(0), labels.number(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
-
-
-class _Fields:
-    """A flatbuffer table read by position, without code generated from its schema."""
-
-    def __init__(self, buffer: bytes, position: int):
-        self._table = Table(buffer, position)
-
-    def _position(self, slot: int) -> int:
-        offset = self._table.Offset(4 + 2 * slot)
-        assert offset
-        return int(offset)
-
-    def text(self, slot: int) -> str:
-        return str(self._table.String(self._position(slot) + self._table.Pos).decode())
-
-    def number(self, slot: int) -> int:
-        return int(self._table.Get(flatbuffers.number_types.Uint8Flags, self._position(slot) + self._table.Pos))
-
-    def table(self, slot: int) -> "_Fields":
-        return _Fields(self._table.Bytes, self._table.Indirect(self._position(slot) + self._table.Pos))
-
-    def tables(self, slot: int) -> list["_Fields"]:
-        start, length = self._vector(slot)
-        return [_Fields(self._table.Bytes, self._table.Indirect(start + 4 * index)) for index in range(length)]
-
-    def floats(self, slot: int) -> list[float]:
-        start, length = self._vector(slot)
-        return [float(value) for value in np.frombuffer(self._table.Bytes, np.float32, length, start)]
-
-    def _vector(self, slot: int) -> tuple[int, int]:
-        return self._table.Vector(self._position(slot)), self._table.VectorLen(self._position(slot))
+def test_labels_and_a_description_are_beside_the_models(exported: TFLiteModel) -> None:
+    folder = Path(exported.uri)
+    assert (folder / "labels.txt").read_text() == _LABELS
+    info = read_info((folder / "model_info.json").read_text())
+    assert (info.image_size, info.labels) == ((16, 16), CLASS_NAMES)
+    assert (info.value_range, 255 * info.pixel_scale) == ((0.0, 1.0), 1.0)
+    assert {name for name in info.quantization if (folder / name).exists()} == {"float16.tflite", "int8.tflite"}
 
 
 def test_a_model_that_is_not_blessed_is_left_alone(artifacts: Inputs, tmp_path: Path) -> None:
@@ -179,7 +125,7 @@ def test_fewer_test_photos_and_the_same_files_again(
 ) -> None:
     again = _export(artifacts, tmp_path / "model", test_photos=5)
     assert json.loads((Path(again.uri) / "metrics.json").read_text())["test_photos"] == 5
-    for name in ("float16.tflite", "int8.tflite", "labels.txt"):
+    for name in ("float16.tflite", "int8.tflite", "labels.txt", "model_info.json"):
         assert (Path(again.uri) / name).read_bytes() == (Path(exported.uri) / name).read_bytes()
     # The converter's C++ code writes to standard error whatever the log level is.
     assert not capfd.readouterr().err

@@ -2,8 +2,8 @@ import pytest
 
 from components.common.errors import UserError
 from components.modeling.backbones import contract as inspection
+from components.modeling.backbones.cache import content_digest
 from components.modeling.backbones.contract import inspect_backbone
-from components.modeling.backbones.digest import content_digest
 from components.modeling.backbones.loading import load_backbone, prepare_backbone
 
 import tensorflow as tf  # isort: skip

@@ -9,7 +9,7 @@ from PIL import Image
 from pytorch_forward import COEFFICIENTS, HEAD, blocks, features
 
 from components.common.errors import UserError
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import content_digest
 from components.modeling.backbones.efficientnet_lite import ConvBatchNorm, EfficientNetLite
 from components.modeling.backbones.embedded import weights_file
 from components.modeling.backbones.loading import load_backbone, prepare_backbone

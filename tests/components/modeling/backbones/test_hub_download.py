@@ -10,7 +10,7 @@ import pytest
 
 from components.common.errors import UserError
 from components.modeling.backbones import hub_download, registry
-from components.modeling.backbones.digest import content_digest
+from components.modeling.backbones.cache import content_digest
 from components.modeling.backbones.hub_download import download_module
 from components.modeling.backbones.loading import load_backbone, prepare_backbone
 from components.modeling.backbones.saved_model import save_feature_vector

@@ -23,9 +23,7 @@ def _compile(package: Path, *options: str) -> list[dict[str, Any]]:
 
 
 def test_the_reference_recipe_needs_neither_its_data_nor_its_backbone(tmp_path: Path) -> None:
-    [spec] = _compile(
-        tmp_path / "new" / "pipeline.yaml", "--preset", "tf_flowers", "--epochs", "3", "--precision", "auto"
-    )
+    [spec] = _compile(tmp_path / "new" / "pipeline.yaml", "--preset", "tf_flowers", "--epochs", "3")
 
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert spec["pipelineInfo"]["name"] == "tf-flowers"
@@ -36,8 +34,6 @@ def test_the_reference_recipe_needs_neither_its_data_nor_its_backbone(tmp_path: 
     )
     assert parameters["epochs"]["defaultValue"] == 3
     assert parameters["serving_model_dir"]["defaultValue"] == "s3://mlpipeline/flowers/serving_model/tf-flowers"
-    extractor = spec["root"]["dag"]["tasks"]["feature-extractor"]["inputs"]["parameters"]
-    assert extractor["precision"]["runtimeValue"]["constant"] == "auto"
     example_gen = spec["root"]["dag"]["tasks"]["tfds-example-gen"]["inputs"]["parameters"]
     assert example_gen["data_dir"]["runtimeValue"]["constant"] == "/tmp/flowers/datasets"
 

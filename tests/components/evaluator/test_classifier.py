@@ -1,9 +1,10 @@
-"""Tests of per-photo predictions and of the check that what is served agrees with what is evaluated."""
+"""Per-photo predictions, the check of the served model, and which models stay loaded."""
 
 import functools
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common.errors import UserError
-from components.evaluator.predictions import predict, serving_difference
+from components.contracts.evaluation import ExamplePrediction
+from components.evaluator.classifier import classify, load_model, serving_difference
 from components.photos.convert import convert
 
 
@@ -21,6 +23,11 @@ def _classify(examples: Sequence[bytes], bias: float = 0.0) -> np.ndarray:
         [tf.train.Example.FromString(e).features.feature["image"].bytes_list.value[0][0] for e in examples]
     )
     return np.stack([values / 255 + bias, 1 - values / 255 - bias], axis=1)
+
+
+def _predict(model: Callable[[Sequence[bytes]], np.ndarray], examples: Sequence[bytes]) -> list[ExamplePrediction]:
+    batches = classify({"model": model}, tf.data.Dataset.from_tensor_slices(list(examples)))
+    return [prediction for batch in batches for prediction in batch.predictions("model")]
 
 
 def _serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -45,8 +52,7 @@ def _example(index: int) -> bytes:
 
 
 def test_predictions_keep_ids_labels_and_order() -> None:
-    dataset = tf.data.Dataset.from_tensor_slices([_example(index) for index in range(3)])
-    rows = list(predict(_classify, dataset))
+    rows = _predict(_classify, [_example(index) for index in range(3)])
     assert [(row.id, row.label) for row in rows] == [("photo 0", 0), ("photo 1", 1), ("photo 2", 0)]
     assert [row.digest for row in rows] == [hashlib.sha256(bytes([index * 50])).hexdigest() for index in range(3)]
     assert rows[1].probabilities == pytest.approx([50 / 255, 205 / 255], abs=1e-6)
@@ -57,8 +63,7 @@ def test_of_a_converted_photo_the_source_is_told() -> None:
     Image.new("RGB", (8, 8)).save(buffer, "TIFF")
     example = tf.train.Example.FromString(_example(0))
     example.features.feature["image"].bytes_list.value[0] = convert(buffer.getvalue())
-    dataset = tf.data.Dataset.from_tensors(example.SerializeToString())
-    [row] = predict(_classify, dataset)
+    [row] = _predict(_classify, [example.SerializeToString()])
     assert row.digest == hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
@@ -66,15 +71,13 @@ def test_a_feature_example_tells_the_digest_of_its_photo() -> None:
     example = tf.train.Example.FromString(_example(1))
     example.features.feature["image"].Clear()
     example.features.feature["photo_digest"].bytes_list.value.append(_digest(1).encode())
-    dataset = tf.data.Dataset.from_tensors(example.SerializeToString())
-    [row] = predict(lambda examples: np.array([[0.25, 0.75]] * len(examples)), dataset)
+    [row] = _predict(lambda examples: np.array([[0.25, 0.75]] * len(examples)), [example.SerializeToString()])
     assert row.photo == ("photo 1", _digest(1))
 
 
 def _difference(bias: float, evaluated: Sequence[int], served: Sequence[int]) -> float:
     """Evaluates some photos, and compares with what is served on others."""
-    dataset = tf.data.Dataset.from_tensor_slices([_example(index) for index in evaluated])
-    rows = list(predict(functools.partial(_classify, bias=bias), dataset))
+    rows = _predict(functools.partial(_classify, bias=bias), [_example(index) for index in evaluated])
     return serving_difference(rows, _serve, {(f"photo {index}", _digest(index)): _photo(index) for index in served})
 
 
@@ -94,3 +97,27 @@ def test_features_of_other_photos_are_refused() -> None:
 
 def test_no_photos_no_difference() -> None:
     assert _difference(0.5, [1], []) == 0.0
+
+
+def test_each_model_gets_its_own_probabilities_for_the_same_examples() -> None:
+    models = {"model": _classify, "baseline": functools.partial(_classify, bias=0.5)}
+    [batch] = classify(models, tf.data.Dataset.from_tensor_slices([_example(index) for index in range(3)]))
+    np.testing.assert_allclose(batch.probabilities["baseline"][:, 0], batch.probabilities["model"][:, 0] + 0.5)
+    assert list(batch.labels) == [0, 1, 0]
+
+
+def _save(value: float, folder: Path) -> str:
+    module = tf.Module()
+    module.value = tf.Variable(value)
+    tf.saved_model.save(module, str(folder))
+    return str(folder)
+
+
+def test_candidate_and_baseline_stay_loaded_and_apart(tmp_path: Path) -> None:
+    candidate, baseline = _save(1.0, tmp_path / "1"), _save(2.0, tmp_path / "2")
+
+    first = load_model(candidate)
+
+    assert float(load_model(baseline).value) == 2.0
+    assert load_model(candidate) is first
+    assert float(first.value) == 1.0
