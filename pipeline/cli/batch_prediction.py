@@ -1,4 +1,4 @@
-"""What `predict --input ... --to ...` does: its options, the plan, the job, and what is printed."""
+"""`predict --input ... --to ...`: batch prediction on Beam."""
 
 import os
 import time
@@ -13,41 +13,43 @@ from pipeline.prediction.batch.prediction_files import FORMATS
 
 if TYPE_CHECKING:
     from pipeline.local_run.console import RunConsole
-    from pipeline.prediction.batch.shard_plan import ShardPlan
+    from pipeline.prediction.batch.batch_job import ShardPlan
 
 _PHOTOS_PER_FILE = 2000
 _DEFAULT_FORMAT = next(iter(FORMATS))
 
 
 def batch_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options of a batch, but for those of Beam."""
+    """Adds the options of batch prediction, without those of Beam."""
     for option in (
         click.option(
-            "--photos-per-file", type=click.IntRange(min=1), help=f"Photos per file.  [default: {_PHOTOS_PER_FILE}]"
+            "--photos-per-file",
+            type=click.IntRange(min=1),
+            help=f"Photos per file.  [default: {_PHOTOS_PER_FILE}]",
         ),
-        click.option("--format", type=click.Choice(list(FORMATS)), help=f"Of --to.  [default: {_DEFAULT_FORMAT}]"),
-        click.option("--to", "target", metavar="URI", help="A folder or prefix to write the answers to."),
-        click.option("--input", "source", metavar="URI", help="Any number of photos: see above."),
+        click.option("--format", type=click.Choice(list(FORMATS)), help=f"File format.  [default: {_DEFAULT_FORMAT}]"),
+        click.option("--to", "target", metavar="URI", help="Folder or prefix for the predictions."),
+        click.option("--input", "source", metavar="URI", help="Photos to classify: see above."),
     ):
         command = option(command)
     return command
 
 
 def predict_batch(output: Path, model: str | None, *, source: str | None, target: str | None, **options: Any) -> int:
-    """Classifies any number of photos, or goes on where an earlier start ended.
+    """Classifies the photos of `source` into files of `target`, or resumes an interrupted start.
 
     Args:
-        output: The folder that runs wrote to.
-        model: As `find_model` takes it; None is the latest one that was pushed, or what an earlier start took.
+        output: The folder that runs write to.
+        model: As for `find_model`; None is the latest pushed model, or that of the interrupted start.
         source: Folder, glob, manifest or prefix.
-        target: Folder or prefix for the answers.
+        target: Folder or prefix for the predictions.
         **options: `format`, `photos_per_file`, and those of Beam; None is not given.
 
     Returns:
         The exit status.
 
     Raises:
-        UserError: There is no model or no such input, or Beam's runner lacks something.
+        UserError: There is no model or no such input, or the Beam runner is not set up.
     """
     from pipeline.beam_runners.beam_args import prepare
     from pipeline.local_run.console import RunConsole
@@ -57,11 +59,11 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
     from pipeline.prediction.model_folder import find_model
 
     if not source or not target:
-        raise click.UsageError("--input and --to belong together: what to classify, and where to write the answers")
+        raise click.UsageError("--input and --to need each other: the photos, and where to write the predictions")
     asked = {name: options.pop(name) for name in ("format", "photos_per_file")}
     args = collect_beam_options(**options).to_args()
     found = find_model(output, model)
-    # Where none is named, a second start takes the model of the first one, whatever was pushed since.
+    # Without --model, a resumed start uses the model of the first one, even if another was pushed since.
     asked |= {"input": absolute(source), "model": str(found) if model else None}
     check_local(asked["input"])
     for place in (asked["input"], absolute(target)):
@@ -74,7 +76,7 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
     try:
         return _run(absolute(target), found, asked, args, console)
     except KeyboardInterrupt:
-        console.console.print("interrupted: finished files are kept; the same command goes on from there")
+        console.console.print("interrupted: finished files are kept; run the same command to resume")
         return 130
     except Exception as error:
         return report_failure(error, console, log_file, verbose=False)
@@ -83,8 +85,7 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
 def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...], console: "RunConsole") -> int:
     from components.common.errors import UserError, storage_errors
     from components.storage.tfx_filesystem import register_buckets
-    from pipeline.prediction.batch.batch_job import UNREADABLE_FILE, run_batch
-    from pipeline.prediction.batch.shard_plan import check_same, read_plan
+    from pipeline.prediction.batch.batch_job import UNREADABLE_FILE, check_same, read_plan, run_batch
 
     started = time.monotonic()
     register_buckets()
@@ -99,7 +100,7 @@ def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...],
     out.print(f"Model:       {plan.model}", markup=False)
     out.print(f"Photos:      {plan.photos:,}, in files of {plan.photos_per_file:,}: {plan.shards:,}", markup=False)
     if finished := plan.shards - len(to_do):
-        out.print(f"Going on:    {finished:,} of {plan.shards:,} files are there already", markup=False)
+        out.print(f"Resuming:    {finished:,} of {plan.shards:,} files already exist", markup=False)
     outcome = run_batch(target, plan, args)
     out.print(f"Predictions: {target}/predictions-*.{plan.format} ({outcome.predicted:,} photos)", markup=False)
     if outcome.unreadable:
@@ -108,16 +109,15 @@ def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...],
         )
     out.print(f"Time:        {time.monotonic() - started:.0f} s")
     if not outcome.predicted:
-        raise UserError(f"none of the photos could be read: {target}/{UNREADABLE_FILE} says why")
+        raise UserError(f"no photo could be read: {target}/{UNREADABLE_FILE} lists the reasons")
     return 0
 
 
 def _make_plan(target: str, model: Path, asked: dict[str, Any], console: "RunConsole") -> "ShardPlan":
-    """Lists the photos and writes which are in which shard."""
+    """Lists the photos and assigns them to shards."""
     from components.common.errors import UserError
-    from pipeline.prediction.batch.batch_job import stage_model
+    from pipeline.prediction.batch.batch_job import ShardPlan, make_plan, stage_model
     from pipeline.prediction.batch.photo_listing import describe_not_used, list_input
-    from pipeline.prediction.batch.shard_plan import ShardPlan, make_plan
 
     plan = ShardPlan(
         input=asked["input"],

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.store_options import console, print_json, store_options
+from pipeline.cli.store_options import console, count_text, print_json, store_options, table
 
 if TYPE_CHECKING:
     from pipeline.records.comparison import Comparison
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.option("--photos", "limit", type=click.IntRange(min=0), default=20, show_default=True, help="Photos to list.")
 @store_options
 def compare(store: "RunStore", first: str, second: str, limit: int, as_json: bool) -> None:
-    """Show what differs between two runs: parameters, metrics per class, predictions.
+    """Show the differences between two runs: parameters, metrics per class, predictions.
 
-    RUN is an id, the beginning of one, latest, or latest~1 for the run before; the second one is latest by default.
+    RUN is an id, its first characters, latest, or latest~1 for the run before; the second RUN is latest by default.
     """
     from pipeline.records.comparison import compare as compare_runs
 
@@ -33,7 +33,7 @@ def compare(store: "RunStore", first: str, second: str, limit: int, as_json: boo
     for split, metrics in comparison.metrics.items():
         out.print(_metrics_table(split, metrics))
     if interval := comparison.accuracy_change:
-        verdict = "within noise: the interval holds 0" if interval.holds(0) else "more than noise"
+        verdict = "within noise: the interval contains 0" if interval.holds(0) else "more than noise"
         out.print(
             f"Change of test accuracy, 95% interval: {interval.low:+.4f} to {interval.high:+.4f} "
             f"({interval.method}); {verdict}.",
@@ -44,51 +44,46 @@ def compare(store: "RunStore", first: str, second: str, limit: int, as_json: boo
 
 def _parameters_table(comparison: "Comparison") -> Any:
     from rich.markup import escape
-    from rich.table import Table
 
     if not comparison.parameters:
-        return "No parameter differs."
-    table = Table("parameter", "first", "second", title="Parameters that differ", title_justify="left")
+        return "All parameters are equal."
+    rows = table("parameter", "first", "second", title="Different parameters")
     for name, values in comparison.parameters.items():
-        table.add_row(escape(name), *("-" if value is None else escape(str(value)) for value in values))
-    return table
+        rows.add_row(escape(name), *("-" if value is None else escape(str(value)) for value in values))
+    return rows
 
 
 def _metrics_table(split: str, metrics: dict[str, tuple[float | None, float | None]]) -> Any:
     from rich.markup import escape
-    from rich.table import Table
 
     if not metrics:
         return f"Neither run was evaluated on the {split} split."
-    table = Table("metric", title=f"Metrics on the {split} split", title_justify="left")
-    for heading in ("first", "second", "change"):
-        table.add_column(heading, justify="right")
+    rows = table("metric", numbers=("first", "second", "change"), title=f"Metrics on the {split} split")
     for name, (first, second) in metrics.items():
         change = "-" if first is None or second is None else f"{second - first:+.4f}"
         numbers = ("-" if value is None else f"{value:.4f}" for value in (first, second))
-        table.add_row(escape(name), *numbers, change)
-    return table
+        rows.add_row(escape(name), *numbers, change)
+    return rows
 
 
 def _print_changed(out: Any, comparison: "Comparison", limit: int) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     changed = comparison.changed_predictions
     if not comparison.common_photos:
-        out.print("No test photo was classified by both runs.")
+        out.print("The two runs have no test photo in common.")
         return
-    repaired = sum(change.second == change.true for change in changed)
+    fixed = sum(change.second == change.true for change in changed)
     broken = sum(change.first == change.true for change in changed)
     out.print(
-        f"{len(changed)} of {comparison.common_photos} test photos are classified differently: {repaired} are right "
-        f"now, {broken} were right before, {len(changed) - repaired - broken} are wrong in both."
+        f"Predictions differ for {len(changed)} of {count_text(comparison.common_photos, 'test photo')}: "
+        f"{fixed} fixed, {broken} broken, {len(changed) - fixed - broken} wrong in both."
     )
     if changed and limit:
-        table = Table("photo", "true", "first", "second")
+        rows = table("photo", "true", "first", "second")
         for change in changed[:limit]:
             cells = (f"[green]{escape(c)}[/]" if c == change.true else escape(c) for c in (change.first, change.second))
-            table.add_row(escape(change.id), escape(change.true), *cells)
-        out.print(table)
+            rows.add_row(escape(change.id), escape(change.true), *cells)
+        out.print(rows)
         if len(changed) > limit:
-            out.print(f"{len(changed) - limit} more: --photos {len(changed)} lists them all.")
+            out.print(f"{len(changed) - limit} more: --photos {len(changed)} lists all.")

@@ -1,4 +1,4 @@
-"""`local_runner.py labels`: photos whose label is doubtful."""
+"""`local_runner.py labels`: photos with doubtful labels."""
 
 import csv
 import dataclasses
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from components.contracts.label_review import DoubtfulLabel
-from pipeline.cli.store_options import console, percent, print_json, store_options
+from pipeline.cli.store_options import console, count_text, percent, print_json, store_options, table
 
 if TYPE_CHECKING:
     from pipeline.records.store import RunStore
@@ -17,38 +17,37 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", default="latest")
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Rows of the table; 0: all.")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Rows to show; 0 shows all.")
 @click.option(
-    "--to", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write all of them to a .csv."
+    "--to", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write all rows to a .csv instead."
 )
 @store_options
 def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bool) -> None:
-    """List the photos of RUN (an id, the beginning of one, latest, latest~1) whose label is doubtful.
+    """List the photos of RUN (an id, its first characters, latest, latest~1) with doubtful labels.
 
-    Look at them, keep the rows whose label is wrong, and give the file to `run --relabel` or `run --exclude`.
+    Review the photos, keep the rows with wrong labels in the .csv, and pass it to `run --relabel` or `run --exclude`.
     """
     from rich.markup import escape
-    from rich.table import Table
 
     from components.common.errors import UserError
 
     found = store.find_run(run)
     summary, doubtful = found.label_review, found.doubtful_labels
     if summary is None:
-        raise UserError(f"run {found.run_id} has no review of labels: LabelReviewer did not run, or did not end")
+        raise UserError(f"run {found.run_id} has no review of labels: LabelReviewer did not run or did not finish")
     if to is not None:
         _write(to, doubtful)
-        click.echo(f"{len(doubtful)} doubtful labels are in {to}")
+        click.echo(f"Wrote {count_text(len(doubtful), 'doubtful label')} to {to}")
         return
     if as_json:
         print_json(doubtful)
         return
-    table = Table("photo", "split", "label", "", "suggested", "")
+    rows = table("photo", "split", "label", "", "suggested", "")
     for entry in doubtful[: limit or None]:
         own, other = percent(entry.label_probability), percent(entry.suggested_probability)
-        table.add_row(*map(escape, (entry.id, entry.split, entry.label, own, entry.suggested_label, other)))
+        rows.add_row(*map(escape, (entry.id, entry.split, entry.label, own, entry.suggested_label, other)))
     out = console()
-    out.print(table)
+    out.print(rows)
     out.print(f"{len(doubtful)} of {sum(summary.photos.values())} labels are doubtful; --to FILE.csv writes them all.")
 
 

@@ -1,4 +1,4 @@
-"""A shorter start for commands that run TFX."""
+"""Faster imports for commands that run TensorFlow or TFX."""
 
 import contextlib
 import gc
@@ -21,6 +21,20 @@ def skip_tfx_components_init() -> None:
     if _PACKAGE not in sys.modules and (spec := importlib.util.find_spec(_PACKAGE)):
         sys.modules[_PACKAGE] = importlib.util.module_from_spec(spec)
         complete_tfma()
+
+
+def import_tensorflow_without_keras() -> None:
+    """Imports TensorFlow without Keras, which TensorFlow imports for users who load Keras models.
+
+    That takes a fifth of the import. TensorFlow accepts a missing Keras; afterwards `tf.keras` is not to be used.
+    """
+    blocked = [name for name in ("keras", "tf_keras") if name not in sys.modules]
+    sys.modules |= dict.fromkeys(blocked)  # type: ignore[arg-type]  (None makes an import fail)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        for name in blocked:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`local_runner.py lineage`: where an artifact came from, and what was made from it."""
+"""`local_runner.py lineage`: the sources of an artifact, or everything made from it."""
 
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.contracts import TEST_SPLIT, VALIDATION_SPLIT
-from pipeline.cli.store_options import console, percent, print_json, store_options
+from pipeline.cli.store_options import console, percent, print_json, store_options, table
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.records.metadata import ArtifactRecord
     from pipeline.records.store import RunStore
 
-# TFX's own settings, the same in every run; `--json` and `show` have them.
+# TFX's own settings, equal in every run; `--json` and `show` print them.
 _BOILERPLATE = ("eval_config.", "input_config.", "output_config", "output_data_format", "output_file_format")
 _DIGEST_LENGTH = 16
 
@@ -25,10 +25,10 @@ _DIGEST_LENGTH = 16
 @click.option("--forward/--backward", default=None, help="Direction.  [default: forward from a dataset, else backward]")
 @store_options
 def lineage(store: "RunStore", target: str, forward: bool | None, as_json: bool) -> None:
-    """Follow a model back to its dataset, code and parameters, or a dataset forward to every model built on it.
+    """Trace a model back to its dataset, code and parameters, or a dataset forward to every model built on it.
 
-    MODEL_OR_PATH is the folder of a pushed model, any artifact's folder or id (a12), the name of a dataset, or a run
-    (an id, the beginning of one, latest, latest~1), whose model is meant.
+    MODEL_OR_PATH is the folder of a pushed model, the folder or id (a12) of an artifact, the name of a dataset, or a
+    run (an id, its first characters, latest, latest~1) for its model.
     """
     from pipeline.records.lineage import Lineage
 
@@ -79,7 +79,7 @@ def _graph_content(graph: "Lineage", targets: "list[ArtifactRecord]", forward: b
 
 
 class _TreePrinter:
-    """Draws the graph as a tree, every execution once."""
+    """Prints the graph as a tree, with every execution once."""
 
     def __init__(self, graph: "Lineage", forward: bool):
         self._graph = graph
@@ -109,7 +109,7 @@ class _TreePrinter:
                 if found.id in self._drawn:
                     node.add(f"{escape(key)}: [cyan]a{found.id}[/] [dim](above)[/]")
                 elif key == BASELINE_INPUT:
-                    # It was compared with, not built on.
+                    # The baseline is compared with, not built on.
                     node.add(f"{escape(key)}: {_artifact_label(found)} [dim](see lineage a{found.id})[/]")
                 else:
                     self._grow(node.add(f"{escape(key)}: {_artifact_label(found)}"), found)
@@ -118,7 +118,7 @@ class _TreePrinter:
         steps = self._graph.neighbours(artifact, self._forward)
         if not self._forward:
             return steps
-        # What reads several artifacts is drawn below the one that was written last.
+        # An execution with several inputs appears below the latest of them.
         return [step for step in steps if artifact.id == max(found.id for _, found in step.artifacts(forward=False))]
 
 
@@ -150,12 +150,10 @@ def _parameters(step: "Step") -> dict[str, Any]:
 
 
 def _print_models(out: Any, graph: "Lineage", targets: "list[ArtifactRecord]") -> None:
-    from rich.table import Table
-
-    table = Table("model", "run", "validation", "test", "blessed", "pushed to", title="Models built on it")
+    rows = table("model", "run", "validation", "test", "blessed", "pushed as", title="Models built on it")
     for model, run in graph.models_built_on(targets):
         blessed = {None: "-", True: "yes", False: "no"}[run.blessed]
         pushed = PurePath(run.pushed_path).name if run.pushed_path else "-"
         accuracies = percent(run.accuracy(VALIDATION_SPLIT)), percent(run.accuracy(TEST_SPLIT))
-        table.add_row(f"a{model.id}", run.run_id, *accuracies, blessed, pushed)
-    out.print(table)
+        rows.add_row(f"a{model.id}", run.run_id, *accuracies, blessed, pushed)
+    out.print(rows)

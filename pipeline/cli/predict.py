@@ -1,7 +1,8 @@
-"""`local_runner.py predict`: what a pushed model makes of photos."""
+"""`local_runner.py predict`: classify photos with a pushed model."""
 
 import csv
 import dataclasses
+import itertools
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.cli.batch_prediction import batch_options, predict_batch
+from pipeline.cli.lean_start import import_tensorflow_without_keras
 from pipeline.cli.run_options import SectionedCommand, beam_options
 from pipeline.cli.store_options import console, print_json
 
@@ -41,11 +43,11 @@ def predict(
 ) -> None:
     """Classify photos with the latest pushed model.
 
-    A photo that is less like those of the training than nearly all of the validation split is marked as unfamiliar.
-    A photo that cannot be read is reported and the others are still answered; the exit status is 1 then.
+    A photo that differs from the training photos more than nearly all validation photos do is marked as unfamiliar.
+    Unreadable photos are reported, the others are classified, and the exit status is 1.
 
-    Any number of photos: --input a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix, and
-    --to a folder or prefix for the answers, a row per photo. After an interruption the same command goes on. The exit
+    For many photos, use --input (a folder, a glob, a .csv or .jsonl manifest, or a gs:// or s3:// prefix) and --to (a
+    folder or prefix for the predictions, one row per photo). After an interruption, the same command resumes. The exit
     status is 0 if any photo was classified.
     """
     folder = Path(output).expanduser().absolute()
@@ -67,27 +69,40 @@ def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top:
     from pipeline.local_run.logs import divert_native_output
     from pipeline.prediction.model_folder import find_model
     from pipeline.prediction.photo_inputs import list_photos, read_photos
-    from pipeline.prediction.served_model import ServedModel
+    from pipeline.prediction.served_model import Classification, ServedModel
 
     path = find_model(output, model)
-    names = list_photos(photos)
+    inputs = read_photos(list_photos(photos))
+    checked = []
+    for photo in inputs:
+        checked.append(photo)
+        if photo.error is None:
+            break
+    else:
+        # Without a usable photo, neither TensorFlow nor the model is needed.
+        _print([Classification(photo.name, [], photo.error) for photo in checked], path, form)
+        sys.exit(1)
     # stderr: standard output is for the answer alone.
     copied = f", copied from {model}" if model and is_remote(model) else ""
     click.echo(f"Model: {path}{copied} (loading TensorFlow ...)", err=True)
     divert_native_output(None)
-    served = ServedModel(path)
+    import_tensorflow_without_keras()
     predictions = [
         dataclasses.replace(prediction, classes=prediction.classes[:top])
-        for prediction in served.classify(read_photos(names))
+        for prediction in ServedModel(path).classify(itertools.chain(checked, inputs))
     ]
+    _print(predictions, path, form)
+    if any(prediction.error for prediction in predictions):
+        sys.exit(1)
+
+
+def _print(predictions: "list[Classification]", path: Path, form: str | None) -> None:
     if form == "json":
         print_json({"model": str(path), "predictions": [_content(prediction) for prediction in predictions]})
     elif form == "csv":
         _print_csv(predictions)
     else:
         _print_table(predictions)
-    if any(prediction.error for prediction in predictions):
-        sys.exit(1)
 
 
 def _content(prediction: "Classification") -> dict[str, object]:

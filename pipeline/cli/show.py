@@ -1,12 +1,11 @@
-"""`local_runner.py show`: one artifact or execution, whole."""
+"""`local_runner.py show`: all details of an artifact or execution."""
 
 import dataclasses
-import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.store_options import console, print_json, store_options
+from pipeline.cli.store_options import console, print_json, store_options, time_text
 
 if TYPE_CHECKING:
     from pipeline.records.lineage import Lineage, Step
@@ -42,17 +41,17 @@ def show(store: "RunStore", target: str, as_json: bool) -> None:
 
 
 def _find_step(store: "RunStore", lineage: "Lineage", target: str) -> "Step | None":
-    """Returns the execution that is meant; None when it must be an artifact."""
+    """Returns the execution named by `target`; None if it can only be an artifact."""
     from components.common.errors import UserError
     from pipeline.records.lineage import Step
 
     digits = target.removeprefix("e")
     if digits.isdigit() and int(digits) in lineage.steps:
         if digits == target and int(digits) in lineage.artifacts:
-            raise UserError(f"{target} is the id of an artifact and of an execution: say a{target} or e{target}")
+            raise UserError(f"{target} is the id of an artifact and of an execution: use a{target} or e{target}")
         return lineage.steps[int(digits)]
     if digits != target and digits.isdigit():
-        raise UserError(f"no execution {target!r}: there are e1 to e{max(lineage.steps, default=0)}")
+        raise UserError(f"no execution {target!r}: the ids are e1 to e{max(lineage.steps, default=0)}")
     if not store.pipeline_names:
         return None
     latest = store.find_run("latest")
@@ -105,7 +104,7 @@ def _step_name(step: "Step") -> str:
 
 
 def _time(milliseconds: int) -> str:
-    return datetime.datetime.fromtimestamp(milliseconds / 1000).isoformat(timespec="seconds")
+    return time_text(milliseconds).replace(" ", "T")
 
 
 def _text(value: Any) -> str:

@@ -1,13 +1,15 @@
-"""What the inspection commands share: their options, and how they answer."""
+"""Options and output of the inspection commands."""
 
 import dataclasses
+import datetime
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 # Wide enough for every table when the output is a file or a pipe, where lines are not cut.
 _PIPE_WIDTH = 200
@@ -17,13 +19,17 @@ def store_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds `--output`, `--metadata` and `--json`; the command gets `store` and `as_json`."""
 
     @click.option(
-        "--output", metavar="DIR", default="output", show_default=True, help="The --output of the runs, or a copy."
+        "--output",
+        metavar="DIR",
+        default="output",
+        show_default=True,
+        help="The --output of the runs, or a copy.",
     )
-    @click.option("--metadata", metavar="URI", help="ML Metadata elsewhere than in --output (see `run --help`).")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+    @click.option("--metadata", metavar="URI", help="Database of ML Metadata (see `run --help`).")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
     def with_store(*args: Any, output: str, metadata: str | None, **kwargs: Any) -> None:
-        # Not for `--help`: ML Metadata's client takes a while to import.
+        # Imported late, because ML Metadata's client slows down `--help`.
         from pipeline.records.store import open_store
 
         command(*args, store=open_store(output, metadata), **kwargs)
@@ -35,6 +41,24 @@ def console() -> Console:
     """Returns standard output; in a pipe, as wide as the tables."""
     out = Console(highlight=False)
     return out if out.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def table(*headings: str, numbers: Sequence[str] = (), title: str | None = None) -> Table:
+    """Returns a table with columns for text, then for `numbers`, aligned right."""
+    found = Table(*headings, title=title, title_justify="left")
+    for heading in numbers:
+        found.add_column(heading, justify="right")
+    return found
+
+
+def time_text(milliseconds: int) -> str:
+    """Returns local time: `2026-01-31 08:00:00`."""
+    return datetime.datetime.fromtimestamp(milliseconds / 1000).isoformat(" ", "seconds")
+
+
+def count_text(number: int, noun: str) -> str:
+    """Returns `1 photo`, `2 photos`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def print_json(content: Any) -> None:

@@ -1,1 +1,1 @@
-"""Photos through a pushed model."""
+"""Prediction with a pushed model."""

@@ -1,4 +1,4 @@
-"""Which SavedModel `predict` uses: the pushed one, a folder's, or one from a bucket, copied here first."""
+"""The SavedModel of `predict`: the latest pushed one, one in a folder, or one in a bucket, copied to this machine."""
 
 import hashlib
 import json
@@ -15,18 +15,15 @@ _TFX_FOLDER: Final = "Format-Serving"  # of a Model artifact
 
 
 def find_model(output: Path, model: str | None) -> Path:
-    """Finds the SavedModel to use.
+    """Returns the SavedModel folder to use; for a model in a bucket, a copy below `output`.
 
     Args:
-        output: The folder that runs wrote to.
-        model: A SavedModel folder, a Model artifact or a folder of numbered versions, here or as the URI of a bucket;
-            None is the latest version pushed below `output`.
-
-    Returns:
-        The SavedModel folder; of versions the highest. Of a bucket a copy below `output`.
+        output: The folder that runs write to.
+        model: A SavedModel folder, a Model artifact or a folder of numbered versions (the highest is used), as a path
+            or URI; None is the latest version pushed below `output`.
 
     Raises:
-        UserError: There is none, or it cannot be copied.
+        UserError: There is no model, or it cannot be copied.
     """
     if model is None:
         return _pushed_model(output)
@@ -43,19 +40,21 @@ def _pushed_model(output: Path) -> Path:
     versions = [path for path in (output / SERVING_MODEL_FOLDER).glob("*/*") if path.name.isdigit() and path.is_dir()]
     if not versions:
         raise UserError(
-            f"no model was pushed below {output} yet: `why` says what the latest run missed; --model takes any "
-            "SavedModel, such as one that `artifacts --type Model` lists"
+            f"no model was pushed below {output} yet: `why` explains the latest run; --model accepts any SavedModel, "
+            "such as those listed by `artifacts --type Model`"
         )
     return max(versions, key=lambda path: int(path.name))
 
 
 def _saved_model_of(files: Collection[str], model: str) -> str:
-    """Returns which folder of a listing is the SavedModel: itself (""), a Model artifact's, or the highest version."""
+    """Returns the SavedModel's folder in a listing: "", a Model artifact's, or the highest version."""
     folders = {name.removesuffix(_SAVED_MODEL_FILE).rstrip("/") for name in files if name.endswith(_SAVED_MODEL_FILE)}
     versions = sorted((name for name in folders if name.isdigit()), key=int, reverse=True)
     found = next((name for name in ("", _TFX_FOLDER, *versions) if name in folders), None)
     if found is None:
-        raise UserError(f"no SavedModel in --model {model}: it holds no {_SAVED_MODEL_FILE} and no numbered version")
+        raise UserError(
+            f"no SavedModel in --model {model}: it contains neither {_SAVED_MODEL_FILE} nor numbered versions"
+        )
     return found
 
 

@@ -1,6 +1,6 @@
 """Photos that a user names: files, folders, URLs, objects in buckets.
 
-Imports no TensorFlow: wrong paths are reported at once.
+Nothing here imports TensorFlow, so that wrong paths and formats are reported at once.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError, reason_of
+from components.photos.check import check_header
 from components.photos.formats import MAX_BYTES, NATIVE_SUFFIXES
 from components.storage.objects import read_object
 
@@ -25,7 +26,7 @@ _CHUNK_BYTES: Final = 2**16
 
 @dataclasses.dataclass(frozen=True)
 class PhotoInput:
-    """One photo's bytes, or why there are none."""
+    """The bytes of a photo whose header was checked, or an error."""
 
     name: str
     content: bytes = b""
@@ -33,16 +34,10 @@ class PhotoInput:
 
 
 def list_photos(sources: Iterable[str]) -> list[str]:
-    """Lists what a user named, every folder replaced by the photos in and below it.
-
-    Args:
-        sources: Paths and http(s) URLs.
-
-    Returns:
-        Paths and URLs; those that are not there are kept, to be reported one by one.
+    """Returns paths and URLs, with each folder replaced by the photos in and below it; missing files are kept.
 
     Raises:
-        UserError: A folder holds no photo.
+        UserError: A folder contains no photos.
     """
     names: list[str] = []
     for source in sources:
@@ -58,35 +53,27 @@ def list_photos(sources: Iterable[str]) -> list[str]:
 
 
 def read_photos(names: Iterable[str]) -> Iterator[PhotoInput]:
-    """Reads photos one after another.
-
-    Args:
-        names: From `list_photos`.
-
-    Returns:
-        The photos in order, broken ones with their error.
-    """
+    """Reads photos lazily, in order."""
     return map(read_photo, names)
 
 
 def read_photo(name: str) -> PhotoInput:
-    """Reads a photo.
+    """Reads a photo and checks its header.
 
     Args:
         name: A path, an http(s) URL, or the URI of a file in a bucket, such as gs://BUCKET/rose.jpg.
 
-    Returns:
-        It, or why it cannot be read.
-
     Raises:
-        UserError: A bucket does not answer, which tells nothing of the photo.
+        UserError: A bucket does not answer, which says nothing about the photo.
     """
     try:
         content = _fetch(name) if _is_url(name) else _read_remote(name) if "://" in name else _read(Path(name))
     except (OSError, ValueError, http.client.HTTPException) as error:
         return PhotoInput(name, error=_reason(error))
-    too_large = f"more than {MAX_BYTES // 2**20} MiB" if len(content) > MAX_BYTES else None
-    return PhotoInput(name, b"" if too_large else content, too_large)
+    if len(content) > MAX_BYTES:
+        return PhotoInput(name, error=f"more than {MAX_BYTES // 2**20} MiB")
+    defect = check_header(content).defect
+    return PhotoInput(name, error=f"{defect.reason.value}: {defect.detail}") if defect else PhotoInput(name, content)
 
 
 def _is_url(source: str) -> bool:

@@ -1,30 +1,33 @@
-"""Photos through a pushed model's serving signature."""
+"""Inference with a pushed model's serving signature."""
 
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from components.common.errors import UserError
 from components.contracts.familiarity import FAMILIARITY_OUTPUT, UNFAMILIAR_BELOW
+from components.photos.check import check_image, explain_undecodable
 from pipeline.prediction.photo_inputs import PhotoInput
 
 if TYPE_CHECKING:
     import numpy as np
 
-_BATCH_SIZE = 16
+_BATCH_SIZE: Final = 16
+_INPUT, _PROBABILITIES = "image_bytes", "probabilities"
+_INIT_OP: Final = "__saved_model_init_op"
 
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-    """What a model makes of a photo.
+    """The model's output for a photo, or an error.
 
     Attributes:
-        photo: Its name.
-        classes: The classes with their probabilities, most probable first.
-        error: Why there are none.
-        familiarity: The share of validation photos that are less familiar; None if the model does not tell.
+        photo: Its path or URI.
+        classes: Classes with their probabilities, highest first.
+        error: Why the photo cannot be classified.
+        familiarity: Share of validation photos that are less familiar; None for models without this output.
     """
 
     photo: str
@@ -34,70 +37,67 @@ class Classification:
 
     @property
     def unfamiliar(self) -> bool | None:
-        """Whether the photo is hardly like any that the model was trained on; None if the model does not tell."""
+        """Whether the photo is unlike the training photos; None for models without familiarity."""
         return None if self.familiarity is None else self.familiarity < UNFAMILIAR_BELOW
 
 
 class ServedModel:
-    """A SavedModel that takes `image_bytes` and returns `probabilities`."""
+    """A SavedModel with a signature from `image_bytes` to `probabilities`, in a session of its own.
+
+    Only the part of the graph that the signature needs is loaded. `tf.saved_model.load` would make a Python function of
+    each function in the model, which takes as long as the import of TensorFlow.
+    """
 
     def __init__(self, path: Path):
-        """Loads a model.
-
-        Args:
-            path: SavedModel folder.
-
-        Raises:
-            UserError: It cannot be loaded, or has no such signature.
-        """
+        """Loads the SavedModel folder `path`; raises UserError if it has no such signature or cannot be loaded."""
         import tensorflow as tf
+        from google.protobuf.message import DecodeError
 
-        from components.modeling.serving import SERVING_SIGNATURE
-
+        name = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
         try:
-            # Kept alive: a signature does not own the model's variables.
-            self._model = tf.saved_model.load(str(path))
-        except (OSError, ValueError, tf.errors.OpError) as error:
+            meta_graph = _meta_graph(path)
+            signature = meta_graph.signature_def[name]
+            if set(signature.inputs) != {_INPUT} or _PROBABILITIES not in signature.outputs:
+                raise UserError(f"the model in {path} has no signature {name} from {_INPUT} to {_PROBABILITIES}")
+            self._session = _session(meta_graph, signature, path)
+        except (OSError, ValueError, DecodeError, tf.errors.OpError) as error:
             raise UserError(f"cannot load the model in {path}: {' '.join(str(error).split())}") from error
-        self._signature = self._model.signatures.get(SERVING_SIGNATURE)
-        inputs = self._signature.structured_input_signature[1] if self._signature else {}
-        if set(inputs) != {"image_bytes"} or "probabilities" not in self._signature.structured_outputs:
-            raise UserError(
-                f"the model in {path} has no signature {SERVING_SIGNATURE} from image_bytes to probabilities"
-            )
-        self.class_names = _class_names(self._signature)
+        self._input = signature.inputs[_INPUT].name
+        self._outputs = {
+            key: info.name for key, info in signature.outputs.items() if key in (_PROBABILITIES, FAMILIARITY_OUTPUT)
+        }
+        self.class_names = _class_names(
+            self._session.graph, signature.outputs[_PROBABILITIES].tensor_shape.dim[-1].size
+        )
 
     def classify(self, photos: Iterable[PhotoInput]) -> Iterator[Classification]:
-        """Classifies photos in batches.
-
-        Args:
-            photos: Any number of photos.
-
-        Yields:
-            What the model makes of each photo, in order.
-        """
+        """Classifies photos in batches, and yields the results in order."""
         photos = iter(photos)
         while batch := list(itertools.islice(photos, _BATCH_SIZE)):
-            checked = [_check(photo) for photo in batch]
-            contents = [photo.content for photo in checked if photo.error is None]
-            answers = iter(self._answers(contents) if contents else ())
-            for photo in checked:
-                if photo.error is None:
-                    row, familiarity = next(answers)
-                    yield Classification(photo.name, self._ranked(row), familiarity=familiarity)
-                else:
-                    yield Classification(photo.name, [], photo.error)
+            usable = [photo for photo in batch if photo.error is None]
+            answers = iter(self._answers(usable))
+            for photo in batch:
+                yield next(answers) if photo.error is None else Classification(photo.name, [], photo.error)
 
-    def _answers(self, contents: list[bytes]) -> "Iterator[tuple[np.ndarray, float | None]]":
+    def _answers(self, photos: list[PhotoInput]) -> list[Classification]:
         import tensorflow as tf
 
-        # With AVX2 alone, oneDNN takes twenty times as long for one photo as for two where batch norms are not folded.
-        outputs = self._signature(image_bytes=tf.constant(contents * 2 if len(contents) == 1 else contents))
-        probabilities = outputs["probabilities"].numpy()
-        # Models pushed by earlier versions of this project have no such output.
-        familiarity = outputs[FAMILIARITY_OUTPUT].numpy().tolist() if FAMILIARITY_OUTPUT in outputs else None
-        answers = zip(probabilities, familiarity or [None] * len(probabilities), strict=True)
-        return itertools.islice(answers, len(contents))
+        if not photos:
+            return []
+        contents = [photo.content for photo in photos]
+        try:
+            # With AVX2 alone, oneDNN is twenty times slower for one photo than for two if batch norms are not folded.
+            outputs = self._session.run(self._outputs, {self._input: contents * 2 if len(contents) == 1 else contents})
+        except tf.errors.OpError as error:
+            if len(photos) > 1:
+                return [answer for photo in photos for answer in self._answers([photo])]
+            defect = check_image(contents[0]).defect or explain_undecodable(contents[0], error)
+            return [Classification(photos[0].name, [], f"{defect.reason.value}: {defect.detail}")]
+        familiarity = outputs.get(FAMILIARITY_OUTPUT, itertools.repeat(None))
+        return [
+            Classification(photo.name, self._ranked(row), familiarity=None if value is None else float(value))
+            for photo, row, value in zip(photos, outputs[_PROBABILITIES], familiarity, strict=False)
+        ]
 
     def _ranked(self, probabilities: "np.ndarray") -> list[tuple[str, float]]:
         names = self.class_names or [str(index) for index in range(len(probabilities))]
@@ -105,21 +105,69 @@ class ServedModel:
         return sorted(pairs, key=lambda pair: -pair[1])
 
 
-def _class_names(signature: Any) -> list[str]:
+def _meta_graph(path: Path) -> Any:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = (path / "saved_model.pb").read_bytes()
+    meta_graphs = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+    if not meta_graphs:
+        raise ValueError("saved_model.pb holds no graph")
+    return meta_graphs[0]
+
+
+def _session(meta_graph: Any, signature: Any, path: Path) -> Any:
+    """Loads what a signature needs of a graph, with its variables, into a session."""
+    import tensorflow as tf
+
+    saver = meta_graph.saver_def
+    ends = [info.name for infos in (signature.inputs, signature.outputs) for info in infos.values()]
+    starts = [saver.restore_op_name, *(info.name for info in meta_graph.signature_def[_INIT_OP].outputs.values())]
+    graph_def = _subgraph(meta_graph.graph_def, [*starts, saver.filename_tensor_name, *ends])
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+    session = tf.compat.v1.Session(graph=graph)
+    for operation in starts:
+        files = {saver.filename_tensor_name: str(path / "variables" / "variables")}
+        session.run(graph.get_operation_by_name(operation.partition(":")[0]), files)
+    return session
+
+
+def _subgraph(graph_def: Any, names: Iterable[str]) -> Any:
+    """Returns the nodes and functions that the named nodes or tensors depend on, as a GraphDef."""
+    nodes = {node.name: node for node in graph_def.node}
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    found: dict[str, Any] = {}
+    called: dict[str, Any] = {}
+    pending = list(names)
+    while pending:
+        name = pending.pop().removeprefix("^").partition(":")[0]
+        if name not in found:
+            found[name] = nodes[name]
+            pending += nodes[name].input
+    to_search = [*found.values()]
+    while to_search:
+        node = to_search.pop()
+        uses = [node.op] + [
+            reference.name for value in node.attr.values() for reference in (value.func, *value.list.func)
+        ]
+        for name in uses:
+            if name in functions and name not in called:
+                called[name] = functions[name]
+                to_search += functions[name].node_def
+    result = type(graph_def)(versions=graph_def.versions)
+    result.node.extend(found.values())
+    result.library.function.extend(called.values())
+    return result
+
+
+def _class_names(graph: Any, size: int) -> list[str]:
     """Returns the class names that `components.modeling.serving` keeps in the model as its only list of strings."""
     import tensorflow as tf
 
-    size = signature.structured_outputs["probabilities"].shape[-1]
-    for tensor in signature.captured_inputs:
-        if tensor.dtype == tf.string and tensor.shape == (size,):
-            return [name.decode() for name in tensor.numpy()]
+    for operation in graph.get_operations():
+        if operation.type == "Const" and operation.outputs[0].dtype == tf.string:
+            value = tf.make_ndarray(operation.get_attr("value"))
+            if value.shape == (size,):
+                return [name.decode() for name in value]
     return []
-
-
-def _check(photo: PhotoInput) -> PhotoInput:
-    """Returns the photo, with an error if ImageValidator would not let it into training."""
-    from components.photos.check import check_image
-
-    if photo.error is None and (defect := check_image(photo.content).defect):
-        return PhotoInput(photo.name, error=f"{defect.reason.value}: {defect.detail}")
-    return photo

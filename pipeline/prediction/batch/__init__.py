@@ -1,1 +1,1 @@
-"""Any number of photos through a pushed model, on Beam: a plan of shards, each written whole or not at all."""
+"""Batch prediction with a pushed model on Beam."""

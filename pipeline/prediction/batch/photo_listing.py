@@ -18,32 +18,22 @@ _EXPECTED: Final = "expected a folder, a glob, a .csv or .jsonl that names photo
 
 
 def absolute(source: str) -> str:
-    """Returns the input as workers with another working folder find it, and without a slash at its end."""
+    """Returns the input as an absolute path or a URI, without a trailing slash."""
     return source.rstrip("/") if is_remote(source) else str(Path(source).expanduser().absolute())
 
 
 def check_local(source: str) -> None:
-    """Checks that an input on this machine is there.
-
-    Args:
-        source: From `absolute`.
-
-    Raises:
-        UserError: It is not.
-    """
+    """Raises UserError for an input on this machine that does not exist; `source` is from `absolute`."""
     if not is_remote(source) and not os.path.lexists(source) and not glob.has_magic(source):
-        raise UserError(f"no photos at {source!r}: nothing is there; {_EXPECTED}")
+        raise UserError(f"no photos at {source!r}: the path does not exist; {_EXPECTED}")
 
 
 def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
-    """Yields the photos of an input, in no particular order but always the same, without keeping them.
+    """Yields the photos of an input as absolute paths or URIs, always in the same order.
 
     Args:
         source: From `absolute`.
-        leave_out: Is told of every file that is none by its name. What a manifest names is a photo, whatever its name.
-
-    Yields:
-        Absolute paths, or URIs.
+        leave_out: Called with every file that is not a photo by its name. All files in a manifest count as photos.
 
     Raises:
         UserError: A bucket cannot be read, or a manifest cannot be understood.
@@ -61,7 +51,7 @@ def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
 
 
 def describe_not_used(files: Sequence[str]) -> str:
-    """Returns one line on what was left out; empty when there is nothing."""
+    """Returns a summary of the unused files in one line; empty without any."""
     reasons = {True: Reason.HIDDEN, False: Reason.UNSUPPORTED_SUFFIX}
     return describe_unused([UnusedFile(file, reasons[is_hidden(PurePosixPath(file).name)]) for file in files])
 
@@ -73,7 +63,7 @@ def _named_by_manifest(source: str) -> Iterator[str]:
 
 
 def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
-    """Yields what is below a prefix, or what a pattern means; the first of a pair is the folder looked into."""
+    """Yields folder and relative path of the files below a prefix, or an empty folder and the matches of a pattern."""
     with storage_errors(f"cannot read photos from {source!r}"):
         if glob.has_magic(source):
             yield from (("", file) for file in glob_objects(source))

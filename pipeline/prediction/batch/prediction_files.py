@@ -1,4 +1,4 @@
-"""Files of predictions: a row per photo, as Parquet or as JSON Lines."""
+"""Prediction files: one row per photo, as Parquet or JSON Lines."""
 
 import io
 import json
@@ -14,7 +14,7 @@ def to_parquet(predictions: Sequence[Classification]) -> bytes:
     """Returns a Parquet file.
 
     Its columns are `uri`, `label`, `probability` float32, `probabilities` map of string to float32, `familiarity`
-    float32 and `unfamiliar` boolean; the last two are null where the model does not tell.
+    float32 and `unfamiliar` boolean; the last two are null for models without familiarity.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -35,7 +35,7 @@ def to_parquet(predictions: Sequence[Classification]) -> bytes:
 
 
 def to_json_lines(predictions: Sequence[Classification]) -> bytes:
-    """Returns lines of JSON with the columns of `to_parquet` as keys; `probabilities` is an object."""
+    """Returns JSON Lines with the columns of `to_parquet` as keys; `probabilities` is an object."""
     return _lines(
         {
             "uri": text(prediction.photo),
@@ -50,12 +50,12 @@ def to_json_lines(predictions: Sequence[Classification]) -> bytes:
 
 
 def to_unreadable(predictions: Sequence[Classification]) -> bytes:
-    """Returns lines of JSON with the keys `uri` and `reason`."""
+    """Returns JSON Lines with the keys `uri` and `reason`."""
     return _lines({"uri": text(prediction.photo), "reason": prediction.error} for prediction in predictions)
 
 
 def text(path: str) -> str:
-    """Returns a path as UTF-8 can write it."""
+    """Returns a path with bytes that are not UTF-8 escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -136,7 +136,7 @@ def test_finished_files_are_not_computed_again(pushed_output: Path, photo_folder
     (photo_folder / "red" / "later.jpg").write_bytes((photo_folder / "red" / "red 00.jpg").read_bytes())
     before = kept.stat().st_mtime_ns
     result = _batch(photo_folder, target, output=pushed_output)
-    assert "1 of 3 files are there already" in result.output
+    assert "1 of 3 files already exist" in result.output
     assert kept.stat().st_mtime_ns == before
     assert _rows(target) == whole, "the plan is that of the first start"
 
@@ -155,7 +155,7 @@ def test_a_killed_start_is_gone_on_with(pushed_output: Path, photo_folder: Path,
     finished = {path: path.stat().st_mtime_ns for path in target.glob("*.parquet")}
     assert 3 <= len(finished) < 60
     result = _batch(photo_folder, target, output=pushed_output)
-    assert f"{len(finished)} of 60 files are there already" in result.output
+    assert f"{len(finished)} of 60 files already exist" in result.output
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     _assert_same(_rows(target), _answers(photo_folder, pushed_output))
     assert not list(target.rglob("*.tmp"))
@@ -197,7 +197,7 @@ def test_from_a_bucket_to_a_bucket(pushed_output: Path, mixed_folder: Path, tmp_
     lost = f"{target}/predictions-00001-of-00002.parquet"
     delete_object(lost)
     again = _batch(f"{s3_bucket}/photos", target, output=pushed_output)
-    assert "1 of 2 files are there already" in again.output
+    assert "1 of 2 files already exist" in again.output
     assert is_object(lost)
 
 
@@ -206,7 +206,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
 ) -> None:
     with pytest.raises(UserError, match="no model was pushed below"):
         _batch(photo_folder, tmp_path / "a", output=tmp_path)
-    with pytest.raises(UserError, match="nothing is there; expected a folder, a glob"):
+    with pytest.raises(UserError, match="the path does not exist; expected a folder, a glob"):
         _batch(tmp_path / "nowhere", tmp_path / "a", output=pushed_output)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "a.webm").touch()
@@ -219,8 +219,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
         ("empty", "a", "no photos at .*; 1 file is not used: 1 .webm"),
         ("empty/*.jpg", "a", "no photos at "),
         (photo_folder, "file/answers", "cannot write to --to .*file/answers: "),
-        (photo_folder, "full", r"holds other files \(thesis.doc\): name an empty folder"),
-        ("broken", "b", "none of the photos could be read: .*/_unreadable.jsonl says why"),
+        (photo_folder, "full", r"contains other files \(thesis.doc\): choose an empty folder"),
+        ("broken", "b", "no photo could be read: .*/_unreadable.jsonl lists the reasons"),
     ]:
         result = _batch(tmp_path / source, tmp_path / target, output=pushed_output)
         assert result.exit_code == 1
@@ -237,5 +237,5 @@ def test_a_target_belongs_to_one_input_and_model(pushed_output: Path, photo_fold
     for other in ([photo_folder / "red", target], [photo_folder, target, "--format", "jsonl"]):
         result = _batch(*other, output=pushed_output)
         assert result.exit_code == 1
-        assert "was begun with --" in result.output
-        assert "give the same, or name another --to" in result.output
+        assert "was started with --" in result.output
+        assert "pass the same, or choose another --to" in result.output

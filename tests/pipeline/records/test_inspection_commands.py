@@ -142,7 +142,7 @@ def test_compare_shows_parameters_classes_and_changed_photos(two_runs: RecordedR
     assert sorted(changed) == sorted(f"photo-{i}" for i in [0, 1, *range(4, 14)])
     assert changed["photo-0"] == {"id": "photo-0", "true": "daisy", "first": "roses", "second": "daisy"}
     text = ask("compare", "run-a", "run-b", text=True)
-    assert "12 of 100 test photos are classified differently: 2 are right" in text
+    assert "Predictions differ for 12 of 100 test photos: 2 fixed, 10 broken, 0 wrong in both." in text
 
 
 def test_lineage_leads_from_a_pushed_folder_back_to_the_data(two_runs: RecordedRuns, ask: Ask) -> None:
@@ -249,7 +249,7 @@ def test_artifacts_are_chosen_by_type_and_run(two_runs: RecordedRuns, ask: Ask) 
         (["why", "run-x"], "no run 'run-x'"),
         (["why", "run-"], "matches 2 run ids"),
         (["why", "latest~9"], "only 2 runs"),
-        (["show", "3"], "say a3 or e3"),
+        (["show", "3"], "use a3 or e3"),
         (["show", "e99"], "no execution 'e99'"),
         (["show", "a99"], "no artifact 'a99'"),
         (["lineage", "/nowhere"], "no artifact '/nowhere'"),
