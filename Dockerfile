@@ -37,4 +37,4 @@ RUN rm -rf /usr/local/lib/python3.13/site-packages/* /usr/local/bin/pip* \
 COPY --from=build /opt/flowers /opt/flowers
 WORKDIR /home/flowers
 USER 10001:0
-ENTRYPOINT ["python", "-m", "pipeline.kubeflow.container.entrypoint"]
+ENTRYPOINT ["python", "-m", "pipeline.kubeflow.entrypoint"]

@@ -80,7 +80,7 @@ image: ## Build the container image for Kubeflow (IMAGE=registry.example.org/flo
 	docker build --tag $(IMAGE) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) $(ARGS) .
 
 test-image: .venv/ready image ## Build the image and test it; with KFP_BIN set, run the pipeline on it (docs/kubeflow.md)
-	FLOWERS_IMAGE=$(IMAGE) $(VENV_PYTHON) -m pytest tests/pipeline/kubeflow/container/test_built_image.py tests/kfp
+	FLOWERS_IMAGE=$(IMAGE) $(VENV_PYTHON) -m pytest tests/pipeline/kubeflow/test_built_image.py tests/kfp
 
 # Only digests that were reviewed: Maven itself compares with what the repository says, and that is not the same.
 flink-jar: ## Get Flink's job server for --beam-runner flink (needs Java and Maven; about 150 MB)

@@ -1,7 +1,4 @@
-"""What a compiled pipeline needs to know of the cluster it will run on.
-
-Values only.
-"""
+"""The cluster that a compiled pipeline runs on: image, folders, resources, volumes, environment."""
 
 import dataclasses
 import re
@@ -13,24 +10,16 @@ EVERY_COMPONENT = "*"
 GPU_RESOURCE = "nvidia.com/gpu"
 ROOT_SCHEMES = ("minio://", "s3://", "gs://")
 
-# Names of environment variables that are secrets themselves, not files of them.
+# Names of environment variables that hold a secret itself, not the path of a file with it.
 _SECRET_NAME = re.compile(r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|TOKEN|COOKIE|KEY)(?:_ID)?$", re.IGNORECASE)
+_MAX_NAME_LENGTH = 60
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)(G|Gi|M|Mi)")
 _MEMORY_IN_GB = {"G": 1.0, "Gi": 1.073741824, "M": 1e-3, "Mi": 1.048576e-3}
 
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one component's container asks for; a value of 0 asks for nothing.
-
-    Attributes:
-        cpu: CPU cores requested.
-        cpu_limit: CPU cores at most.
-        memory: Memory requested, in GB.
-        memory_limit: Memory at most, in GB.
-        gpu: Number of accelerators.
-        gpu_type: Kubernetes' name of the accelerator resource.
-    """
+    """Requests and limits of one component's container: CPU cores and gigabytes. 0 sets none."""
 
     cpu: float = 0.5
     cpu_limit: float = 0.0
@@ -41,23 +30,16 @@ class Resources:
 
     @classmethod
     def parse(cls, text: str, default: "Resources") -> "Resources":
-        """Reads `cpu=2,memory=4G,memory_limit=8G,gpu=1`.
-
-        Args:
-            text: Comma-separated `name=value`; memory with a unit G, Gi, M or Mi.
-            default: Values of what is not named.
-
-        Returns:
-            The resources.
+        """Reads text such as `cpu=2,memory=4G,memory_limit=512Mi,gpu=1`; fields that it does not name keep `default`.
 
         Raises:
-            UserError: A name or a value is none of these.
+            UserError: A name or a value is not valid.
         """
         values: dict[str, float | int | str] = {}
         for part in text.split(","):
             name, _, value = part.strip().partition("=")
             if name not in {field.name for field in dataclasses.fields(cls)} or not value:
-                raise UserError(f"resource {part!r} is not understood; use e.g. cpu=2,memory=4G,memory_limit=8G,gpu=1")
+                raise UserError(f"cannot read resource {part!r}; use e.g. cpu=2,memory=4G,memory_limit=8G,gpu=1")
             values[name] = value if name == "gpu_type" else _number(name, value)
         return dataclasses.replace(default, **values)  # type: ignore[arg-type]
 
@@ -81,26 +63,26 @@ _HEAVY_COMPONENTS = (FEATURE_EXTRACTOR, TRAINER, FINE_TUNING, TUNER, EVERY_COMPO
 
 
 def default_resources(component_id: str) -> Resources:
-    """Returns what a component asks for unless the user says otherwise."""
+    """Returns the default requests and limits of a component."""
     return Resources(cpu=2.0, memory=4.0, memory_limit=8.0) if component_id in _HEAVY_COMPONENTS else Resources()
 
 
 @dataclasses.dataclass(frozen=True)
 class ClusterSettings:
-    """A compiled pipeline's view of the cluster.
+    """The settings of the cluster in a compiled pipeline.
 
     Attributes:
         image: Container image of every component, best pinned by digest (`name@sha256:...`).
-        pipeline_root: Where artifacts are written; minio://, s3:// or gs://, as KFP's launcher takes no other.
-        serving_model_dir: Where blessed models are pushed; gs://, s3:// or a folder of a mounted volume.
-        resources: Per component id, or `*` for those not named.
-        node_selectors: Per component id or `*`: the labels that a node must have.
-        volumes: Mount path by name of a PersistentVolumeClaim, mounted in every component.
-        secret_env: Per Kubernetes secret: environment variable by key, set in every component.
+        pipeline_root: Folder for artifacts: minio://, s3:// or gs://.
+        serving_model_dir: Where blessed models are pushed: gs://, s3:// or a folder of a mounted volume.
+        resources: By component id; `*` stands for all other components.
+        node_selectors: Node labels by component id or `*`.
+        volumes: Mount path by name of a PersistentVolumeClaim, in every component.
+        secret_env: Environment variable by key, by name of a Kubernetes secret, in every component.
         env: Environment variables of every component.
-        retries: How often a failed component is tried again.
-        retry_backoff_seconds: Wait before the first further try; it doubles each time.
-        enable_cache: Whether KFP may answer a component from an earlier identical one.
+        retries: Number of retries of a failed component.
+        retry_backoff_seconds: Wait before the first retry; it doubles with each retry.
+        enable_cache: Whether KFP may reuse the outputs of an earlier identical execution.
     """
 
     image: str
@@ -118,28 +100,32 @@ class ClusterSettings:
     def __post_init__(self) -> None:
         self._refuse_secrets()
         if not self.pipeline_root.startswith(ROOT_SCHEMES):
-            raise UserError(
-                f"pipeline root {self.pipeline_root!r} is not one that KFP can use; give {', '.join(ROOT_SCHEMES)}..."
-            )
+            raise UserError(f"KFP cannot use pipeline root {self.pipeline_root!r}; use {', '.join(ROOT_SCHEMES)}...")
         if self.serving_model_dir.startswith("minio://"):
             raise UserError(
-                f"serving model folder {self.serving_model_dir!r}: TensorFlow writes to MinIO as s3://...; say so, "
+                f"cannot push to {self.serving_model_dir!r}: TensorFlow addresses MinIO as s3://...; use that scheme, "
                 "and set S3_ENDPOINT"
             )
 
     def _refuse_secrets(self) -> None:
-        """Everyone who sees the pipeline in Kubeflow's user interface can read its spec."""
+        """Raises a UserError for a secret in the spec, which every user of Kubeflow's user interface can read."""
         refuse_credentials("pipeline root", self.pipeline_root)
         refuse_credentials("serving model folder", self.serving_model_dir)
         for name, value in self.env.items():
             refuse_credentials(f"environment variable {name}", value)
             if _SECRET_NAME.search(name):
                 raise UserError(
-                    f"environment variable {name} could be read in the compiled pipeline: put it into a Kubernetes "
-                    f"secret, and give --secret-env SECRET:KEY={name}"
+                    f"environment variable {name} would be readable in the compiled pipeline; put it into a Kubernetes "
+                    f"secret, and use --secret-env SECRET:KEY={name}"
                 )
 
     def resources_of(self, component_id: str) -> Resources:
-        """Returns what a component asks for."""
+        """Returns the requests and limits of a component."""
         named = self.resources.get(component_id) or self.resources.get(EVERY_COMPONENT)
         return named or default_resources(component_id)
+
+
+def kubernetes_name(name: str) -> str:
+    """Converts a component id or pipeline name to letters, digits and hyphens: `Evaluator.test` to `evaluator-test`."""
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", name)
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:_MAX_NAME_LENGTH].rstrip("-")

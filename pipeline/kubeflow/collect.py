@@ -1,6 +1,6 @@
-"""Makes a local ML Metadata store from a copy of a pipeline root, so that the inspection commands work on it.
+"""Makes a local ML Metadata store from a copy of a pipeline root, for the commands that read runs.
 
-The execution records beside the outputs are all that is read: no cluster, no API server, no metadata service.
+Reads only the execution records beside the outputs: it needs no cluster, API server or metadata service.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.common.errors import UserError
-from pipeline.kubeflow.container.execution_record import RECORD_FILE, RECORD_KEY, ArtifactEntry, ExecutionEntry
+from pipeline.kubeflow.execution_record import RECORD_FILE, RECORD_KEY, ContainerArtifact, ContainerExecution
 from pipeline.records.connection import sqlite_config
 
 # Below the pipeline root KFP keeps PIPELINE/RUN/TASK/SALT/ARTIFACT.
@@ -21,47 +21,36 @@ _LEVELS_BELOW_RUN = 3
 
 @dataclasses.dataclass(frozen=True)
 class CopiedExecution:
-    """A record found in the copy.
+    """A record in the copy: its run, and the local folder and the URI of the pipeline root."""
 
-    Attributes:
-        entry: The record.
-        run_id: The run whose folder it lies in.
-        local_root: The copy's folder for `remote_root`.
-        remote_root: The URI that the copy was made from.
-    """
-
-    entry: ExecutionEntry
+    entry: ContainerExecution
     run_id: str
     local_root: Path
     remote_root: str
 
     def local_uri(self, uri: str) -> str:
-        """Returns an artifact's place in the copy; a URI outside of the pipeline root is returned as it is."""
+        """Converts an artifact's URI to its path in the copy; URIs outside of the pipeline root stay unchanged."""
         inside = uri.startswith(f"{self.remote_root}/")
         return f"{self.local_root}{uri.removeprefix(self.remote_root)}" if inside else uri
 
 
 def collect(copy: Path, database: Path) -> dict[str, list[CopiedExecution]]:
-    """Writes all runs of a copied pipeline root to a metadata store.
-
-    Args:
-        copy: The copied pipeline root, or a folder that holds it.
-        database: The SQLite file to make.
+    """Writes all runs of a copied pipeline root, or of a folder that holds it, to a new SQLite metadata store.
 
     Returns:
-        The executions of every run that was collected, cached ones included.
+        The executions of each run, cached ones included.
 
     Raises:
         UserError: The copy holds no execution record, or the database exists.
     """
     if database.exists():
-        raise UserError(f"{database} exists: choose an --output without a metadata store, so that nothing is mixed up")
+        raise UserError(f"{database} already exists; use an --output folder without a metadata store")
     records = find_records(copy)
     if not records:
-        raise UserError(f"no {RECORD_KEY}/{RECORD_FILE} below {copy}: copy the whole pipeline root, with its structure")
+        raise UserError(f"{copy} holds no {RECORD_KEY}/{RECORD_FILE}; copy the whole pipeline root with its subfolders")
     runs = {run_id: run_executions(run_id, records) for run_id in dict.fromkeys(record.run_id for record in records)}
     writer = _StoreWriter(mlmd.MetadataStore(sqlite_config(database)))
-    times: dict[int, ExecutionEntry] = {}
+    times: dict[int, ContainerExecution] = {}
     for run_id, executions in runs.items():
         times |= writer.write_run(run_id, executions)
     _set_times(database, times)
@@ -69,14 +58,10 @@ def collect(copy: Path, database: Path) -> dict[str, list[CopiedExecution]]:
 
 
 def find_records(copy: Path) -> list[CopiedExecution]:
-    """Returns the execution records below a folder, oldest first.
-
-    Args:
-        copy: The copied pipeline root, or a folder that holds it.
-    """
+    """Returns the execution records below a folder, oldest first."""
     found = []
     for path in sorted(copy.resolve().rglob(f"{RECORD_KEY}/{RECORD_FILE}")):
-        entry = ExecutionEntry.read(path)
+        entry = ContainerExecution.read(path)
         run_folder = path.parents[_LEVELS_BELOW_RUN]
         local_root = run_folder.parents[1]
         below = path.parent.relative_to(local_root).as_posix()
@@ -86,12 +71,7 @@ def find_records(copy: Path) -> list[CopiedExecution]:
 
 
 def run_executions(run_id: str, records: Sequence[CopiedExecution]) -> list[CopiedExecution]:
-    """Returns a run's executions with those of earlier runs that KFP answered from its cache, in order.
-
-    Args:
-        run_id: The run.
-        records: All records.
-    """
+    """Returns a run's executions in order, with those of earlier runs whose outputs KFP's cache reused."""
     by_output = {
         artifact.uri: record for record in records for entries in record.entry.outputs.values() for artifact in entries
     }
@@ -113,7 +93,7 @@ class _StoreWriter:
         self._store = store
         self._artifact_ids: dict[str, int] = {}
 
-    def write_run(self, run_id: str, executions: Iterable[CopiedExecution]) -> dict[int, ExecutionEntry]:
+    def write_run(self, run_id: str, executions: Iterable[CopiedExecution]) -> dict[int, ContainerExecution]:
         """Returns the records by execution id."""
         written = {}
         for record in executions:
@@ -148,14 +128,14 @@ class _StoreWriter:
         for kind, groups in ((pb.Event.INPUT, record.entry.inputs), (pb.Event.OUTPUT, record.entry.outputs)):
             for key, index, artifact in ((key, *found) for key, all_ in groups.items() for found in enumerate(all_)):
                 id_ = self._artifact(record, artifact)
-                # A model may be its own baseline, and ML Metadata takes one event of each type.
+                # A model may be its own baseline, and ML Metadata allows one event of each type.
                 event_type = pb.Event.DECLARED_INPUT if (id_, kind) in events else kind
                 event = pb.Event(artifact_id=id_, execution_id=execution_id, type=event_type)
                 event.path.steps.extend([pb.Event.Path.Step(key=key), pb.Event.Path.Step(index=index)])
                 events[id_, event_type] = event
         return list(events.values())
 
-    def _artifact(self, record: CopiedExecution, entry: ArtifactEntry) -> int:
+    def _artifact(self, record: CopiedExecution, entry: ContainerArtifact) -> int:
         uri = record.local_uri(entry.uri)
         if uri not in self._artifact_ids:
             artifact = pb.Artifact(
@@ -187,12 +167,12 @@ def _set_properties(message: pb.Artifact | pb.Execution, values: Mapping[str, ob
         elif isinstance(value, float) and not value.is_integer():
             message.custom_properties[name].double_value = value
         elif isinstance(value, int | float):
-            # JSON has one kind of number; TFX's flags (`blessed`, `pushed`) and counts are integers.
+            # JSON has one type of number; TFX's flags (`blessed`, `pushed`) and counts are integers.
             message.custom_properties[name].int_value = int(value)
 
 
-def _set_times(database: Path, times: Mapping[int, ExecutionEntry]) -> None:
-    """Replaces the times of writing, which ML Metadata sets itself, by those of the executions."""
+def _set_times(database: Path, times: Mapping[int, ContainerExecution]) -> None:
+    """Sets the times of the executions; ML Metadata itself sets the time of writing."""
     update = "UPDATE Execution SET create_time_since_epoch = ?, last_update_time_since_epoch = ? WHERE id = ?"
     with sqlite3.connect(database) as connection:
         connection.executemany(

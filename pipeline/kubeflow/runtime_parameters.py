@@ -1,14 +1,14 @@
-"""The pipeline's run-time parameters: values that a run on Kubeflow may change without compiling anew.
+"""Run-time parameters: values that each run on Kubeflow may change, without another compilation.
 
-Whole execution parameters become inputs of their task, as TFX's RuntimeParameter would make them. Values inside a JSON
-parameter (epochs within the Trainer's `custom_config`) have no place in TFX's spec: they arrive as further inputs of
-the task, and `pipeline.kubeflow.container.entrypoint` sets them in the JSON before TFX sees it.
+Whole execution parameters become inputs of their task, like TFX's RuntimeParameter. TFX's spec has no place for values
+inside JSON parameters, such as the epochs in the Trainer's `custom_config`: they become additional inputs of the task,
+and `pipeline.kubeflow.entrypoint` writes them into the JSON before TFX reads it.
 """
 
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from components.common.settings import settings_of
 from components.contracts import nodes
@@ -16,65 +16,10 @@ from components.modeling.hyperparameters import Hyperparameters
 from pipeline.config import BlessingConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings
 
-OVERRIDE_PREFIX = "override_"
+OVERRIDE_PREFIX: Final = "override_"
 _INTEGER, _DOUBLE, _STRING = "NUMBER_INTEGER", "NUMBER_DOUBLE", "STRING"
-
-ExecProperties = dict[str, Any]
-Setter = Callable[[ExecProperties, Any], None]
-
-
-def set_json(properties: ExecProperties, name: str, path: tuple[str, ...], value: Any) -> None:
-    """Sets a value inside a JSON execution parameter.
-
-    Args:
-        properties: The execution parameters; changed in place.
-        name: The parameter that holds JSON text.
-        path: Keys from the outermost object to the value.
-        value: The new value.
-    """
-    document = json.loads(properties[name])
-    inner = document
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    properties[name] = json.dumps(document)
-
-
-def _hyperparameter(name: str) -> Setter:
-    return lambda properties, value: set_json(properties, "custom_config", ("hyperparameters", name), value)
-
-
-def _set_thresholds(properties: ExecProperties, kind: str, values: dict[str, float]) -> None:
-    """Sets the first threshold of its kind: the one that the accuracy options give."""
-    eval_config = json.loads(properties["eval_config"])
-    thresholds = (
-        entry["threshold"]
-        for spec in eval_config["metrics_specs"]
-        for metric in spec["metrics"]
-        for entry in metric.get("per_slice_thresholds", [])
-    )
-    next(threshold for threshold in thresholds if kind in threshold)[kind].update(values)
-    properties["eval_config"] = json.dumps(eval_config)
-
-
-def _set_min_accuracy(properties: ExecProperties, value: float) -> None:
-    _set_thresholds(properties, "value_threshold", {"lower_bound": value})
-
-
-def _set_max_accuracy_drop(properties: ExecProperties, value: float) -> None:
-    _set_thresholds(properties, "change_threshold", {"absolute": -value})
-
-
-_TRAINERS = (nodes.TRAINER, nodes.TUNER, nodes.FINE_TUNING)
-_BLESSING_SETTERS = {"min_accuracy": _set_min_accuracy, "max_accuracy_drop": _set_max_accuracy_drop}
-
-
-def _set_serving_model_dir(properties: ExecProperties, value: str) -> None:
-    set_json(properties, "push_destination", ("filesystem", "base_directory"), value)
-
-
-def _set_transform_image_size(properties: ExecProperties, value: str) -> None:
-    set_json(properties, "custom_config", ("image_size",), json.loads(value))
+# An execution parameter, and keys from outside to inside of its JSON; levels in between may be left out.
+_Path = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +27,13 @@ class RuntimeParameter:
     """One value that a run may change.
 
     Attributes:
-        name: What the user sees.
+        name: The name that users see.
         type: KFP's parameter type.
         description: For the user interface.
         default: Its value in the compiled pipeline.
-        properties: Per component id: the execution parameter that it replaces as a whole.
-        setters: Per component id: how to set it inside an execution parameter.
+        properties: By component id: the execution parameter that it replaces.
+        paths: By component id: its place inside a JSON execution parameter.
+        convert: Changes the value that KFP passes to the one in the JSON.
     """
 
     name: str
@@ -95,40 +41,46 @@ class RuntimeParameter:
     description: str
     default: Callable[[PipelineConfig, ClusterSettings], Any]
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    setters: Mapping[str, Setter] = dataclasses.field(default_factory=dict)
+    paths: Mapping[str, _Path] = dataclasses.field(default_factory=dict)
+    convert: Callable[[Any], Any] = lambda value: value
 
 
 def _value_of(group: str, name: str) -> Callable[[PipelineConfig, ClusterSettings], Any]:
     return lambda config, _: getattr(getattr(config, group), name)
 
 
-def _from_settings(group: str, settings: Any, setters: Callable[[str], Mapping[str, Setter]]) -> list[RuntimeParameter]:
-    """Makes the parameters that are declared as settings.
-
-    Args:
-        group: The field of `PipelineConfig` that holds the settings.
-        settings: Their dataclass.
-        setters: How a component is told a setting, by the setting's name.
-    """
+def _hyperparameters() -> list[RuntimeParameter]:
     return [
         RuntimeParameter(
             name,
             _INTEGER if field.type is int else _DOUBLE,
             f"{declared.help} It must be {declared.allowed}.",
-            _value_of(group, name),
-            setters=setters(name),
+            _value_of("hyperparameters", name),
+            paths=dict.fromkeys(
+                (nodes.TRAINER, nodes.TUNER, nodes.FINE_TUNING), ("custom_config", "hyperparameters", name)
+            ),
+            # KFP has one type of number.
+            convert=int if field.type is int else float,
         )
-        for name, (field, declared) in settings_of(settings).items()
+        for name, (field, declared) in settings_of(Hyperparameters).items()
         if declared.per_run
     ]
 
 
-_SOURCE = (
+def _threshold(name: str, path: _Path, convert: Callable[[float], float]) -> RuntimeParameter:
+    """Makes a parameter of the blessing; the options for accuracy give the first threshold of each kind."""
+    _, declared = settings_of(BlessingConfig)[name]
+    description = f"{declared.help} It must be {declared.allowed}."
+    paths = {nodes.EVALUATOR_TEST: ("eval_config", "per_slice_thresholds", *path)}
+    return RuntimeParameter(name, _DOUBLE, description, _value_of("blessing", name), paths=paths, convert=convert)
+
+
+_DATASET = (
     RuntimeParameter(
         "dataset",
         _STRING,
-        "TFDS image-classification dataset, or synthetic_flowers",
-        lambda config, _: config.data.dataset,
+        "TFDS image-classification dataset, or synthetic_flowers.",
+        _value_of("data", "dataset"),
         properties={nodes.EXAMPLE_GEN: "dataset"},
     ),
 )
@@ -136,15 +88,15 @@ _PHOTOS = (
     RuntimeParameter(
         "photos",
         _STRING,
-        "folder or archive of class-named folders, as the containers see it, or its URI",
-        lambda config, _: config.data.photos,
+        "Folder or archive of class-named folders: a path in the containers, or a URI.",
+        _value_of("data", "photos"),
         properties=dict.fromkeys((nodes.PHOTOS_FINGERPRINT, nodes.EXAMPLE_GEN), "photos"),
     ),
     RuntimeParameter(
         "photos_fingerprint",
         _STRING,
-        "what the photos' fingerprint must be; empty takes any photos",
-        lambda config, _: config.data.fingerprint,
+        "Required fingerprint of the photos; empty accepts any photos.",
+        _value_of("data", "fingerprint"),
         properties={nodes.PHOTOS_FINGERPRINT: "expected"},
     ),
 )
@@ -152,50 +104,60 @@ _COMMON = (
     RuntimeParameter(
         "backbone",
         _STRING,
-        "registry name, TF Hub URL or SavedModel folder",
-        lambda config, _: config.backbone.name,
+        "Registry name, TF Hub URL or SavedModel folder.",
+        _value_of("backbone", "name"),
         properties={nodes.BACKBONE_IMPORTER: "backbone"},
     ),
     RuntimeParameter(
         "image_size",
         _STRING,
-        "height and width in pixels that the backbone reads, such as [224, 224]",
+        "Input height and width of the backbone in pixels, such as [224, 224].",
         lambda config, _: json.dumps(list(config.backbone.image_size)),
         properties={nodes.BACKBONE_IMPORTER: "image_size"},
-        setters={nodes.TRANSFORM: _set_transform_image_size},
+        paths={nodes.TRANSFORM: ("custom_config", "image_size")},
+        convert=json.loads,
     ),
-    *_from_settings("hyperparameters", Hyperparameters, lambda name: dict.fromkeys(_TRAINERS, _hyperparameter(name))),
-    *_from_settings("blessing", BlessingConfig, lambda name: {nodes.EVALUATOR_TEST: _BLESSING_SETTERS[name]}),
+    *_hyperparameters(),
+    _threshold("min_accuracy", ("value_threshold", "lower_bound"), float),
+    _threshold("max_accuracy_drop", ("change_threshold", "absolute"), lambda value: -value),
     RuntimeParameter(
         "serving_model_dir",
         _STRING,
-        "where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume",
+        "Where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume.",
         lambda _, settings: settings.serving_model_dir,
         properties={nodes.BASELINE_READER: "serving_model_dir"},
-        setters={nodes.PUSHER: _set_serving_model_dir},
+        paths={nodes.PUSHER: ("push_destination", "filesystem", "base_directory")},
     ),
 )
-_ALL = {parameter.name: parameter for parameter in (*_SOURCE, *_PHOTOS, *_COMMON)}
+_ALL = {parameter.name: parameter for parameter in (*_DATASET, *_PHOTOS, *_COMMON)}
 
 
 def runtime_parameters(config: PipelineConfig) -> tuple[RuntimeParameter, ...]:
     """Returns the parameters of a pipeline."""
-    return (*(_PHOTOS if config.data.photos else _SOURCE), *_COMMON)
+    return (*(_PHOTOS if config.data.photos else _DATASET), *_COMMON)
 
 
-def apply_overrides(node_id: str, properties: ExecProperties) -> ExecProperties:
-    """Sets the values that arrived beside the execution parameters, inside a container.
-
-    Args:
-        node_id: The component.
-        properties: Its execution parameters, with further ones named `override_NAME`.
+def apply_overrides(node_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes the inputs named `override_NAME` of a component into its JSON execution parameters.
 
     Returns:
         The execution parameters as TFX's executor expects them.
     """
     result = {name: value for name, value in properties.items() if not name.startswith(OVERRIDE_PREFIX)}
-    for name, value in properties.items():
-        if name.startswith(OVERRIDE_PREFIX):
-            parameter = _ALL[name.removeprefix(OVERRIDE_PREFIX)]
-            parameter.setters[node_id](result, int(value) if parameter.type == _INTEGER else value)
+    for name in properties.keys() - result.keys():
+        parameter = _ALL[name.removeprefix(OVERRIDE_PREFIX)]
+        property_name, *outer, last = parameter.paths[node_id]
+        document = inner = json.loads(result[property_name])
+        for key in outer:
+            inner = _find(inner, key)
+        inner[last] = parameter.convert(properties[name])
+        result[property_name] = json.dumps(document)
     return result
+
+
+def _find(document: Any, key: str) -> Any:
+    """Returns the first value of a key, at any depth."""
+    if isinstance(document, dict) and key in document:
+        return document[key]
+    children = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    return next((found for child in children if (found := _find(child, key)) is not None), None)

@@ -22,7 +22,7 @@ from same_model import metrics_of, probabilities_of
 from components.common.records import from_json
 from components.contracts.serving_folder import LATEST_BLESSED_FILE, LatestBlessed
 from pipeline.kubeflow.command_line import cli
-from pipeline.kubeflow.server.submit import read_spec
+from pipeline.kubeflow.submit import read_spec
 from pipeline.records.explanation import explain
 from pipeline.records.store import RunStore, open_store
 

@@ -14,7 +14,7 @@ from pods import IMAGE
 
 from components.common.errors import UserError
 from pipeline.kubeflow.command_line import cli
-from pipeline.kubeflow.server.submit import read_spec
+from pipeline.kubeflow.submit import read_spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -145,7 +145,7 @@ def test_a_schedule_is_accepted_and_replaced(
     for cron in ("30 3 * * *", "@daily"):
         result = CliRunner().invoke(cli, [*arguments, "--cron", cron])
         assert result.exit_code == 0, (result.output, result.exception)
-    assert "takes the place of" in result.output
+    assert "Removed the earlier schedule" in result.output
 
     objects = kubeflow.kubernetes.objects
     [scheduled] = [value for path, value in objects.items() if "/scheduledworkflows/" in path]

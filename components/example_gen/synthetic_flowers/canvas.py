@@ -126,12 +126,13 @@ class Canvas:
 
     def petal(self, base: tuple[float, float], angle: float, petal: Petal) -> None:
         """Draws one petal of lengths in pixels that begins at `base`."""
-        cos, sin, length = math.cos(angle), math.sin(angle), petal.length
-        margin = petal.width + abs(petal.bend)
+        # Python's numbers: NumPy's would turn arrays into float64.
+        cos, sin, length, bend = math.cos(angle), math.sin(angle), float(petal.length), float(petal.bend)
+        margin = petal.width + abs(bend)
         middle = base[0] + cos * length / 2, base[1] + sin * length / 2
         index, dx, dy = self._window(*middle, abs(cos) * length / 2 + margin, abs(sin) * length / 2 + margin)
         along = dx * (cos / length) + (dy * (sin / length) + _HALF)
-        across = dy * cos - dx * sin - along * along * petal.bend
+        across = dy * cos - dx * sin - along * along * bend
         near = np.flatnonzero((np.abs(across) < petal.width + 1) & (np.abs(along - _HALF) < _HALF))
         self._paint(index.take(near), along.take(near), across.take(near), petal)
 

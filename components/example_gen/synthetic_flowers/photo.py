@@ -5,6 +5,7 @@ Run as a program with a seed, a first index, an end and a step, it writes the pi
 
 import functools
 import io
+import math
 import pickle
 import sys
 from typing import Final
@@ -54,7 +55,7 @@ _TONES: Final = {
     "bokeh": colors("f0e0a0", "a8c870", "ffffff", "f0a0b0", "f2cf40", "80a0d0", "d04040", "c8d8a0", "b080c0"),
 }
 _OBSTACLES: Final = {"none": 62, "grass": 12, "leaves": 12, "twigs": 8, "insect": 6}
-_UP: Final = -np.pi / 2
+_UP: Final = -math.pi / 2
 # Photos are drawn at most this large and enlarged: their long side, and the radius of their heads.
 _DRAWN_SIDE: Final = 176
 _DRAWN_RADIUS: Final = 48
@@ -158,8 +159,8 @@ def _plant(canvas: Canvas, rng: Random, species: str, pose: Pose) -> None:
     """Draws a stem down and out of the picture, up to three leaves on it, and the head."""
     draw_head, thickness, slenderness, shape = _SPECIES[species]
     if choose(rng, {True: 80, False: 20}):
-        lean = min(max(np.sin(pose.lean), -0.6), 0.6)
-        length = max((canvas.height * 1.05 - pose.y) / np.cos(lean), 2 * pose.radius)
+        lean = min(max(math.sin(pose.lean), -0.6), 0.6)
+        length = max((canvas.height * 1.05 - pose.y) / math.cos(lean), 2 * pose.radius)
         half, bend = thickness * pose.radius * rng.uniform(0.35, 0.65), (lean + rng.normal(0, 0.12)) * length * 0.6
         stem = Petal(length, max(0.7, half), _STALK, pick(rng, GREENS), bend)
         canvas.petal((pose.x, pose.y), lean - _UP, stem)
@@ -168,8 +169,8 @@ def _plant(canvas: Canvas, rng: Random, species: str, pose: Pose) -> None:
             _, _, slenderness, shape = _SPECIES[choose(rng, _EVENLY)]
         for place in rng.uniform(0.25, 1, rng.integers(0, 4)).tolist():
             along, across = length * place, bend * place**2
-            x = pose.x - along * np.sin(lean) - across * np.cos(lean)
-            y = pose.y + along * np.cos(lean) - across * np.sin(lean)
+            x = pose.x - along * math.sin(lean) - across * math.cos(lean)
+            y = pose.y + along * math.cos(lean) - across * math.sin(lean)
             leaf = _leaf(rng, pose.radius * rng.uniform(0.7, 2.2), slenderness * rng.uniform(0.75, 1.25), shape)
             canvas.petal((x, y), _UP + rng.choice([-1, 1]) * rng.uniform(0.3, 1.3), leaf)
     draw_head(canvas, pose, rng)
@@ -182,7 +183,7 @@ def _obstruct(canvas: Canvas, rng: Random) -> None:
         _grass(canvas, rng, int(rng.integers(4, 18)), 0.95, pick(rng, GREENS))
     elif kind == "leaves":
         for edge in rng.uniform(0, 2 * np.pi, rng.integers(1, 4)).tolist():
-            base = width * (0.5 + 0.75 * np.cos(edge)), height * (0.5 + 0.75 * np.sin(edge))
+            base = width * (0.5 + 0.75 * math.cos(edge)), height * (0.5 + 0.75 * math.sin(edge))
             leaf = _leaf(rng, rng.uniform(0.4, 0.85) * min(width, height), rng.uniform(0.15, 0.4))
             canvas.petal(base, edge + np.pi + rng.normal(0, 0.4), leaf)
     elif kind == "twigs":

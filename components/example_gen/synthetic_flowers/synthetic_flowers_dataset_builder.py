@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar, cast
 
 import tensorflow_datasets as tfds
 
@@ -114,7 +114,7 @@ def draw_photos(seed: int, total: int) -> Generator[tuple[str, bytes], None, Non
             command = [sys.executable, "-m", draw_photo.__module__, *map(str, (seed, first, total, workers))]
             processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))  # noqa: S603
         for index in range(total):
-            yield pickle.load(processes[index % workers].stdout)  # noqa: S301
+            yield pickle.load(cast(IO[bytes], processes[index % workers].stdout))  # noqa: S301 (from this code)
     except EOFError:
         raise RuntimeError("a process that draws synthetic photos ended early; its error is above") from None
     finally:

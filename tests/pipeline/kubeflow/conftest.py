@@ -69,7 +69,7 @@ def compiled(
     container_config: PipelineConfig, settings: ClusterSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The reference recipe, compiled to a file."""
-    from pipeline.kubeflow.compiler.compile import compile_pipeline
+    from pipeline.kubeflow.compiler import compile_pipeline
 
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
     compile_pipeline(container_config, settings, path)
@@ -111,7 +111,7 @@ def task_run(container_config: PipelineConfig, settings: ClusterSettings, tmp_pa
     It takes the task, where models are pushed to, the environment variables, and what the task finds: the model's
     weights, and the version of the baseline.
     """
-    from pipeline.kubeflow.compiler.compile import build_spec
+    from pipeline.kubeflow.compiler import build_spec
 
     spec, _ = build_spec(container_config, dataclasses.replace(settings, env={}))
 

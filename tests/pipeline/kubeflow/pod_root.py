@@ -17,7 +17,7 @@ _PRELOADED = ("tfx.components", "tfx.orchestration.kubeflow.v2.container.kubeflo
 
 def run(root: str, words: list[str]) -> None:
     """Runs `-m MODULE ARGUMENT...` in this process."""
-    from pipeline.kubeflow.container import executor_input
+    from pipeline.kubeflow import executor_input
 
     _, module, *arguments = words
     for scheme, folder in executor_input.LOCAL_FOLDERS.items():

@@ -6,28 +6,28 @@ import pytest
 
 from components.common.errors import UserError
 from pipeline.kubeflow.collect import collect
-from pipeline.kubeflow.container.execution_record import ArtifactEntry, ExecutionEntry
+from pipeline.kubeflow.execution_record import ContainerArtifact, ContainerExecution
 from pipeline.records.store import open_store
 
 ROOT = "minio://mlpipeline/flowers"
 
 
-def _artifact(run: str, task: str, key: str, type_name: str, **properties: float | str) -> ArtifactEntry:
-    return ArtifactEntry(type_name, f"{ROOT}/tf-flowers/{run}/{task}/salt/{key}", dict(properties))
+def _artifact(run: str, task: str, key: str, type_name: str, **properties: float | str) -> ContainerArtifact:
+    return ContainerArtifact(type_name, f"{ROOT}/tf-flowers/{run}/{task}/salt/{key}", dict(properties))
 
 
 def _write(
     copy: Path,
     run: str,
     node_id: str,
-    inputs: list[ArtifactEntry],
-    outputs: list[ArtifactEntry],
+    inputs: list[ContainerArtifact],
+    outputs: list[ContainerArtifact],
     *,
-    baseline: list[ArtifactEntry] | None = None,
+    baseline: list[ContainerArtifact] | None = None,
 ) -> None:
     below = f"tf-flowers/{run}/{node_id.lower()}/salt/execution_record"
     started = 1_700_000_000_000 + 100_000 * int(run[-1]) + 10_000 * len(inputs)
-    ExecutionEntry(
+    ContainerExecution(
         pipeline_name="tf-flowers",
         node_id=node_id,
         executor=f"components.{node_id}",
@@ -101,8 +101,8 @@ def test_where_a_model_was_pushed_is_told_as_it_is(copy: Path, tmp_path: Path) -
 
 def test_nothing_is_mixed_up_or_made_of_nothing(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"no execution_record/execution.json below .*empty"):
+    with pytest.raises(UserError, match=r"empty holds no execution_record/execution.json"):
         collect(tmp_path / "empty", tmp_path / "metadata.sqlite")
     (tmp_path / "metadata.sqlite").touch()
-    with pytest.raises(UserError, match="exists: choose an --output"):
+    with pytest.raises(UserError, match="already exists; use an --output"):
         collect(copy, tmp_path / "metadata.sqlite")

@@ -43,7 +43,7 @@ def test_the_service_reaches_the_pods() -> None:
 
 
 def test_both_serve_the_folder_that_is_pushed_to() -> None:
-    from pipeline.kubeflow.compiler.names import kubernetes_name
+    from pipeline.kubeflow.compiler import kubernetes_name
 
     pod = _documents("tensorflow_serving.yaml")[0]["spec"]["template"]["spec"]
     [container] = pod["containers"]

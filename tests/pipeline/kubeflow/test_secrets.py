@@ -16,7 +16,7 @@ from planted_secrets import SECRETS, secrets_below, secrets_in
 
 from components.common.errors import UserError
 from pipeline.kubeflow.command_line import cli
-from pipeline.kubeflow.server.api import Connection
+from pipeline.kubeflow.connection import Connection
 
 COMPILE = ("compile", "--preset", "tf_flowers", "--image", "registry.example.org/flowers:1")
 ROOT = ("--pipeline-root", "minio://mlpipeline/flowers")

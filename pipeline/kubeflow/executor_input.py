@@ -1,10 +1,12 @@
-"""Makes what KFP's launcher hands to a container into what TFX's container entrypoint expects, and back.
+"""Converts the input of a container between KFP's launcher and TFX's container entrypoint.
 
-Open-source KFP differs from the service that TFX wrote its entrypoint for in four ways. What it says of types and
-names depends on its version: nothing, a schema as a title, ids, output keys. The launcher has copied inputs into the
-container (`minio://bucket/key` to `/minio/bucket/key`) and uploads outputs from there, but states remote URIs that
-TensorFlow could only read with a plugin. There may be outputs of its own, such as `executor-logs`, a file that it
-writes while the component runs. And nobody makes the output folders.
+Open-source KFP differs from the service that TFX wrote its entrypoint for:
+
+- The form of artifact types and names depends on KFP's version: missing, a schema as a title, ids, or output keys.
+- The launcher copies inputs into the container (`minio://bucket/key` to `/minio/bucket/key`) and uploads outputs from
+  there, but passes remote URIs, which TensorFlow can only read with a plugin.
+- It may add outputs, such as the file `executor-logs`, which it writes while the component runs.
+- It does not make the output folders.
 """
 
 import dataclasses
@@ -19,7 +21,7 @@ Message = dict[str, Any]
 # KFP's launcher: LocalPathForURI in backend/src/v2/component/launcher_v2.go.
 LOCAL_FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
-# TFX's types whose artifact is a file, not a folder.
+# TFX's types whose artifact is a file.
 _VALUES = ("String", "Integer", "Float", "Boolean", "Bytes", "JsonValue")
 
 
@@ -30,7 +32,7 @@ class LocalUris:
     remote: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def to_remote(self, text: str) -> str:
-        """Returns a local path as a remote URI; other text is returned as it is."""
+        """Converts a local path to its remote URI; other text is returned unchanged."""
         for local, remote in self.remote.items():
             if text == local or text.startswith(f"{local}/"):
                 return remote + text.removeprefix(local)
@@ -38,15 +40,7 @@ class LocalUris:
 
 
 def local_path(artifact: Message) -> str:
-    """Returns where the launcher keeps an artifact in the container.
-
-    Args:
-        artifact: A RuntimeArtifact.
-
-    Returns:
-        Its `customPath` if it has one, else the path that the launcher derives from a gs://, s3:// or minio:// URI; any
-        other URI unchanged.
-    """
+    """Returns the local path of a RuntimeArtifact, as KFP's launcher derives it; other URIs are returned unchanged."""
     if custom_path := artifact.get("customPath"):
         return str(custom_path)
     uri = str(artifact["uri"])
@@ -59,13 +53,10 @@ def local_path(artifact: Message) -> str:
 def localize(executor_input: Message, inputs_spec: Message, outputs_spec: Message) -> LocalUris:
     """Gives artifacts local paths, types and names, and makes the output folders, as TFX's own launcher does.
 
-    Args:
-        executor_input: A KFP ExecutorInput; changed in place. Outputs that are not declared are dropped.
-        inputs_spec: The component's input definitions.
-        outputs_spec: The component's output definitions.
+    Changes `executor_input`, a KFP ExecutorInput, in place, and drops outputs that the component does not declare.
 
     Returns:
-        The way back from local paths to remote URIs.
+        The mapping from local paths to remote URIs.
     """
     uris = LocalUris()
     outputs = executor_input.get("outputs", {}).get("artifacts", {})
@@ -75,7 +66,7 @@ def localize(executor_input: Message, inputs_spec: Message, outputs_spec: Messag
         for key, artifact in _artifacts(executor_input.get(direction, {})):
             path = local_path(artifact)
             uris.remote[path] = artifact["uri"]
-            # TFX makes an id of the name, which ends up in the blessing: nothing but the URI is unique in all versions.
+            # TFX derives the blessing's model id from the name; only the URI is unique in all versions of KFP.
             artifact |= {"uri": path, "name": artifact["uri"], "type": spec["artifacts"][key]["artifactType"]}
             artifact.pop("customPath", None)
             if direction == "outputs" and "://" not in path:
@@ -85,12 +76,7 @@ def localize(executor_input: Message, inputs_spec: Message, outputs_spec: Messag
 
 
 def restore_remote_uris(executor_output: Message, uris: LocalUris) -> None:
-    """Replaces local paths by remote URIs in what is reported to KFP.
-
-    Args:
-        executor_output: A KFP ExecutorOutput; changed in place.
-        uris: What `localize` returned.
-    """
+    """Replaces local paths by remote URIs in a KFP ExecutorOutput, in place."""
     for _, artifact in _artifacts(executor_output):
         artifact["uri"] = uris.to_remote(artifact["uri"])
         metadata = artifact.get("metadata", {})

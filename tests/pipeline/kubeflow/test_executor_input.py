@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.kubeflow.container.executor_input import (
+from pipeline.kubeflow.executor_input import (
     local_path,
     localize,
     restore_remote_uris,

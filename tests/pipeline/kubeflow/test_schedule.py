@@ -9,8 +9,7 @@ from fake_api_server import FakeApiServer
 
 from components.common.errors import UserError
 from pipeline.kubeflow.command_line import cli
-from pipeline.kubeflow.server.schedule import kubeflow_cron
-from pipeline.kubeflow.server.submit import read_spec
+from pipeline.kubeflow.submit import kubeflow_cron, read_spec
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def test_it_takes_the_place_of_the_one_of_its_name(server: FakeApiServer, schedu
 
     result = schedule("--cron", "@hourly", "--pipeline-root", "s3://bucket/elsewhere")
 
-    assert "It takes the place of s1, which is removed." in result.output
+    assert "Removed the earlier schedule s1." in result.output
     assert {run["display_name"]: run["trigger"]["cron_schedule"]["cron"] for run in server.schedules.values()} == {
         "another": "@daily",
         "tf-flowers": "@hourly",
@@ -79,5 +78,5 @@ def test_the_usual_five_fields_are_minutes_first(text: str, expected: str) -> No
 
 @pytest.mark.parametrize("text", ["", "3 * *", "0 0 3 * * * 2026"])
 def test_another_number_of_fields_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="fields; give five"):
+    with pytest.raises(UserError, match="fields; use five"):
         kubeflow_cron(text)

@@ -1,6 +1,6 @@
 // Turns a compiled pipeline spec into an Argo Workflow with Kubeflow Pipelines' own compiler, and prints it.
 //
-// Run by tests/pipeline/kubeflow/compiler/test_argo_compiler.py: main SPEC.yaml PLATFORM.yaml
+// Run by tests/pipeline/kubeflow/test_argo_compiler.py: main SPEC.yaml PLATFORM.yaml
 package main
 
 import (

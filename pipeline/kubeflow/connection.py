@@ -1,4 +1,4 @@
-"""The connection to a Kubeflow Pipelines API server, with errors that say what to do."""
+"""The connection to a Kubeflow Pipelines API server."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ _UNAUTHORIZED = (401, 403)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Credentials go to the server that they are for: urllib would send them on to any other."""
+    """Refuses redirects: urllib would send the credentials to another server."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         del args, kwargs
@@ -28,13 +28,13 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclasses.dataclass(frozen=True)
 class Connection:
-    """How to reach the API server.
+    """Address and credentials of the API server; empty fields are not used.
 
     Attributes:
         host: Its address, such as http://localhost:8080 or https://HOST/pipeline.
-        namespace: The user's namespace in a multi-user installation; empty otherwise.
-        token: Bearer token; empty for none.
-        cookie: Session cookie of an authenticating proxy (`authservice_session=...`); empty for none.
+        namespace: The user's namespace in a multi-user installation.
+        token: Bearer token.
+        cookie: Session cookie of an authenticating proxy (`authservice_session=...`).
     """
 
     host: str
@@ -45,13 +45,13 @@ class Connection:
     def __post_init__(self) -> None:
         refuse_credentials("host", self.host)
         if not self.host.startswith(("http://", "https://")):
-            raise UserError(f"host {self.host!r} is not an address; give e.g. http://localhost:8080")
+            raise UserError(f"host {self.host!r} is not an address; use one such as http://localhost:8080")
 
     def client(self) -> Any:
-        """Returns a kfp client, after a look at whether the server is there and lets us in.
+        """Returns a kfp client, after a check of the server and the credentials.
 
         Raises:
-            UserError: kfp is not installed, or the server cannot be reached or refuses.
+            UserError: kfp is not installed, or the server cannot be reached, or refuses the request.
         """
         try:
             import kfp
@@ -79,7 +79,7 @@ class Connection:
 
     @contextlib.contextmanager
     def readable_errors(self) -> Iterator[None]:
-        """Turns the client's errors into one line, and keeps its own messages off the terminal."""
+        """Converts the client's errors to UserErrors of one line, and hides its own output."""
         import kfp_server_api
         import urllib3
 
@@ -92,13 +92,10 @@ class Connection:
             raise self._unreachable(error) from error
 
     def get(self, path: str) -> bytes:
-        """Returns what the server answers, for what the client has no call.
-
-        Args:
-            path: Below the host.
+        """Returns the server's answer for a path below the host; for requests that kfp's client does not have.
 
         Raises:
-            UserError: The server cannot be reached or refuses.
+            UserError: The server cannot be reached, or refuses the request.
         """
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if self.cookie:
@@ -111,8 +108,8 @@ class Connection:
         except urllib.error.HTTPError as error:
             if location := error.headers.get("Location"):
                 raise UserError(
-                    f"{self.host} sends elsewhere, to {self._without_credentials(location)}: if that is the server, "
-                    f"give its address as host; if it is a login, set {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use "
+                    f"{self.host} redirects to {self._without_credentials(location)}; if that is the server, use its "
+                    f"address as --host; if it is a login page, set {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use "
                     "kubectl port-forward"
                 ) from error
             raise self._refused(error.code, error.reason) from error
@@ -126,12 +123,12 @@ class Connection:
             json.loads(body)
         except ValueError as error:
             raise UserError(
-                f"{self.host} answers with a page, not with the Kubeflow Pipelines API: a login is in between; set "
-                f"{TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use kubectl port-forward"
+                f"{self.host} answers with a web page instead of the Kubeflow Pipelines API, probably a login page; "
+                f"set {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use kubectl port-forward"
             ) from error
 
     def _without_credentials(self, text: object) -> str:
-        """Returns what a server says without what it was sent."""
+        """Removes the credentials from a server's answer."""
         result = text.decode(errors="replace") if isinstance(text, bytes) else str(text or "")
         for secret in filter(None, (self.token, self.cookie)):
             result = result.replace(secret, "***")
@@ -140,15 +137,15 @@ class Connection:
     def _refused(self, status: int, reason: str) -> UserError:
         if status in _UNAUTHORIZED:
             return UserError(
-                f"{self.host} refuses the credentials (HTTP {status}): set {TOKEN_VARIABLE} or {COOKIE_VARIABLE} to "
-                "valid ones, and --namespace to a namespace of yours"
+                f"{self.host} refuses the credentials (HTTP {status}); set {TOKEN_VARIABLE} or {COOKIE_VARIABLE} to "
+                "valid ones, and --namespace to your namespace"
             )
         return UserError(f"{self.host} answered HTTP {status}: {self._without_credentials(reason)}")
 
     def _unreachable(self, error: BaseException) -> UserError:
         reason = self._without_credentials(getattr(error, "reason", None) or error)
         return UserError(
-            f"cannot reach Kubeflow Pipelines at {self.host} ({reason}): check --host; inside the cluster's network, "
+            f"cannot reach Kubeflow Pipelines at {self.host} ({reason}); check --host; without an ingress, "
             "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80 gives http://localhost:8080"
         )
 

@@ -12,9 +12,9 @@ import yaml
 from components.common.errors import UserError
 from pipeline.config import NO_BASELINE, RESOLVER_BASELINE
 from pipeline.kubeflow.cluster import ClusterSettings, Resources
-from pipeline.kubeflow.compiler.compile import build_spec
+from pipeline.kubeflow.compiler import build_spec
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "kubeflow_pipeline.yaml"
+GOLDEN = Path(__file__).parents[2] / "golden" / "kubeflow_pipeline.yaml"
 # Argo's names of templates and Kubernetes' names of pods.
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -86,7 +86,7 @@ def test_names_are_kubernetes_names(spec: dict[str, Any]) -> None:
 def test_every_container_runs_our_entrypoint_with_the_given_image(spec: dict[str, Any]) -> None:
     for label, executor in spec["deploymentSpec"]["executors"].items():
         container = executor["container"]
-        assert container["command"] == ["python", "-m", "pipeline.kubeflow.container.entrypoint"]
+        assert container["command"] == ["python", "-m", "pipeline.kubeflow.entrypoint"]
         assert container["image"].startswith("registry.example.org/flowers@sha256:")
         assert "{{$}}" in container["args"], label
 
@@ -174,7 +174,7 @@ def test_without_a_baseline_nothing_is_read(with_baseline: Any, settings: Cluste
 
 
 def test_the_resolver_is_refused(with_baseline: Any, settings: ClusterSettings) -> None:
-    with pytest.raises(UserError, match="runs no resolver"):
+    with pytest.raises(UserError, match="does not run resolvers"):
         build_spec(with_baseline(RESOLVER_BASELINE), settings)
 
 
@@ -193,14 +193,14 @@ def test_a_given_baseline_becomes_an_importer(with_baseline: Any, settings: Clus
 def test_a_baseline_that_the_importer_cannot_use_is_refused(
     baseline: str, with_baseline: Any, settings: ClusterSettings
 ) -> None:
-    with pytest.raises(UserError, match=f"baseline '{baseline}' is in no bucket") as error:
+    with pytest.raises(UserError, match=f"baseline '{baseline}' is not in a bucket") as error:
         build_spec(with_baseline(baseline), settings)
     assert len(str(error.value).splitlines()) == 1
 
 
 def test_an_unknown_component_is_named(container_config: Any) -> None:
     settings = ClusterSettings("image", "gs://bucket", "gs://bucket/serving", resources={"Trainr": Resources()})
-    with pytest.raises(UserError, match="no component Trainr; there are AnomalyGate"):
+    with pytest.raises(UserError, match="no component Trainr; use one of AnomalyGate"):
         build_spec(container_config, settings)
 
 

@@ -13,7 +13,7 @@ from click.testing import Result
 from fake_api_server import FakeApiServer
 
 from components.common.errors import UserError
-from pipeline.kubeflow.server.submit import parse_parameters, read_spec
+from pipeline.kubeflow.submit import parse_parameters, read_spec
 
 
 def test_a_run_is_started_and_followed_to_its_end(
@@ -72,7 +72,7 @@ def test_refused_credentials(
 ) -> None:
     server.token = "right"
     monkeypatch.setenv("FLOWERS_KFP_TOKEN", "wrong")
-    with pytest.raises(UserError, match=r"refuses the credentials \(HTTP 401\): set FLOWERS_KFP_TOKEN"):
+    with pytest.raises(UserError, match=r"refuses the credentials \(HTTP 401\); set FLOWERS_KFP_TOKEN"):
         _raise(submit(server.url))
 
     monkeypatch.setenv("FLOWERS_KFP_TOKEN", "right")
@@ -81,7 +81,7 @@ def test_refused_credentials(
 
 def test_a_login_page_is_recognized(server: FakeApiServer, submit: Callable[..., Result]) -> None:
     server.login_page = True
-    with pytest.raises(UserError, match="a login is in between"):
+    with pytest.raises(UserError, match="probably a login page"):
         _raise(submit(server.url))
 
 
@@ -113,9 +113,9 @@ def test_parameters_are_read_by_type(compiled: Path) -> None:
     spec = read_spec(compiled)
 
     assert parse_parameters(spec, {"epochs": "3", "min_accuracy": "0.5"}) == {"epochs": 3, "min_accuracy": 0.5}
-    with pytest.raises(UserError, match="epochs is 'many', which is no int"):
+    with pytest.raises(UserError, match="epochs is 'many'; use a value of type int"):
         parse_parameters(spec, {"epochs": "many"})
-    with pytest.raises(UserError, match="no run-time parameter 'epoch'; there are backbone, batch_size"):
+    with pytest.raises(UserError, match="no run-time parameter is named 'epoch'; use one of backbone, batch_size"):
         parse_parameters(spec, {"epoch": "3"})
 
 
@@ -129,5 +129,5 @@ def test_what_is_no_compiled_pipeline_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         read_spec(path)
     path.write_text(yaml.safe_dump({"kind": "Deployment"}))
-    with pytest.raises(UserError, match="is no compiled pipeline"):
+    with pytest.raises(UserError, match="is not a compiled pipeline"):
         read_spec(path)

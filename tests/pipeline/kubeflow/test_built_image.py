@@ -66,5 +66,5 @@ def test_it_holds_no_tools() -> None:
 
 
 def test_its_entry_point_imports_every_component() -> None:
-    code = "import pipeline.graph, pipeline.kubeflow.container.entrypoint, tensorflow as tf; print(tf.__version__)"
+    code = "import pipeline.graph, pipeline.kubeflow.entrypoint, tensorflow as tf; print(tf.__version__)"
     assert _run("python", "-c", code).startswith("2.21")

@@ -14,7 +14,7 @@ from components.contracts.artifact_types import own_artifact_types
 from components.modeling.hyperparameters import FineTuning
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.graph import create_pipeline
-from pipeline.kubeflow.container.entrypoint import register_artifact_types
+from pipeline.kubeflow.entrypoint import register_artifact_types
 
 
 def _types_of_the_graph() -> dict[str, type[types.Artifact]]:

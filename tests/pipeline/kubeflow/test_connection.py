@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from components.common.errors import UserError
-from pipeline.kubeflow.server.api import Connection
+from pipeline.kubeflow.connection import Connection
 
 
 class _Elsewhere(BaseHTTPRequestHandler):
@@ -38,6 +38,6 @@ def elsewhere() -> Iterator[HTTPServer]:
 
 def test_credentials_are_not_sent_on(elsewhere: HTTPServer) -> None:
     host = f"http://127.0.0.1:{elsewhere.server_address[1]}"
-    with pytest.raises(UserError, match=r"sends elsewhere, to http://localhost:\d+/login: if that is the server"):
+    with pytest.raises(UserError, match=r"redirects to http://localhost:\d+/login; if that is the server"):
         Connection(host, token="secret").get("apis/v2beta1/healthz")
     assert _Elsewhere.seen == [("/apis/v2beta1/healthz", "Bearer secret")]

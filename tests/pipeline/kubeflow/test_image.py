@@ -12,7 +12,7 @@ import pytest
 from locked_packages import BACKBONES_LOCK, IMAGE_LOCK, PROJECT_LOCK, locked_packages
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 Instruction = tuple[str, str]
 
 

@@ -13,7 +13,7 @@ from components.contracts.drift import SAMPLE_FILE
 from components.photos.source import FINGERPRINT_DIGITS
 from pipeline.config import DataConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings
-from pipeline.kubeflow.compiler.compile import build_spec
+from pipeline.kubeflow.compiler import build_spec
 
 PREFIX = "serving_model/tf-flowers"
 SERVING = f"s3://models/{PREFIX}"

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 IMAGE_LOCK, PROJECT_LOCK = "requirements-image.txt", "requirements-tfx-1.21.txt"
 # What belongs to no stack: data alone.
 BACKBONES_LOCK = "requirements-backbones.txt"
-_FOLDER = Path(__file__).parents[4] / "environment"
+_FOLDER = Path(__file__).parents[3] / "environment"
 
 
 def locked_packages(lock: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from pipeline.config import (
 )
 from pipeline.kubeflow.cluster import ClusterSettings
 from pipeline.kubeflow.collect import collect
-from pipeline.kubeflow.compiler.compile import build_spec
+from pipeline.kubeflow.compiler import build_spec
 from pipeline.local_run import runner as local
 from pipeline.records.explanation import explain
 from pipeline.records.store import RunStore, open_store

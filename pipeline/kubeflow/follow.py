@@ -1,48 +1,90 @@
-"""Follows a run on Kubeflow: with a table of its tasks, or with a line for every change."""
+"""Follows a run on Kubeflow, as a live table of its tasks or line by line.
+
+Kubeflow's API does not name pods; the Argo workflow that it hands out does.
+"""
 
 import contextlib
 import datetime
+import json
+import re
 import time
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipeline.kubeflow.server.api import Connection
-from pipeline.kubeflow.server.pod_logs import log_addresses
-from pipeline.kubeflow.server.submit import StartedRun
+from components.common.errors import UserError
+from pipeline.kubeflow.connection import Connection
+from pipeline.kubeflow.submit import StartedRun
 
 SUCCEEDED = "SUCCEEDED"
-# The server states times that are not known yet as the beginning of 1970.
+# The server writes unknown times as the start of 1970.
 _UNSET_YEAR = 1970
 _FINAL = (SUCCEEDED, "FAILED", "SKIPPED", "CANCELED", "CANCELLED")
 _STYLES = {SUCCEEDED: "green", "FAILED": "red", "RUNNING": "cyan", "CACHED": "green", "SKIPPED": "dim"}
 _PENDING = "PENDING"
 
-# Shows what the server says of a run, a V2beta1Run.
+# Shows the status of a run, a V2beta1Run.
 View = Callable[[Any], None]
+Workflow = dict[str, Any]
+
+# An Argo node below a task: WORKFLOW.root.TASK.executor, with the try's number if it may be tried again.
+_EXECUTOR = re.compile(r"\.(?P<task>[^.]+)\.executor(\((?P<attempt>\d+)\))?$")
+
+
+def log_addresses(connection: Connection, run_id: str) -> dict[str, str]:
+    """Returns the addresses of the logs in Kubeflow's user interface: of each task's latest pod, by task.
+
+    Tasks that are pending or cached have no pod. The result is empty if the server does not hand out the Argo workflow.
+    """
+    try:
+        details = json.loads(connection.get(f"apis/v1beta1/runs/{run_id}"))
+        workflow: Workflow = json.loads(details["pipeline_runtime"]["workflow_manifest"])
+    except (UserError, KeyError, ValueError, TypeError):
+        return {}
+    namespace = workflow["metadata"].get("namespace", "")
+    query = {"runid": run_id, "podnamespace": namespace}
+    return {
+        task: f"{connection.host.rstrip('/')}/k8s/pod/logs?{urllib.parse.urlencode({'podname': pod, **query})}"
+        for task, pod in pod_names(workflow).items()
+    }
+
+
+def pod_names(workflow: Workflow) -> Mapping[str, str]:
+    """Returns the name of each task's latest pod in an Argo workflow."""
+    latest: dict[str, tuple[int, str]] = {}
+    for node in workflow.get("status", {}).get("nodes", {}).values():
+        found = _EXECUTOR.search(node["name"])
+        if found and node["type"] == "Pod":
+            pod = int(found["attempt"] or 0), _pod_name(workflow, node)
+            latest[found["task"]] = max(pod, latest.get(found["task"], pod))
+    return {task: name for task, (_, name) in latest.items()}
+
+
+def _pod_name(workflow: Workflow, node: Mapping[str, Any]) -> str:
+    """Derives a pod's name from its node's id like Argo, and like Kubeflow's RetrievePodName in util/workflow.go."""
+    if workflow["metadata"].get("annotations", {}).get("workflows.argoproj.io/pod-name-format") == "v1":
+        return str(node["id"])
+    return f"{workflow['metadata']['name']}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
 
 
 def follow_run(
     connection: Connection, run: StartedRun, console: Console, poll_seconds: float, line_by_line: bool = False
 ) -> str:
-    """Shows a run's tasks until it ends.
+    """Shows a run's tasks until it ends, and returns its final state, such as SUCCEEDED.
 
     Args:
         connection: The server.
         run: The run.
         console: Where to draw.
-        poll_seconds: Time between two questions to the server.
-        line_by_line: Whether every change of a task is a line, with the address of the task's log, and not a table
-            that is drawn anew.
-
-    Returns:
-        The run's final state, such as SUCCEEDED.
+        poll_seconds: Time between two requests.
+        line_by_line: Print a line for each change of a task, with the address of its log, instead of a live table.
 
     Raises:
-        UserError: The server cannot be reached any more or refuses.
+        UserError: The server cannot be reached, or refuses the request.
     """
     client = connection.client()
     with _lines(connection, run, console) if line_by_line else _table(run, console) as view:
@@ -84,12 +126,7 @@ def _lines(connection: Connection, run: StartedRun, console: Console) -> Iterato
 
 
 def status_table(run: StartedRun, status: Any) -> Table:
-    """Draws a run's tasks.
-
-    Args:
-        run: The run.
-        status: What the server says of it, a V2beta1Run.
-    """
+    """Draws the tasks of a run, whose status is a V2beta1Run."""
     table = Table(title=f"{run.name}: {status.state or _PENDING}")
     for column in ("task", "state"):
         table.add_column(column)
@@ -102,7 +139,7 @@ def status_table(run: StartedRun, status: Any) -> Table:
 
 
 def _tasks(status: Any) -> dict[str, Any]:
-    """Returns the tasks by name; the server lists the drivers' and executors' pods beside them."""
+    """Returns the tasks by name; the server also lists the pods of drivers and executors."""
     details = status.run_details.task_details if status.run_details else None
     return {task.display_name: task for task in details or []}
 

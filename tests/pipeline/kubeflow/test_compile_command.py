@@ -80,7 +80,7 @@ def test_a_manifest_is_looked_at_here_and_read_there(tmp_path: Path, photo_folde
     options = ("--photos", str(manifest), "--photos-path", "/data/labels.csv")
     [spec] = _compile(tmp_path / "pipeline.yaml", *options)
     assert spec["root"]["inputDefinitions"]["parameters"]["photos"]["defaultValue"] == "/data/labels.csv"
-    with pytest.raises(UserError, match=r"--photos-path /data/photos and .*labels\.csv must name the same"):
+    with pytest.raises(UserError, match=r"--photos-path /data/photos and .*labels\.csv must be of one kind"):
         _compile(tmp_path / "pipeline.yaml", "--photos", str(manifest), "--photos-path", "/data/photos")
 
 
@@ -93,13 +93,13 @@ def test_photos_in_a_bucket_may_change(tmp_path: Path, photo_folder: Path, path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--backbone", "https://example.org/module"), "say with --image-size HxW"),
+        (("--backbone", "https://example.org/module"), "add --image-size HxW"),
         (("--backbone", "efficientnet_lite1", "--image-size", "96x96"), "128 to 384 pixels a side, not 96x96"),
-        (("--resources", "Trainer"), "'Trainer' is not understood; give COMPONENT:NAME=VALUE"),
+        (("--resources", "Trainer"), "cannot read 'Trainer'; use COMPONENT:NAME=VALUE"),
         (("--resources", "Trainer:cpu=many"), "cpu is 'many'; use a number"),
-        (("--volume", "claim"), "give CLAIM:PATH"),
+        (("--volume", "claim"), "use CLAIM:PATH"),
         (("--epochs", "0"), "epochs is 0"),
-        (("--serving-model-dir", "minio://models"), "TensorFlow writes to MinIO as s3://"),
+        (("--serving-model-dir", "minio://models"), "TensorFlow addresses MinIO as s3://"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
@@ -110,5 +110,5 @@ def test_mistakes_are_one_line(tmp_path: Path, options: tuple[str, ...], message
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kfp.kubernetes", None)
-    with pytest.raises(UserError, match="compiling needs the kubeflow extra"):
+    with pytest.raises(UserError, match="compile needs the kubeflow extra"):
         _compile(tmp_path / "pipeline.yaml")

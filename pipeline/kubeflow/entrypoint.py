@@ -1,8 +1,8 @@
-"""The command of every container on Kubeflow: `python -m pipeline.kubeflow.container.entrypoint`.
+"""The command of every container on Kubeflow: `python -m pipeline.kubeflow.entrypoint`.
 
-Prepares the launcher's input, lets TFX's own container entrypoint run the executor, and leaves an execution record
-beside the outputs. The arguments are those of TFX's entrypoint, the component's output definitions, and the component's
-and the pipeline's name.
+Prepares the launcher's input, calls TFX's container entrypoint, which runs the executor, and writes the execution
+record beside the outputs. The arguments are those of TFX's entrypoint, the component's output definitions, and the
+names of the component and the pipeline.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import UserError
-from pipeline.kubeflow.container import executor_input as kfp_io
-from pipeline.kubeflow.container.execution_record import RECORD_KEY, ArtifactEntry, ExecutionEntry
+from pipeline.kubeflow import executor_input as kfp_io
+from pipeline.kubeflow.execution_record import RECORD_KEY, ContainerArtifact, ContainerExecution
 from pipeline.kubeflow.runtime_parameters import apply_overrides
 
 logger = logging.getLogger(__name__)
@@ -24,14 +24,7 @@ Message = dict[str, Any]
 
 
 def main(argv: list[str]) -> int:
-    """Runs one component.
-
-    Args:
-        argv: The container's arguments; those that are not named here are Beam's.
-
-    Returns:
-        0, or 1 after an error that its one line explains.
-    """
+    """Runs one component, and returns 0, or 1 after an error of one line; unknown arguments are passed on to Beam."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     args, beam_args = _parser().parse_known_args(argv)
     invocation: Message = json.loads(args.json_serialized_invocation_args)
@@ -51,7 +44,7 @@ def main(argv: list[str]) -> int:
     executor_output: Message = json.loads(output_file.read_text())
     kfp_io.restore_remote_uris(executor_output, uris)
     output_file.write_text(json.dumps(executor_output))
-    ExecutionEntry(
+    ContainerExecution(
         pipeline_name=args.pipeline_name,
         node_id=args.node_id,
         executor=args.executor_class_path,
@@ -104,12 +97,12 @@ def register_artifact_types() -> None:
 
 def _entries(
     message: Message, uris: kfp_io.LocalUris, executor_output: Message | None = None
-) -> dict[str, list[ArtifactEntry]]:
+) -> dict[str, list[ContainerArtifact]]:
     entries = {}
     for key, artifact_list in message.get("artifacts", {}).items():
         produced = (executor_output or {}).get("artifacts", {}).get(key, artifact_list)["artifacts"]
         entries[key] = [
-            ArtifactEntry(kfp_io.type_name(artifact), uris.to_remote(artifact["uri"]), result.get("metadata", {}))
+            ContainerArtifact(kfp_io.type_name(artifact), uris.to_remote(artifact["uri"]), result.get("metadata", {}))
             for artifact, result in zip(artifact_list["artifacts"], produced, strict=True)
         ]
     return entries

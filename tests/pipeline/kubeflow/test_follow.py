@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 from fake_api_server import FakeApiServer
 
-from pipeline.kubeflow.server.pod_logs import pod_names
+from pipeline.kubeflow.follow import pod_names
 
 
 def _node(name: str, number: int, kind: str = "Pod", template: str = "retry-system-container-impl") -> dict[str, Any]:
@@ -85,4 +85,4 @@ def test_a_server_that_names_no_pods(server: FakeApiServer, submit: Callable[...
 def test_watch_follows(server: FakeApiServer, submit: Callable[..., Result]) -> None:
     result = submit(server.url, "--watch", "--no-wait")
     assert result.exit_code == 2
-    assert "leave out --no-wait" in result.output
+    assert "exclude each other" in result.output

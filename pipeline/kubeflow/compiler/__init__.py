@@ -1,1 +1,0 @@
-"""From the pipeline to a spec that Kubeflow Pipelines runs."""
