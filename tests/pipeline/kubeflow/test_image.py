@@ -94,7 +94,7 @@ def test_what_is_copied_exists_and_is_not_ignored(instructions: list[Instruction
 def test_the_images_lock_is_a_part_of_the_projects_lock() -> None:
     image, project = locked_packages(IMAGE_LOCK), locked_packages(PROJECT_LOCK) | locked_packages(BACKBONES_LOCK)
     assert image.items() <= project.items()
-    assert {"tfx", "kfp", "boto3"} <= image.keys()
+    assert {"tfx", "kfp", "obstore"} <= image.keys()
     assert not {"pytest", "ruff", "mypy", "moto"} & image.keys()
 
 
