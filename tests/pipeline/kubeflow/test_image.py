@@ -104,6 +104,8 @@ def test_the_image_has_what_the_code_imports() -> None:
     imported = {name.partition(".")[0] for path in modules for name in _imports(path)}
     # Imported by tensorflow-datasets, which does not say so.
     imported |= {"importlib_resources"}
+    # Only for AWS profiles that need it; without it a message says so.
+    imported -= {"botocore"}
     locked = locked_packages(IMAGE_LOCK).keys()
     # Their distributions list no packages, and Python 3.10 looks no further.
     unlisted = {"pillow_jxl": ["pillow-jxl-plugin"], "sklearn": ["scikit-learn"]}
