@@ -9,8 +9,6 @@ import click
 
 from components.common.errors import UserError
 from components.modeling.backbones.registry import BACKBONES, find_backbone
-from components.photos.manifest import is_manifest
-from components.storage.objects import is_remote
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import PUSHED_BASELINE, BackboneConfig, PipelineConfig, RunOptions
 from pipeline.kubeflow.cluster import ClusterSettings, Resources, default_resources, kubernetes_name
@@ -85,6 +83,9 @@ def _container_config(options: RunOptions, baseline: str, photos_path: str, work
 
     `options.output` is the pipeline root.
     """
+    from components.photos.manifest import is_manifest
+    from components.storage.objects import is_remote
+
     if photos_path and is_manifest(photos_path) != is_manifest(options.data.photos):
         raise UserError(
             f"--photos-path {photos_path} and --photos {options.data.photos} must be of one kind: both a manifest, "
