@@ -23,20 +23,6 @@ def skip_tfx_components_init() -> None:
         complete_tfma()
 
 
-def import_tensorflow_without_keras() -> None:
-    """Imports TensorFlow without Keras, which TensorFlow imports for users who load Keras models.
-
-    That takes a fifth of the import. TensorFlow accepts a missing Keras; afterwards `tf.keras` is not to be used.
-    """
-    blocked = [name for name in ("keras", "tf_keras") if name not in sys.modules]
-    sys.modules |= dict.fromkeys(blocked)  # type: ignore[arg-type]  (None makes an import fail)
-    try:
-        import tensorflow  # noqa: F401
-    finally:
-        for name in blocked:
-            del sys.modules[name]
-
-
 @contextlib.contextmanager
 def uncollected_imports() -> Iterator[None]:
     """Keeps the garbage collector away from what is imported inside, then and later.

@@ -13,7 +13,6 @@ from click.core import ParameterSource
 
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.cli.batch_prediction import batch_options, predict_batch
-from pipeline.cli.lean_start import import_tensorflow_without_keras
 from pipeline.cli.run_options import SectionedCommand, beam_options
 from pipeline.cli.store_options import console, print_json
 
@@ -86,7 +85,6 @@ def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top:
     copied = f", copied from {model}" if model and is_remote(model) else ""
     click.echo(f"Model: {path}{copied} (loading TensorFlow ...)", err=True)
     divert_native_output(None)
-    import_tensorflow_without_keras()
     predictions = [
         dataclasses.replace(prediction, classes=prediction.classes[:top])
         for prediction in ServedModel(path).classify(itertools.chain(checked, inputs))

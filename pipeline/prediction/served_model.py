@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE: Final = 16
 _INPUT, _PROBABILITIES = "image_bytes", "probabilities"
-_INIT_OP: Final = "__saved_model_init_op"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,33 +41,33 @@ class Classification:
 
 
 class ServedModel:
-    """A SavedModel with a signature from `image_bytes` to `probabilities`, in a session of its own.
+    """A SavedModel with a signature from `image_bytes` to `probabilities`.
 
-    Only the part of the graph that the signature needs is loaded. `tf.saved_model.load` would make a Python function of
-    each function in the model, which takes as long as the import of TensorFlow.
+    It is loaded into a session, as TF Serving does: `tf.saved_model.load` also makes a Python function of each function
+    in the model, which takes as long as the import of TensorFlow.
     """
 
     def __init__(self, path: Path):
         """Loads the SavedModel folder `path`; raises UserError if it has no such signature or cannot be loaded."""
         import tensorflow as tf
-        from google.protobuf.message import DecodeError
 
         name = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+        tf.get_logger().setLevel("ERROR")  # calls this way of loading deprecated
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            meta_graph = _meta_graph(path)
-            signature = meta_graph.signature_def[name]
-            if set(signature.inputs) != {_INPUT} or _PROBABILITIES not in signature.outputs:
-                raise UserError(f"the model in {path} has no signature {name} from {_INPUT} to {_PROBABILITIES}")
-            self._session = _session(meta_graph, signature, path)
-        except (OSError, ValueError, DecodeError, tf.errors.OpError) as error:
+            with self._session.graph.as_default():
+                model = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(path))
+        except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"cannot load the model in {path}: {' '.join(str(error).split())}") from error
+        signature = model.signature_def[name]
+        if set(signature.inputs) != {_INPUT} or _PROBABILITIES not in signature.outputs:
+            raise UserError(f"the model in {path} has no signature {name} from {_INPUT} to {_PROBABILITIES}")
         self._input = signature.inputs[_INPUT].name
         self._outputs = {
             key: info.name for key, info in signature.outputs.items() if key in (_PROBABILITIES, FAMILIARITY_OUTPUT)
         }
-        self.class_names = _class_names(
-            self._session.graph, signature.outputs[_PROBABILITIES].tensor_shape.dim[-1].size
-        )
+        num_classes = signature.outputs[_PROBABILITIES].tensor_shape.dim[-1].size
+        self.class_names = _class_names(self._session.graph, num_classes)
 
     def classify(self, photos: Iterable[PhotoInput]) -> Iterator[Classification]:
         """Classifies photos in batches, and yields the results in order."""
@@ -103,62 +102,6 @@ class ServedModel:
         names = self.class_names or [str(index) for index in range(len(probabilities))]
         pairs = zip(names, map(float, probabilities), strict=True)
         return sorted(pairs, key=lambda pair: -pair[1])
-
-
-def _meta_graph(path: Path) -> Any:
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    content = (path / "saved_model.pb").read_bytes()
-    meta_graphs = saved_model_pb2.SavedModel.FromString(content).meta_graphs
-    if not meta_graphs:
-        raise ValueError("saved_model.pb holds no graph")
-    return meta_graphs[0]
-
-
-def _session(meta_graph: Any, signature: Any, path: Path) -> Any:
-    """Loads what a signature needs of a graph, with its variables, into a session."""
-    import tensorflow as tf
-
-    saver = meta_graph.saver_def
-    ends = [info.name for infos in (signature.inputs, signature.outputs) for info in infos.values()]
-    starts = [saver.restore_op_name, *(info.name for info in meta_graph.signature_def[_INIT_OP].outputs.values())]
-    graph_def = _subgraph(meta_graph.graph_def, [*starts, saver.filename_tensor_name, *ends])
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.graph_util.import_graph_def(graph_def, name="")
-    session = tf.compat.v1.Session(graph=graph)
-    for operation in starts:
-        files = {saver.filename_tensor_name: str(path / "variables" / "variables")}
-        session.run(graph.get_operation_by_name(operation.partition(":")[0]), files)
-    return session
-
-
-def _subgraph(graph_def: Any, names: Iterable[str]) -> Any:
-    """Returns the nodes and functions that the named nodes or tensors depend on, as a GraphDef."""
-    nodes = {node.name: node for node in graph_def.node}
-    functions = {function.signature.name: function for function in graph_def.library.function}
-    found: dict[str, Any] = {}
-    called: dict[str, Any] = {}
-    pending = list(names)
-    while pending:
-        name = pending.pop().removeprefix("^").partition(":")[0]
-        if name not in found:
-            found[name] = nodes[name]
-            pending += nodes[name].input
-    to_search = [*found.values()]
-    while to_search:
-        node = to_search.pop()
-        uses = [node.op] + [
-            reference.name for value in node.attr.values() for reference in (value.func, *value.list.func)
-        ]
-        for name in uses:
-            if name in functions and name not in called:
-                called[name] = functions[name]
-                to_search += functions[name].node_def
-    result = type(graph_def)(versions=graph_def.versions)
-    result.node.extend(found.values())
-    result.library.function.extend(called.values())
-    return result
 
 
 def _class_names(graph: Any, size: int) -> list[str]:
