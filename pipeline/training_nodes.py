@@ -1,5 +1,6 @@
 """The part of the graph from features to a trained model: Tuner, Trainer and the Trainer that fine-tunes."""
 
+import dataclasses
 from typing import Any
 
 from tfx import types
@@ -27,7 +28,17 @@ def training_nodes(
     `examples` are raw; the schema names the classes.
     """
     nodes: list[base_component.BaseComponent] = []
-    common = {"transform_graph": transform_graph, "schema": schema, **_splits()}
+    common: dict[str, Any] = {
+        "transform_graph": transform_graph,
+        "schema": schema,
+        "train_args": trainer_pb2.TrainArgs(splits=[TRAIN_SPLIT]),
+        "eval_args": trainer_pb2.EvalArgs(splits=[VALIDATION_SPLIT]),
+    }
+    custom_config = {
+        "hyperparameters": dataclasses.asdict(config.hyperparameters),
+        "work_root": config.training_work_root,
+    }
+    feature_config = {**custom_config, "feature_memory": config.feature_memory}
     hyperparameters = None
     if config.tuning_trials:
         # Imports KerasTuner, and Keras 3 with it.
@@ -36,7 +47,7 @@ def training_nodes(
         tuner = Tuner(
             tuner_fn="components.tuner.search.tuner_fn",
             examples=features,
-            custom_config=_custom_config(config, feature_memory=config.feature_memory, trials=config.tuning_trials),
+            custom_config={**feature_config, "trials": config.tuning_trials},
             **common,
         )
         hyperparameters = tuner.outputs["best_hyperparameters"]
@@ -47,7 +58,7 @@ def training_nodes(
         photos=examples,
         base_model=backbone,
         hyperparameters=hyperparameters,
-        custom_config=_custom_config(config, feature_memory=config.feature_memory),
+        custom_config=feature_config,
         **common,
     )
     nodes.append(trainer)
@@ -56,23 +67,8 @@ def training_nodes(
             run_fn="components.trainer.fine_tuning.run_fn",
             examples=examples,
             base_model=trainer.outputs["model"],
-            custom_config=_custom_config(config, fine_tuning=config.fine_tuning.to_dict()),
+            custom_config={**custom_config, "fine_tuning": dataclasses.asdict(config.fine_tuning)},
             **common,
         )
         nodes.append(fine_tuner.with_id(FINE_TUNING))
     return nodes
-
-
-def _splits() -> dict[str, Any]:
-    return {
-        "train_args": trainer_pb2.TrainArgs(splits=[TRAIN_SPLIT]),
-        "eval_args": trainer_pb2.EvalArgs(splits=[VALIDATION_SPLIT]),
-    }
-
-
-def _custom_config(config: PipelineConfig, **own: Any) -> dict[str, Any]:
-    return {
-        "hyperparameters": config.hyperparameters.to_dict(),
-        "work_root": config.training_work_root,
-        **own,
-    }

@@ -1,5 +1,6 @@
 """One fine-tuning of the benchmark of accuracy: the pipeline's own, on splits of the benchmark's."""
 
+import dataclasses
 import tempfile
 import time
 from typing import Final
@@ -59,7 +60,10 @@ def fine_tune(run: Run, seed: int, features: RunFeatures, fine_tuning: FineTunin
         classifier = build_classifier(backbone, image_size_of(output), head)
         names = [str(label) for label in np.unique(features.labels)]
         export(ServingModel(classifier, output, names, pipeline.backbone_digest), f"{folder}/base_model")
-        config = {"hyperparameters": hyperparameters.to_dict(), "fine_tuning": fine_tuning.to_dict()}
+        config = {
+            "hyperparameters": dataclasses.asdict(hyperparameters),
+            "fine_tuning": dataclasses.asdict(fine_tuning),
+        }
         started = time.monotonic()
         fine_tuner = FineTuner(
             FnArgs(

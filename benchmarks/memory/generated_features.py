@@ -1,5 +1,6 @@
 """Feature examples drawn at random, as many as wanted, with all that the Trainer needs besides."""
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Final
@@ -62,7 +63,7 @@ def generate(folder: Path, train_examples: int, feature_size: int) -> None:
 
 
 def train(folder: Path, memory: int, epochs: int, batch_size: int) -> None:
-    """Runs the Trainer on what `generate` wrote; its history is `run/history.json`.
+    """Runs the Trainer on what `generate` wrote; its curve is `run/history.json`.
 
     Args:
         folder: Given to `generate`.
@@ -81,7 +82,7 @@ def train(folder: Path, memory: int, epochs: int, batch_size: int) -> None:
             serving_model_dir=str(folder / "model"),
             model_run_dir=str(folder / "run"),
             custom_config={
-                "hyperparameters": hyperparameters.to_dict(),
+                "hyperparameters": dataclasses.asdict(hyperparameters),
                 "feature_memory": memory,
                 "work_root": str(folder / "work"),
                 VALIDATION_PHOTOS: [f"{folder}/photos/*"],

@@ -28,16 +28,10 @@ class FeatureExtractorLayer(hub.KerasLayer):
 def build_classifier(
     backbone: Any, image_size: tuple[int | None, int | None], head: tf.keras.Model, trainable: bool = False
 ) -> tf.keras.Sequential:
-    """Puts a head on a TF Hub feature vector.
+    """Puts a head on a TF Hub feature vector: from float32 [N, H, W, 3] in [0, 1] to logits float32 [N, C].
 
-    Args:
-        backbone: A TF2 SavedModel from float32 [N, H, W, 3] in [0, 1] to float32 [N, D], loaded or its folder.
-        image_size: (H, W) in pixels; None for any that the backbone takes.
-        head: The classification layers, from [N, D] to logits [N, C].
-        trainable: False for transfer learning (frozen backbone), True for fine-tuning.
-
-    Returns:
-        A model from float32 [N, H, W, 3] to logits float32 [N, C].
+    The backbone is a TF2 SavedModel from such images to float32 [N, D], loaded or its folder; `trainable` fine-tunes
+    it. `image_size` is (H, W) in pixels; None stands for any that the backbone takes.
     """
     if isinstance(backbone, str):
         # Given a path, KerasLayer imports Keras 3 before it notices that it wants Keras 2.
@@ -53,17 +47,10 @@ def build_classifier(
 
 
 def last_layers(backbone: Any, num_layers: int | None) -> list[tf.Variable]:
-    """Picks the trainable variables of a backbone's last layers.
+    """Returns the trainable variables of a loaded backbone's last layers, in the order in which it uses them.
 
-    Variables of a layer share their name up to the last slash: a convolution and the batch normalisation after it are
-    two layers.
-
-    Args:
-        backbone: A loaded reusable SavedModel.
-        num_layers: Counted from the output; 0 for all, None for the last four fifths.
-
-    Returns:
-        Variables in the order in which the backbone uses them.
+    `num_layers` counts from the output; 0 is all, None the last four fifths. Variables of a layer share their name up
+    to the last slash: a convolution and the batch normalisation after it are two layers.
     """
     # A traced function lists its variables as it first met them, from input to output; `trainable_variables` may be
     # sorted by name. Variables that this trace does not use come first.
@@ -76,5 +63,4 @@ def last_layers(backbone: Any, num_layers: int | None) -> list[tf.Variable]:
 
 
 def _layer_name(variable: tf.Variable) -> str:
-    scope, slash, _ = variable.name.rpartition("/")
-    return scope if slash else variable.name
+    return str(variable.name.rpartition("/")[0] or variable.name)

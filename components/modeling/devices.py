@@ -42,8 +42,8 @@ def supports_mixed_precision(capabilities: Sequence[ComputeCapability | None]) -
 def mixed_precision(enabled: bool) -> Iterator[None]:
     """Lets TensorFlow run what is safe in float16 while the context is open, variables and the rest in float32.
 
-    It is the graph optimizer's rewrite: a Keras policy cannot change a SavedModel, whose types are fixed. It needs a
-    scaled loss (see `TrainingLoop`).
+    The graph optimizer rewrites the operations: a Keras policy cannot change a SavedModel, whose types are fixed. It
+    needs a scaled loss (see `TrainingLoop`).
     """
     if not enabled:
         yield

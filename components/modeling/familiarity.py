@@ -11,14 +11,10 @@ from components.modeling.head import signed_root
 
 logger = logging.getLogger(__name__)
 
-# A photo is compared with at most this many training photos: a model must not grow with its training split.
-MAX_REFERENCES: Final = 2048
-# A training photo's own neighbours among the references.
-_NEIGHBORS: Final = 128
-# How many references decide about a photo; chosen with `benchmarks.familiarity`.
-_NEAREST: Final = 8
-# Resolution of the share of validation photos.
-_MAX_QUANTILES: Final = 10_000
+MAX_REFERENCES: Final = 2048  # a model must not grow with its training split
+_NEIGHBORS: Final = 128  # a training photo's own neighbours among the references
+_NEAREST: Final = 8  # how many references decide about a photo; chosen with `benchmarks.familiarity`
+_MAX_QUANTILES: Final = 10_000  # resolution of the share of validation photos
 
 
 class Familiarity(tf.Module):
@@ -33,10 +29,9 @@ class Familiarity(tf.Module):
     def __init__(self, references: np.ndarray, similarities: np.ndarray, validation_likeness: np.ndarray):
         """Keeps what photos are compared with.
 
-        Args:
-            references: `directions` of training photos, float32 [M, D].
-            similarities: The mean cosine of each of them with its neighbours among them, float32 [M].
-            validation_likeness: The likeness of the validation photos, float32 [V], in ascending order.
+        `references` are the `directions` of training photos, float32 [M, D], `similarities` the mean cosine of each
+        with its neighbours among them, float32 [M], and `validation_likeness` that of the validation photos, float32
+        [V], ascending.
         """
         super().__init__(name="familiarity")
         self._references = tf.Variable(references, trainable=False, name="references")
@@ -61,11 +56,9 @@ class Familiarity(tf.Module):
 
 
 def fit_familiarity(train_features: np.ndarray, validation_features: Iterable[np.ndarray]) -> Familiarity:
-    """Fits familiarity to training photos and calibrates it on validation photos.
+    """Fits familiarity to the first `MAX_REFERENCES` of the training features [N, D]; calibrates it on validation.
 
-    Args:
-        train_features: float32 [N, D]; the first `MAX_REFERENCES` are used.
-        validation_features: Batches of float32 [N, D].
+    All features are float32 [N, D], those of validation in batches.
     """
     references = Familiarity.directions(tf.constant(train_features[:MAX_REFERENCES], tf.float32)).numpy()
     similarities = _mean_similarities(references)

@@ -1,7 +1,4 @@
-"""The classification layers: the head that is trained on feature vectors.
-
-Separate from `classifier` because it does without TF Hub, whose import takes a while.
-"""
+"""The classification layers, trained on feature vectors; separate from `classifier`, which imports TF Hub slowly."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -11,8 +8,7 @@ import tensorflow as tf
 
 # Bounds the slope of the root at 0, where many features are: small numerical differences must stay small.
 _ROOT_OFFSET: Final = 1e-3
-# Of the exported weights, those of the dense layers come first.
-DENSE_WEIGHTS: Final = 4
+DENSE_WEIGHTS: Final = 4  # the first of the exported weights are those of the dense layers
 
 
 def signed_root(features: tf.Tensor) -> tf.Tensor:
@@ -78,11 +74,9 @@ def build_head(feature_size: int, num_classes: int, hidden_units: int, seed: int
 # Without Python control flow on tensors, AutoGraph's conversion only costs time.
 @tf.autograph.experimental.do_not_convert
 def with_kernel_machine(head: tf.keras.Sequential, weights: Sequence[np.ndarray]) -> tf.keras.Model:
-    """Adds the logits of a kernel machine to those of dense layers.
+    """Adds the logits of a kernel machine to those of a head from `build_head`.
 
-    Args:
-        head: From `build_head`.
-        weights: Of `KernelLogits`: factor of the dense layers, centers [M, D], inverse width, coefficients [M, C].
+    `weights` are those of `KernelLogits`: factor of the head, centers [M, D], inverse width, coefficients [M, C].
     """
     machine = KernelLogits(*weights[-1].shape, name="kernel_machine")
     logits = machine([head.input, head.output])

@@ -1,12 +1,8 @@
-"""Hyperparameters of the classifier's head, its training and the fine-tuning after it.
-
-Carried to `run_fn` in the Trainer's `custom_config`.
-"""
+"""Hyperparameters of the head, its training and fine-tuning; `custom_config` carries them to `run_fn`."""
 
 import dataclasses
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from components.common.settings import check_settings, setting
 
@@ -61,14 +57,6 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the values as a JSON-serialisable dictionary."""
-        return dataclasses.asdict(self)
-
-    def with_tuned(self, values: Mapping[str, Any]) -> "Hyperparameters":
-        """Returns a copy with the values that a search found."""
-        return dataclasses.replace(self, **values)
-
 
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
@@ -99,7 +87,3 @@ class FineTuning:
 
     def __post_init__(self) -> None:
         check_settings(self, "fine_tune_")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the values as a JSON-serialisable dictionary."""
-        return dataclasses.asdict(self)

@@ -1,8 +1,7 @@
 """tf.data pipelines from raw examples to batches of pixels, for fine-tuning.
 
-Validation photos are decoded by Transform's graph, as in serving. Training decodes random crops of photos by the same
-operations, and changes their colours: mildly, for a backbone that is already trained. All of it runs on all cores and
-ahead of the training step; no decoded pixel is kept.
+Validation photos are decoded by Transform's graph, as in serving; training decodes random crops by the same operations
+and changes their colours mildly. Decoded pixels are not kept.
 """
 
 from collections.abc import Sequence
@@ -26,11 +25,7 @@ _MAX_HUE_CHANGE: Final = 0.02
 
 
 class ImagePipeline:
-    """Reads raw examples through a Transform graph.
-
-    Attributes:
-        batch_size: Photos per batch; the last batch of a split may be smaller.
-    """
+    """Reads raw examples through a Transform graph; the last batch of a split may be smaller than `batch_size`."""
 
     def __init__(self, transform_output: tft.TFTransformOutput, batch_size: int):
         """Loads the graph."""
@@ -41,19 +36,11 @@ class ImagePipeline:
     def training_batches(
         self, file_patterns: Sequence[str], image_size: tuple[int, int], min_crop: float, seed: int, epoch: int
     ) -> tf.data.Dataset:
-        """Shuffles a split for one epoch, and takes a random crop of every photo, with random light and colour.
+        """Shuffles a split for one epoch; takes a random crop of every photo and changes its light and colour.
 
-        Order and augmentation depend on the seed and the epoch alone, so a resumed run sees the same batches.
-
-        Args:
-            file_patterns: Glob patterns of raw examples.
-            image_size: (height, width) in pixels that crops are resized to.
-            min_crop: The smallest share of a photo's area in a crop, in (0, 1].
-            seed: The run's seed.
-            epoch: Counted from 0.
-
-        Returns:
-            Batches of (float32 [N, height, width, 3] in [0, 1], int64 [N]).
+        Order and augmentation depend on the seed and the epoch alone, so a resumed run sees the same batches: (float32
+        [N, height, width, 3] in [0, 1], int64 [N]). `image_size` is the (height, width) in pixels that crops are
+        resized to, `min_crop` the smallest share of a photo's area in a crop, in (0, 1]; epochs count from 0.
         """
         stream = epoch_seed(seed, epoch)
 
@@ -74,11 +61,7 @@ class ImagePipeline:
         return int(batches.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
 
     def validation_batches(self, file_patterns: Sequence[str]) -> tf.data.Dataset:
-        """Decodes a split in the order of its files, without augmentation.
-
-        Returns:
-            Batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
-        """
+        """Decodes a split in the order of its files into batches of (float32 [N, H, W, 3] in [0, 1], int64 [N])."""
         loaded = read_serialized(file_patterns).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
         return loaded.batch(self.batch_size).prefetch(tf.data.AUTOTUNE)
 
@@ -89,15 +72,9 @@ class ImagePipeline:
 
 
 def random_crop(image: tf.Tensor, seed: tf.Tensor, min_area: float) -> tf.Tensor:
-    """Cuts out a random rectangle (Szegedy et al., "Going deeper with convolutions", https://arxiv.org/abs/1409.4842).
+    """Cuts a random rectangle from an image [H, W, 3] (Szegedy et al., https://arxiv.org/abs/1409.4842).
 
-    Args:
-        image: [H, W, 3] of any type.
-        seed: int64 [2]; the rectangle depends only on it and the size.
-        min_area: The smallest share of the area, in (0, 1].
-
-    Returns:
-        [H', W', 3].
+    It covers at least the share `min_area` in (0, 1], and depends only on the seed, int64 [2], and the image's size.
     """
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.shape(image),
@@ -111,14 +88,9 @@ def random_crop(image: tf.Tensor, seed: tf.Tensor, min_area: float) -> tf.Tensor
 
 
 def flip_and_colour(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors a photo half of the time, and changes its light and colour.
+    """Mirrors a photo half of the time and changes its light and colour; float32 [H, W, 3] in [0, 1].
 
-    Args:
-        image: float32 [H, W, 3] in [0, 1].
-        seed: int64 [2]; the result depends only on it and the image.
-
-    Returns:
-        float32 [H, W, 3] in [0, 1].
+    The result depends only on the seed, int64 [2], and the image.
     """
     seeds = tf.random.split(seed, 5)
     image = tf.image.stateless_random_flip_left_right(image, seeds[0])

@@ -1,7 +1,6 @@
-"""tf.data pipelines that feed the training loop.
+"""tf.data pipelines that feed the training loop; the seed fixes the order of the examples.
 
-Files hold deterministic content (see `components.storage.examples_io`) and are read in an order that is sorted, or
-shuffled by the seed, so that a seed fixes the order of the examples.
+Files hold deterministic content (see `components.storage.examples_io`) and are sorted by name before any shuffling.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +13,9 @@ from components.contracts import BACKBONE_DIGEST_KEY, FEATURE_VECTOR_KEY, LABEL_
 from components.storage.shards import read_records, without_autotuning
 
 _VALIDATION_BATCH_SIZE: Final = 256
-# Parsing 256 at a time costs a tenth of parsing one by one.
-_PARSED_AT_ONCE: Final = 256
-# What a label and tf.data's own structures take beside the numbers of a feature vector.
-_BYTES_BESIDE_FEATURES: Final = 1024
-# Shards that are streamed side by side: their examples are mixed even where there is little room for shuffling.
-_OPEN_SHARDS: Final = 16
+_PARSED_AT_ONCE: Final = 256  # costs a tenth of parsing one by one
+_BYTES_BESIDE_FEATURES: Final = 1024  # of an example: its label and tf.data's own structures
+_OPEN_SHARDS: Final = 16  # streamed side by side, which mixes examples even with little room for shuffling
 
 
 def read_serialized(file_patterns: Sequence[str]) -> tf.data.Dataset:
@@ -57,20 +53,14 @@ class FeaturePipeline:
     """Features of both splits: kept in memory if they fit the budget, otherwise read in every epoch.
 
     A split in memory is shuffled as a whole. A training split that does not fit is read in an order of shards, and
-    through a shuffle buffer, that depend on the seed and the epoch alone.
-
-    Attributes:
-        feature_size: D, the length of a feature vector.
-        backbone_digest: Content digest of the backbone that made the features.
+    through a shuffle buffer, that depend on the seed and the epoch alone. `feature_size` is the length of a feature
+    vector, `backbone_digest` the content digest of the backbone that made them.
     """
 
     def __init__(self, train_files: Sequence[str], validation_files: Sequence[str], memory: int):
-        """Counts the examples, up to the budget.
+        """Counts the examples, up to the budget `memory` in bytes.
 
-        Args:
-            train_files: Glob patterns of FeatureExtractor's output, with at least one example.
-            validation_files: The same of the validation split.
-            memory: The budget in bytes.
+        The files are glob patterns of FeatureExtractor's output; the training split has at least one example.
         """
         self.feature_size, self.backbone_digest = feature_metadata(train_files)
         limit = memory // (4 * self.feature_size + _BYTES_BESIDE_FEATURES)
@@ -131,14 +121,8 @@ def shuffle_chunks(
     """Shuffles more examples than fit into memory: each replaces a random earlier one, which is passed on.
 
     tf.data's shuffle buffer fragments the heap to more than twice its size; this takes no more than what it holds.
-
-    Args:
-        chunks: (Vectors [N, D], labels [N]).
-        size: Examples to hold, at least as many as a chunk has.
-        seed: Fixes the order.
-
-    Yields:
-        Every example once, in chunks of varying size.
+    `chunks` are (vectors [N, D], labels [N]); `size` is how many examples to hold, at least as many as a chunk has.
+    Yields every example once, in chunks of varying size.
     """
     random = np.random.default_rng(seed % 2**64)
     held: tuple[np.ndarray, ...] = ()

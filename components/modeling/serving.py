@@ -30,13 +30,10 @@ class ServingModel(tf.Module):
     ):
         """Assembles the parts.
 
-        Args:
-            classifier: Input layer, feature extractor and classification layers, from images to logits [N, C].
-            transform_output: Transform's graph, the one of training.
-            class_names: The C classes in label order.
-            backbone_digest: Content digest of the frozen backbone, whose extracted features Evaluator can use; empty
-                for a fine-tuned one, which Evaluator runs on photos.
-            familiarity: Of the same backbone's features; None leaves out that output.
+        `classifier` has an input layer, `feature_extractor` and `classification_layers`, from images to logits [N, C];
+        `class_names` are in label order. `backbone_digest` is the content digest of a frozen backbone, whose extracted
+        features Evaluator can use; it is empty for a fine-tuned one, which Evaluator runs on photos. `familiarity` is
+        fitted to the same backbone's features; None leaves out that output.
         """
         super().__init__(name="flowers")
         head = classifier.get_layer("classification_layers")
@@ -59,15 +56,11 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
     def classify_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies encoded photos.
+        """Classifies encoded photos, string [N], in one of `NATIVE_FORMATS`; of a GIF the first frame.
 
-        Args:
-            image_bytes: string [N], files in one of `NATIVE_FORMATS`; of a GIF the first frame. Any other file fails
-                the batch with an error that names its position.
-
-        Returns:
-            `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability, and
-            `familiarity` float32 [N], where the model has it.
+        Returns `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability, and
+        `familiarity` float32 [N], if the model has it. Any other file fails the batch with an error that names its
+        position.
         """
         return self._describe(self._image_answers(image_bytes))
 
@@ -130,8 +123,5 @@ def image_size_of(transform_output: tft.TFTransformOutput) -> tuple[int, int]:
 
 def export(model: ServingModel, path: str) -> None:
     """Writes a SavedModel with both signatures to a folder, local or remote."""
-    signatures = {
-        SERVING_SIGNATURE: model.classify_images,
-        RAW_EXAMPLES_SIGNATURE: model.classify_raw_examples,
-    }
+    signatures = {SERVING_SIGNATURE: model.classify_images, RAW_EXAMPLES_SIGNATURE: model.classify_raw_examples}
     tf.saved_model.save(model, path, signatures=signatures)

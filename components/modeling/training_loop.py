@@ -1,7 +1,4 @@
-"""The custom training loop: tf.function steps around a GradientTape, validation after every epoch.
-
-The same loop trains the head on feature vectors and fine-tunes the whole classifier on images.
-"""
+"""The training loop, on features for the head and on images for fine-tuning: tf.function steps with GradientTape."""
 
 import dataclasses
 import functools
@@ -41,18 +38,12 @@ class TrainingLoop:
         scale_loss: bool = False,
         log_level: int = logging.INFO,
     ):
-        """Prepares optimizer, metrics, summary writers and checkpoints.
+        """Prepares optimizers, metrics, summary writers and checkpoints below `work_dir`.
 
-        Args:
-            model: From inputs to logits float32 [N, C]; created under `strategy`'s scope.
-            hyperparameters: Learning rate, epochs, early stopping and reporting interval.
-            work_dir: Local folder for checkpoints and logs.
-            strategy: Distributes each batch over replicas; None runs on the default device.
-            optimizers: Each with the variables it trains, created under `strategy`'s scope; None: Adam on the whole
-                model.
-            label_smoothing: Of the training loss, see `smoothed`; the reported loss is without it.
-            scale_loss: Whether gradients may be float16, where small ones vanish unless the loss is scaled up.
-            log_level: Of the reports.
+        The model maps inputs to logits float32 [N, C]. `strategy` distributes each batch over replicas. `optimizers`
+        come with the variables they train; None is Adam on the whole model. Model and optimizers are created under the
+        strategy's scope. `label_smoothing` applies to the training loss, not to the reported one. `scale_loss` is for
+        float16 gradients, where small ones vanish.
         """
         self._model = model
         self._hyperparameters = hyperparameters
@@ -66,7 +57,7 @@ class TrainingLoop:
                 optimizers = [(adam(hyperparameters.learning_rate), model.trainable_variables)]
             scaled = tf.keras.mixed_precision.LossScaleOptimizer if scale_loss else lambda optimizer: optimizer
             self._optimizers = [(scaled(optimizer), list(variables)) for optimizer, variables in optimizers]
-            self._metrics = {split: StreamingMetrics() for split in ("train", "validation")}
+            self._metrics = {split: _StreamingMetrics() for split in ("train", "validation")}
         self._step, self._epoch = (tf.Variable(0, False, dtype=tf.int64, name=name) for name in ("step", "epoch"))
         self._logs, self._curve_file = (Path(work_dir) / name for name in ("logs", CURVE_FILE))
         self._writers = {split: tf.summary.create_file_writer(str(self._logs / split)) for split in self._metrics}
@@ -81,12 +72,8 @@ class TrainingLoop:
     ) -> list[EpochResult]:
         """Trains until the last epoch or until validation accuracy stops rising, then restores the best epoch.
 
-        Args:
-            train_batches: From an epoch's number, counted from 0, to its batches of (inputs, int64 labels [N]).
-            validation_batches: The validation split's batches.
-
-        Returns:
-            The training curve, epochs before an interruption included.
+        Batches are (inputs, int64 labels [N]); `train_batches` takes an epoch's number, counted from 0. Returns the
+        training curve, epochs before an interruption included.
         """
         curve = self._restore_or_initialize()
         while int(self._epoch) < self._hyperparameters.epochs and not self._should_stop(curve):
@@ -168,7 +155,7 @@ class TrainingLoop:
         (first, _), *_ = self._optimizers
         with tf.GradientTape() as tape:
             logits = self._model(inputs, training=True)
-            losses = cross_entropies(labels, logits)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             # Gradients are summed over replicas, so each divides by the whole batch: its mean, however it is split.
             batch = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.size(losses))
             loss = tf.reduce_sum(smoothed(losses, logits, self._label_smoothing)) / tf.cast(batch, losses.dtype)
@@ -185,7 +172,8 @@ class TrainingLoop:
 
     def _validation_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
         logits = self._model(inputs, training=False)
-        self._metrics["validation"].update(cross_entropies(labels, logits), labels, logits)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        self._metrics["validation"].update(losses, labels, logits)
 
     def _report_step(self, epoch: int) -> None:
         loss, accuracy = self._metrics["train"].results()
@@ -198,44 +186,29 @@ class TrainingLoop:
             tf.summary.scalar("accuracy", accuracy)
 
 
-class StreamingMetrics:
-    """Means over the examples seen since the last reset; counts over all replicas of a strategy."""
+class _StreamingMetrics:
+    """Mean loss and accuracy over the examples since the last reset, over all replicas; 0 without examples."""
 
     def __init__(self) -> None:
-        """Creates the metrics; to be called under the scope of the strategy that trains."""
         self._loss = tf.keras.metrics.Mean()
         self._accuracy = tf.keras.metrics.SparseCategoricalAccuracy()
 
     def reset(self) -> None:
-        """Forgets everything seen."""
         self._loss.reset_state()
         self._accuracy.reset_state()
 
     def update(self, losses: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
-        """Adds a batch: losses float32 [N], labels int64 [N], logits float32 [N, C]."""
         self._loss.update_state(losses)
         self._accuracy.update_state(labels, logits)
 
     def results(self) -> tuple[float, float]:
-        """Returns mean loss and accuracy; 0 when nothing was seen."""
         return float(self._loss.result()), float(self._accuracy.result())
 
 
-def cross_entropies(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Returns float32 [N] for labels int64 [N] and logits float32 [N, C]."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-
-
 def smoothed(losses: tf.Tensor, logits: tf.Tensor, share: float) -> tf.Tensor:
-    """Applies label smoothing (Szegedy et al., https://arxiv.org/abs/1512.00567).
+    """Spreads a share, in [0, 1), of each label's weight over all classes (Szegedy et al., arXiv:1512.00567).
 
-    Args:
-        losses: Cross-entropies float32 [N].
-        logits: float32 [N, C].
-        share: Of a label's weight, in [0, 1), to spread evenly over all classes.
-
-    Returns:
-        Cross-entropies with the smoothed labels, float32 [N].
+    Maps cross-entropies float32 [N] and logits float32 [N, C] to the cross-entropies with smoothed labels, float32 [N].
     """
     if not share:
         return losses

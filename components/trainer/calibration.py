@@ -1,7 +1,4 @@
-"""Temperature scaling for one part of a model, or weights for several: factors of their logits.
-
-Guo et al., "On calibration of modern neural networks", ICML 2017.
-"""
+"""Temperature scaling of the logits of one or several parts of a model (Guo et al., ICML 2017, arXiv:1706.04599)."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,17 +11,11 @@ _BOUNDS: Final = (0.0, 100.0)
 
 
 def fit_scales(parts: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
-    """Finds the factors at which the sum of several logits has the lowest cross-entropy; the problem is convex.
+    """Returns the factors, one per part and at least 0, at which the sum of all logits has the lowest cross-entropy.
 
-    As in Platt scaling, targets are not quite 0 and 1, and closer to them with more examples: a few examples that are
-    all correct would otherwise ask for infinite certainty.
-
-    Args:
-        parts: float32 [N, C] each.
-        labels: int64 [N], of examples that none of the parts was trained on.
-
-    Returns:
-        One factor per part, at least 0: the inverse of a temperature.
+    A factor is the inverse of a temperature; the problem is convex. The parts are float32 [N, C], the labels int64 [N]
+    of examples that none of the parts was trained on. As in Platt scaling, targets are not quite 0 and 1, and closer to
+    them with more examples: a few examples that are all correct would otherwise ask for infinite certainty.
     """
     logits = np.stack([part.astype(np.float64) for part in parts])
     doubt = 1 / (len(labels) + 2)

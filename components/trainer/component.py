@@ -50,30 +50,20 @@ class Trainer(component.Trainer):
         self,
         run_fn: str,
         *,
-        examples: types.BaseChannel,
-        photos: types.BaseChannel,
-        transform_graph: types.BaseChannel,
-        schema: types.BaseChannel,
-        base_model: types.BaseChannel,
         train_args: trainer_pb2.TrainArgs,
         eval_args: trainer_pb2.EvalArgs,
         custom_config: dict[str, Any],
-        hyperparameters: types.BaseChannel | None = None,
+        **inputs: types.BaseChannel | None,
     ):
-        """Constructs a Trainer; `run_fn` is a dotted name."""
+        """Constructs a Trainer; `run_fn` is a dotted name, the inputs are those of `TrainerSpec`."""
         spec = TrainerSpec(
-            examples=examples,
-            photos=photos,
-            transform_graph=transform_graph,
-            schema=schema,
-            base_model=base_model,
-            hyperparameters=hyperparameters,
+            run_fn=run_fn,
             train_args=train_args,
             eval_args=eval_args,
-            run_fn=run_fn,
             custom_config=json_utils.dumps(custom_config),
             model=types.Channel(type=standard_artifacts.Model),
             model_run=types.Channel(type=standard_artifacts.ModelRun),
+            **inputs,
         )
         # TFX's own constructor accepts only the inputs of its own specification.
         base_component.BaseComponent.__init__(self, spec=spec)

@@ -1,7 +1,6 @@
-"""The `run_fn` of the Trainer that fine-tunes, named by its dotted path in `pipeline.graph`.
+"""The `run_fn` of the Trainer that fine-tunes, named by its dotted path in `pipeline.training_nodes`.
 
-It continues from the classifier that `components.trainer.run_fn` exported, whose head is trained and whose backbone is
-not yet, with the same training loop, on photos instead of features.
+It continues with the classifier of `components.trainer.run_fn` and trains its backbone and head on photos.
 """
 
 import dataclasses
@@ -37,22 +36,17 @@ from components.trainer.run_fn import keep_logs
 
 logger = logging.getLogger(__name__)
 
-# Objects in a random crop look larger than in the whole photo. Trained on smaller images, the classifier sees them at
-# the size of serving (Touvron et al., "Fixing the train-test resolution discrepancy",
-# https://arxiv.org/abs/1906.06423), and in less time. 176 pixels for 224, as in torchvision's recipes
+# Objects in a random crop look larger than in the whole photo: smaller images show them at the size of serving, in less
+# time (https://arxiv.org/abs/1906.06423). 176 pixels for 224, as in torchvision's recipes
 # (https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives/).
 _CROP_SCALE: Final = 176 / 224
 # The smallest share of a photo's area in a crop; larger than the 0.08 of training from scratch, as epochs are few.
 _MIN_CROP: Final = 0.35
-# Share of a label's weight that is spread over all classes, as in Szegedy et al., https://arxiv.org/abs/1512.00567.
-_LABEL_SMOOTHING: Final = 0.1
-# The head is new and the backbone is not (Howard and Ruder, https://arxiv.org/abs/1801.06146).
-_HEAD_RATE_FACTOR: Final = 10
-# AdamW's, times the learning rate.
-_WEIGHT_DECAY: Final = 1e-3
+_LABEL_SMOOTHING: Final = 0.1  # see `training_loop.smoothed`
+_HEAD_RATE_FACTOR: Final = 10  # the head is new, the backbone is not (https://arxiv.org/abs/1801.06146)
+_WEIGHT_DECAY: Final = 1e-3  # AdamW multiplies it by the learning rate
 _WARMUP_SHARE: Final = 0.1
-# Of a budget: few photos would fit hundreds of epochs into it.
-MAX_EPOCHS: Final = 30
+MAX_EPOCHS: Final = 30  # within a budget: hundreds of epochs would fit for few photos
 _TIMED_STEPS: Final = 6
 _EPOCHS_FILE: Final = "epochs.json"
 
@@ -60,13 +54,9 @@ _EPOCHS_FILE: Final = "epochs.json"
 def run_fn(fn_args: FnArgs) -> None:
     """Trains the whole classifier, or the last layers of its backbone with the head, and exports it.
 
-    Args:
-        fn_args: TFX's arguments; `base_model` is a classifier exported by `components.trainer.run_fn`, the examples are
-            raw. `custom_config` holds `hyperparameters` (see `Hyperparameters`), `fine_tuning` (see `FineTuning`) and
-            `work_root`, a local folder where interrupted training is kept.
-
-    Raises:
-        UserError: The backbone cannot be trained.
+    `base_model` is a classifier exported by `components.trainer.run_fn`; the examples are raw. `custom_config` holds
+    `hyperparameters` (see `Hyperparameters`), `fine_tuning` (see `FineTuning`) and `work_root` (a local folder for
+    interrupted training). Raises UserError if the backbone cannot be trained.
     """
     fine_tuner = FineTuner(fn_args)
     outcome = fine_tuner.run()
@@ -84,13 +74,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 class FineTuner:
-    """One fine-tuning: what is trained, on what, and for how long.
-
-    Attributes:
-        classifier: From images to logits.
-        transform_output: Transform's graph.
-        work_dir: Holds the training until it is finished.
-    """
+    """One fine-tuning: what is trained, on what, and for how long; `work_dir` holds it until it is finished."""
 
     def __init__(self, fn_args: FnArgs):
         """Loads the classifier; `fn_args` as for `run_fn`, with its errors."""
@@ -157,10 +141,11 @@ class FineTuner:
                 _optimizer(rate, steps, self._backbone_variables),
                 _optimizer(_HEAD_RATE_FACTOR * rate, steps, head),
             ]
+        # The last epochs, at low rates, tend to be the best: nothing stops before them.
+        hyperparameters = dataclasses.replace(self._hyperparameters, epochs=epochs, early_stopping_patience=0)
         return TrainingLoop(
             self.classifier,
-            # The last epochs, at low rates, tend to be the best: nothing stops before them.
-            dataclasses.replace(self._hyperparameters, epochs=epochs, early_stopping_patience=0),
+            hyperparameters,
             str(self.work_dir / folder),
             self._strategy,
             optimizers=optimizers,
@@ -197,14 +182,9 @@ class FineTuner:
 
 
 def photo_features(classifier: tf.keras.Sequential, photos: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Extracts the features of a classifier's own backbone.
+    """Returns the features float32 [N, D] of a classifier's own backbone, and the labels int64 [N].
 
-    Args:
-        classifier: Input layer, feature extractor and classification layers.
-        photos: Batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
-
-    Returns:
-        Features float32 [N, D] and labels int64 [N] of all of them.
+    `photos` are batches of (float32 [N, H, W, 3] in [0, 1], int64 [N]).
     """
     extractor = classifier.get_layer("feature_extractor")
     extract = tf.function(lambda images: extractor(images, training=False), reduce_retracing=True)
@@ -229,11 +209,7 @@ def _crop_size(backbone: tf.Module, served: Size) -> Size:
 
 
 def _optimizer(peak: float, steps: int, variables: Sequence[tf.Variable]) -> OptimizedVariables:
-    """Returns AdamW with warm-up and cosine decay; to be called under the scope of a strategy.
-
-    Decoupled weight decay: Loshchilov and Hutter, https://arxiv.org/abs/1711.05101. Cosine decay: the same,
-    https://arxiv.org/abs/1608.03983.
-    """
+    """Returns AdamW (arXiv:1711.05101) with warm-up and cosine decay (arXiv:1608.03983), in the strategy's scope."""
     warmup = int(_WARMUP_SHARE * steps)
     schedule = tf.keras.optimizers.schedules.CosineDecay(
         # Without a step of warm-up, the decay begins where it would end.

@@ -1,5 +1,6 @@
-"""The Trainer component's `run_fn`, named by its dotted path in `pipeline.graph`."""
+"""The Trainer component's `run_fn`, named by its dotted path in `pipeline.training_nodes`."""
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -28,14 +29,13 @@ logger = logging.getLogger(__name__)
 def run_fn(fn_args: FnArgs) -> None:
     """Trains the classification layers on extracted features and exports the whole classifier.
 
-    Args:
-        fn_args: TFX's arguments; `base_model` is the backbone, `hyperparameters` a Tuner's result, if any.
-            `custom_config` holds `hyperparameters` (see `Hyperparameters`), `feature_memory`, the bytes of features
-            to keep in memory, `work_root`, a local folder where interrupted training is kept, and `validation_photos`.
+    `base_model` is the backbone, `hyperparameters` a Tuner's result, if any. `custom_config` holds `hyperparameters`
+    (see `Hyperparameters`), `feature_memory` (bytes of features to keep in memory), `work_root` (a local folder for
+    interrupted training) and `validation_photos`.
     """
     hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
     if fn_args.hyperparameters:
-        hyperparameters = hyperparameters.with_tuned(fn_args.hyperparameters["values"])
+        hyperparameters = dataclasses.replace(hyperparameters, **fn_args.hyperparameters["values"])
     class_names = class_names_of(io_utils.SchemaReader().read(fn_args.schema_path))
     work_dir = resumable_work_dir(fn_args, __name__)
 
@@ -46,7 +46,7 @@ def run_fn(fn_args: FnArgs) -> None:
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     classifier = build_classifier(fn_args.base_model, image_size_of(transform_output), head)
     familiarity = fit_familiarity(
-        training_sample(features, MAX_REFERENCES, hyperparameters.seed),
+        training_sample(features, MAX_REFERENCES, hyperparameters.seed)[0],
         (batch.numpy() for batch, _ in features.validation_batches()),
     )
     model = ServingModel(classifier, transform_output, class_names, features.backbone_digest, familiarity)

@@ -14,8 +14,7 @@ from components.trainer.calibration import calibrate, cross_entropy, fit_scales
 
 logger = logging.getLogger(__name__)
 
-# A photo is compared with at most this many training photos: a model must not grow with its training split.
-MAX_CENTERS: Final = 2048
+MAX_CENTERS: Final = 2048  # a model must not grow with its training split
 # Of the Gaussian, as multiples of the median squared distance between two training photos; validation chooses.
 _WIDTHS: Final = (0.5, 1.0, 2.0)
 _RIDGE: Final = 0.1
@@ -28,13 +27,8 @@ KernelMachine = tuple[np.ndarray, np.ndarray, np.ndarray]  # centers [M, D], inv
 def strengthen(head: tf.keras.Sequential, features: FeaturePipeline, seed: int) -> tf.keras.Model:
     """Adds a kernel machine to trained dense layers, each with the weight that suits the validation split.
 
-    Args:
-        head: Trained dense layers; the last one's weights are scaled in place, so that they are calibrated alone, too.
-        features: Both splits.
-        seed: Chooses the training photos to compare with, where there are too many.
-
-    Returns:
-        Classification layers whose logits are the sum of both parts.
+    The logits are the sum of both. Scales the last dense layer's weights in place, so that the dense layers are
+    calibrated alone, too. The seed chooses the training photos to compare with, if there are too many.
     """
     machines = fit_kernel_machines(features, seed, head.output_shape[-1])
     (dense, *kernels), labels = _validation_logits(head, machines, features)
@@ -59,13 +53,10 @@ def strengthen(head: tf.keras.Sequential, features: FeaturePipeline, seed: int) 
 def fit_kernel_machines(features: FeaturePipeline, seed: int, num_classes: int) -> list[KernelMachine]:
     """Fits kernel ridge regression on labels, once per width of the Gaussian.
 
-    With more training photos than `MAX_CENTERS` a random choice of them are centers, and all of them are fitted
-    (Rudi et al., "Less is more: Nyström computational regularization", NIPS 2015).
-
-    Returns:
-        Per width, the last weights of `KernelLogits`.
+    With more training photos than `MAX_CENTERS`, a random sample of them are centers, and all of them are fitted (Rudi
+    et al., "Less is more: Nyström computational regularization", NIPS 2015).
     """
-    sample, labels = _training_sample(features, MAX_CENTERS + 1, seed)
+    sample, labels = training_sample(features, MAX_CENTERS + 1, seed)
     centers = _roots(sample[:MAX_CENTERS])
     between = _squared_distances(centers, centers)
     median = float(np.median(between[~np.eye(len(centers), dtype=bool)])) if len(centers) > 1 else 1.0
@@ -83,12 +74,8 @@ def fit_kernel_machines(features: FeaturePipeline, seed: int, num_classes: int) 
     ]
 
 
-def training_sample(features: FeaturePipeline, size: int, seed: int) -> np.ndarray:
-    """Returns the features of the first training photos of a shuffled epoch, float32 [N, D]; N is `size` at most."""
-    return _training_sample(features, size, seed)[0]
-
-
-def _training_sample(features: FeaturePipeline, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def training_sample(features: FeaturePipeline, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns features float32 [N, D] and labels of the first photos of a shuffled epoch; N is `size` at most."""
     batches = features.training_batches(_BATCH_SIZE, seed, 0).take(-(-size // _BATCH_SIZE)).as_numpy_iterator()
     vectors, labels = (np.concatenate(parts)[:size] for parts in zip(*batches, strict=True))
     return vectors, labels

@@ -1,7 +1,4 @@
-"""What TensorBoard shows beside the training curves: the model's graph, sample predictions and features.
-
-It uses the extracted features: no photo passes through the backbone again.
-"""
+"""What TensorBoard shows beside the training curves: the graph, sample predictions and the extracted features."""
 
 import dataclasses
 import io
@@ -59,14 +56,10 @@ def write_visualizations(
     class_names: Sequence[str],
     logs: Path,
 ) -> None:
-    """Writes a TensorBoard run named `classifier`; replaces the one of an interrupted attempt.
+    """Writes a TensorBoard run named `classifier` to the folder `logs`; replaces the one of an interrupted attempt.
 
-    Args:
-        classifier: Input layer, feature extractor and classification layers, trained.
-        validation_files: Glob patterns of feature examples.
-        photo_files: Glob patterns of the raw examples that they were made of; the first `MAX_EXAMPLES` are shown.
-        class_names: The C classes in label order.
-        logs: Local folder that holds the runs.
+    The files are glob patterns: `validation_files` of feature examples, `photo_files` of the raw examples that they
+    were made of; the first `MAX_EXAMPLES` are shown.
     """
     folder = logs / RUN_NAME
     shutil.rmtree(folder, ignore_errors=True)
@@ -75,7 +68,9 @@ def write_visualizations(
     examples = _classify(classifier.get_layer("classification_layers"), validation_files, photos, class_names)
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=0):
-        _write_graph(classifier)
+        classify = tf.function(lambda image: tf.nn.softmax(classifier(image, training=False)), autograph=False)
+        spec = tf.TensorSpec([None, *classifier.input_shape[1:]], tf.float32, name="image")
+        tf.summary.graph(classify.get_concrete_function(spec).graph.as_graph_def())
         if examples:
             _write_samples(examples[:NUM_SAMPLES])
             _write_projector(examples, folder)
@@ -105,12 +100,6 @@ def _classify(
                 predicted = class_names[row.argmax()]
                 found.append(_Example(key[0], photos[key], vector, class_names[label], predicted, float(row.max())))
     return found
-
-
-def _write_graph(classifier: tf.keras.Sequential) -> None:
-    classify = tf.function(lambda image: tf.nn.softmax(classifier(image, training=False)), autograph=False)
-    spec = tf.TensorSpec([None, *classifier.input_shape[1:]], tf.float32, name="image")
-    tf.summary.graph(classify.get_concrete_function(spec).graph.as_graph_def())
 
 
 def _write_samples(examples: Sequence[_Example]) -> None:
@@ -168,9 +157,8 @@ def _write_projector(examples: Sequence[_Example], folder: Path) -> None:
     sprite.save(folder / SPRITE_FILE, quality=85)
 
     config = projector.ProjectorConfig()
-    embedding = config.embeddings.add(
-        tensor_name="validation features", tensor_path=FEATURES_FILE, metadata_path=METADATA_FILE
-    )
+    name = "validation features"
+    embedding = config.embeddings.add(tensor_name=name, tensor_path=FEATURES_FILE, metadata_path=METADATA_FILE)
     embedding.sprite.image_path = SPRITE_FILE
     embedding.sprite.single_image_dim.extend([_THUMBNAIL_SIZE] * 2)
     projector.visualize_embeddings(str(folder), config)

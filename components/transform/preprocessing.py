@@ -13,12 +13,8 @@ _CHANNELS = 3
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
     """Transforms raw examples: all preprocessing of training and serving.
 
-    Args:
-        inputs: `image` string [N, 1], `label` int64 [N, 1], `id` string [N, 1].
-        custom_config: `image_size`, the [height, width] in pixels that the backbone reads.
-
-    Returns:
-        `image_xf` float32 [N, height, width, 3] in [0, 1], `label_xf` int64 [N], `id_xf` string [N].
+    From `image` string, `label` int64 and `id` string, each [N, 1], to `image_xf` float32 [N, height, width, 3] in [0,
+    1], `label_xf` int64 [N] and `id_xf` string [N]; `custom_config` holds `image_size`, the [height, width] in pixels.
     """
     height, width = custom_config["image_size"]
     images = tf.map_fn(

@@ -1,7 +1,6 @@
-"""The Tuner component's `tuner_fn`, named by its dotted path in `pipeline.graph`.
+"""The Tuner component's `tuner_fn`, named by its dotted path in `pipeline.training_nodes`.
 
-KerasTuner proposes hyperparameters of the classification layers; every trial is this project's own training loop on
-the extracted features, so a trial costs what training the head costs: seconds.
+KerasTuner proposes hyperparameters; every trial trains the classification layers on extracted features, in seconds.
 """
 
 import dataclasses
@@ -34,10 +33,9 @@ _LEARNING_RATES = (1e-4, 1e-2)
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """Prepares the search for the best classification layers.
 
-    Args:
-        fn_args: TFX's arguments; the examples are feature examples. `custom_config` holds `hyperparameters` (see
-            `Hyperparameters`; the first trial), `trials`, `feature_memory`, the bytes of features to keep in memory,
-            and `work_root`, a local folder where an interrupted search is kept.
+    The examples are feature examples. `custom_config` holds `hyperparameters` (see `Hyperparameters`; the first trial),
+    `trials`, `feature_memory` (bytes of features to keep in memory) and `work_root` (a local folder for an interrupted
+    search).
     """
     hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
     oracle = HeadOracle(
@@ -93,7 +91,7 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
 
     def run_trial(self, trial: trial_module.Trial, **_: Any) -> dict[str, float]:
         """Trains a head and returns the objective at its best epoch."""
-        hyperparameters = self._hyperparameters.with_tuned(trial.hyperparameters.values)
+        hyperparameters = dataclasses.replace(self._hyperparameters, **trial.hyperparameters.values)
         head = build_head(
             self._features.feature_size, self._num_classes, hyperparameters.hidden_units, hyperparameters.seed
         )

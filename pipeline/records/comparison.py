@@ -25,22 +25,13 @@ class ChangedPrediction:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two runs side by side; every pair is (first, second), with None where a run has no value.
-
-    Attributes:
-        runs: The runs' ids.
-        parameters: Those that differ.
-        metrics: By split, then by metric; those of a class are named like `daisy recall`.
-        accuracy_change: 95% interval of second minus first test accuracy; None unless both were evaluated.
-        common_photos: Number of test photos that both models classified.
-        changed_predictions: Those of them that the two models classify differently.
-    """
+    """Two runs side by side; every pair is (first, second), with None where a run has no value."""
 
     runs: tuple[str, str]
-    parameters: dict[str, tuple[Any, Any]]
-    metrics: dict[str, dict[str, tuple[float | None, float | None]]]
-    accuracy_change: Interval | None
-    common_photos: int
+    parameters: dict[str, tuple[Any, Any]]  # those that differ
+    metrics: dict[str, dict[str, tuple[float | None, float | None]]]  # by split and name, such as `daisy recall`
+    accuracy_change: Interval | None  # of second minus first test accuracy; None unless both were evaluated
+    common_photos: int  # test photos that both models classified
     changed_predictions: list[ChangedPrediction]
 
 

@@ -47,12 +47,8 @@ def sqlite_config(path: Path, read_only: bool = False) -> pb.ConnectionConfig:
 def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
     """Turns an address into ML Metadata's connection configuration, which may contain the password: do not print it.
 
-    Args:
-        uri: One of the four forms; a database's password is read from FLOWERS_METADATA_PASSWORD.
-        read_only: Opens a SQLite file without creating or changing it. For servers, the user's rights decide.
-
-    Raises:
-        UserError: The address has another form, or names a missing SQLite file with `read_only`.
+    A database's password comes from FLOWERS_METADATA_PASSWORD. `read_only` opens a SQLite file without creating or
+    changing it; for servers, the user's rights decide. Raises UserError for an address of another form.
     """
     if uri.startswith("sqlite:"):
         path = Path(uri.removeprefix("sqlite:")).expanduser().absolute()
@@ -83,11 +79,7 @@ def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
 
 
 def connect(uri: str, read_only: bool = False) -> mlmd.MetadataStore:
-    """Opens a store; see `connection_config`.
-
-    Raises:
-        UserError: The address is wrong, or there is no metadata store; the message does not contain the password.
-    """
+    """Opens a store, see `connection_config`; raises UserError, without the password, if that fails."""
     config = connection_config(uri, read_only)
     try:
         store = _open(config)
@@ -99,11 +91,7 @@ def connect(uri: str, read_only: bool = False) -> mlmd.MetadataStore:
 
 
 def check_recordable(uri: str) -> None:
-    """Checks that ML Metadata can record runs there.
-
-    Raises:
-        UserError: It cannot.
-    """
+    """Raises UserError if ML Metadata cannot record runs there."""
     if uri.startswith("postgresql:"):
         raise UserError(
             f"ml-metadata {mlmd.__version__} cannot record runs on PostgreSQL: it writes a text with a backslash, such "

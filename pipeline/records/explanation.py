@@ -5,13 +5,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from components.contracts import TEST_SPLIT, nodes
-from components.contracts.evaluation import (
-    ACCURACY,
-    CHANGE_THRESHOLD,
-    LOWER,
-    EvaluationMetrics,
-    ModelMetrics,
-)
+from components.contracts.evaluation import ACCURACY, CHANGE_THRESHOLD, LOWER, EvaluationMetrics, ModelMetrics
 from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY
 from pipeline.records.intervals import Interval, independent_difference, paired_difference, wilson
 from pipeline.records.metadata import ExecutionRecord
@@ -20,28 +14,19 @@ from pipeline.records.store import Run
 
 @dataclasses.dataclass(frozen=True)
 class ExplainedThreshold:
-    """A `ThresholdResult` with the gap to its bound and a confidence interval.
-
-    Attributes:
-        metric: See `ThresholdResult`, as for the fields without a description here.
-        measured: The metric, or its difference from the baseline's; None if it was not measured.
-        gap: `measured - bound`: negative if a lower bound was missed, positive if an upper bound was missed.
-        interval: 95% confidence interval of `measured`; None for metrics other than accuracy.
-        within_noise: Whether the interval contains the bound, so that other photos could have changed the outcome;
-            None without an interval.
-    """
+    """A `ThresholdResult` with the gap to its bound and a confidence interval."""
 
     metric: str
     kind: str
     direction: str
     bound: float
-    measured: float | None
+    measured: float | None  # the metric, or its difference from the baseline's
     value: float | None
     baseline: float | None
-    gap: float | None
+    gap: float | None  # `measured - bound`: negative if a lower bound was missed, positive if an upper bound was
     passed: bool
-    interval: Interval | None
-    within_noise: bool | None
+    interval: Interval | None  # of `measured`, for accuracy only
+    within_noise: bool | None  # whether the interval contains the bound: other photos could change the outcome
 
     @property
     def miss(self) -> str:
@@ -63,25 +48,14 @@ class ExplainedThreshold:
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """A run's blessing and its reasons.
-
-    Attributes:
-        run_id: The run's name in ML Metadata.
-        state: As in `Run`.
-        blessed: Whether the thresholds were met; None if the run did not get that far.
-        examples: Number of test photos.
-        baseline_run: The run that first evaluated the baseline; None without a baseline.
-        ignored_baseline_classes: The classes of a model that cannot be the baseline because its classes are others.
-        thresholds: Every threshold.
-        failed_nodes: The nodes that failed.
-    """
+    """A run's blessing and its reasons."""
 
     run_id: str
     state: str
-    blessed: bool | None
-    examples: int | None
-    baseline_run: str | None
-    ignored_baseline_classes: Sequence[str] | None
+    blessed: bool | None  # None if the run did not get that far
+    examples: int | None  # number of test photos
+    baseline_run: str | None  # the run that first evaluated the baseline
+    ignored_baseline_classes: Sequence[str] | None  # of a model that cannot be the baseline: its classes are others
     thresholds: list[ExplainedThreshold]
     failed_nodes: list[str]
 
@@ -141,12 +115,7 @@ def accuracy_change(first: Run, second: Run | None, totals: tuple[ModelMetrics, 
     """Returns the interval of the difference between two models' test accuracies, `first` minus `second`.
 
     It is a paired interval if both runs have predictions for the same photos; the labels are those of the first run.
-    Otherwise it is one for independent photos.
-
-    Args:
-        first: The first model's run.
-        second: The second model's run; None if it is not known.
-        totals: Both models' metrics on the test split.
+    Otherwise it is one for independent photos. `totals` are both models' metrics on the test split.
     """
     own = {prediction.photo: prediction for prediction in first.predictions(TEST_SPLIT)}
     others = {prediction.photo: prediction for prediction in second.predictions(TEST_SPLIT)} if second else {}

@@ -35,15 +35,10 @@ def wilson(correct: int, total: int) -> Interval:
 
 
 def paired_difference(only_first: int, only_second: int, total: int) -> Interval:
-    """Interval of the difference between two accuracies on the same photos (Bonett and Price 2012, adjusted Wald).
+    """Interval of first minus second accuracy on the same photos (Bonett and Price 2012, adjusted Wald), in [-1, 1].
 
-    Args:
-        only_first: Photos that only the first model classified correctly.
-        only_second: Photos that only the second model classified correctly.
-        total: All photos, at least 1.
-
-    Returns:
-        The interval of first minus second, within [-1, 1].
+    `only_first` and `only_second` count the photos that only this model classified correctly, `total` all of them, at
+    least 1.
     """
     first, second = (only_first + 1) / (total + 2), (only_second + 1) / (total + 2)
     margin = _Z * math.sqrt((first + second - (first - second) ** 2) / (total + 2))
@@ -53,16 +48,9 @@ def paired_difference(only_first: int, only_second: int, total: int) -> Interval
 
 
 def independent_difference(correct: tuple[int, int], total: tuple[int, int]) -> Interval:
-    """Interval of the difference between two accuracies on independent photos (Newcombe 1998, method 10).
+    """Interval of first minus second accuracy on independent photos (Newcombe 1998, method 10).
 
-    For the same photos it is wider than necessary: two models tend to fail on the same ones.
-
-    Args:
-        correct: Photos that each model classified correctly.
-        total: Photos that each model classified, at least 1.
-
-    Returns:
-        The interval of first minus second.
+    For the same photos it is wider than necessary: two models tend to fail on the same ones. `total` is at least 1.
     """
     first, second = (wilson(right, count) for right, count in zip(correct, total, strict=True))
     share_first, share_second = correct[0] / total[0], correct[1] / total[1]

@@ -94,14 +94,10 @@ class Lineage:
         return [artifacts[key] for key in sorted(artifacts)], [steps[key] for key in sorted(steps)]
 
     def find(self, text: str) -> list[ArtifactRecord]:
-        """Finds the artifacts that a user means.
+        """Finds the artifacts that a user means; raises UserError if there are none.
 
-        Args:
-            text: `latest` (the newest model, pushed if possible), an id such as `a27`, a path of an artifact or of a
-                pushed folder, the name of a dataset (all its copies), or a run (its model).
-
-        Raises:
-            UserError: There is no such artifact.
+        `text` is `latest` (the newest model, pushed if possible), an id such as `a27`, a path of an artifact or of a
+        pushed folder, the name of a dataset (all its copies), or a run (its model).
         """
         if text == "latest":
             return [self._newest_model(self.artifacts.values(), f"no model was trained yet in {self._store.output}")]

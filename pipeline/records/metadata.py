@@ -111,10 +111,7 @@ def run_executions(
 ) -> dict[str, ExecutionRecord]:
     """Returns a run's executions by node id, in the order in which they ran.
 
-    Args:
-        store: An open ML Metadata store.
-        run_id: The run's name in ML Metadata.
-        locate: From a recorded URI to where the files are now.
+    `locate` maps a recorded URI to where the files are now.
     """
     context = store.get_context_by_type_and_name(_RUN_CONTEXT_TYPE, run_id)
     if context is None:

@@ -297,13 +297,9 @@ class RunStore:
         return run_executions(self._metadata, run_id, self.locate)
 
     def find_run(self, text: str) -> Run:
-        """Finds the run that a user means.
+        """Finds the run that a user means; raises UserError if it is none, or more than one.
 
-        Args:
-            text: A run id, the unique beginning of one, `latest`, or `latest~N` for the N-th before it.
-
-        Raises:
-            UserError: The text means no run, or more than one.
+        `text` is a run id, the unique beginning of one, `latest`, or `latest~N` for the N-th before it.
         """
         run_ids = list(self.pipeline_names)
         if not run_ids:
@@ -351,14 +347,9 @@ class RunStore:
 
 
 def open_store(output: str, metadata: str | None = None) -> RunStore:
-    """Opens the metadata store of an output folder, read-only.
+    """Opens the metadata store of an output folder or a copy of it, read-only; raises UserError if that fails.
 
-    Args:
-        output: The folder that runs wrote to, or a copy of it.
-        metadata: ML Metadata's address, unless it is in the output folder.
-
-    Raises:
-        UserError: There is no store, or it cannot be opened.
+    `metadata` is ML Metadata's address, unless it is in the output folder.
     """
     folder = Path(output).expanduser().absolute()
     database = folder / output_folder.METADATA_FILE

@@ -1,7 +1,6 @@
-"""The report's charts: training curves, recall per class, reliability. The macro `chart` draws them as SVG.
+"""The report's charts, which the macro `chart` draws as SVG: faster than Matplotlib, with the page's colours and fonts.
 
-Matplotlib took most of a report's time; plain SVG takes milliseconds, and the page's colours and fonts. Every chart has
-its numbers in a table beside it.
+Every chart has its numbers in a table beside it.
 """
 
 import dataclasses

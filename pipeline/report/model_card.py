@@ -1,7 +1,4 @@
-"""The model card, in the fields of the Model Card Toolkit's JSON schema v0.0.2.
-
-After Mitchell et al., "Model cards for model reporting" (FAT* 2019).
-"""
+"""The model card (Mitchell et al., FAT* 2019), in the fields of the Model Card Toolkit's JSON schema v0.0.2."""
 
 import datetime
 import math

@@ -58,19 +58,16 @@ class WrittenReport:
 
 
 def write_report(run: Run, to: Path | None = None) -> WrittenReport:
-    """Writes the report of a run.
+    """Writes the report of a run to an HTML file, by default `<output>/reports/<pipeline>/<run id>.html`.
 
-    Args:
-        run: The run.
-        to: The HTML file to write; None is `<output>/reports/<pipeline>/<run id>.html`.
-
-    Raises:
-        UserError: No component has started yet, or the file cannot be written.
+    Raises UserError if no component has started yet, or the file cannot be written.
     """
     if not run.executions:
         raise UserError(f"run {run.run_id} has no executions yet: try again when a component has started")
     view = RunView(run)
-    target = to or default_path(run)
+    # Some file systems forbid the colons of a run id.
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", run.run_id)
+    target = to or run.store.output / REPORTS_FOLDER / run.pipeline_name / f"{name}.html"
     card = target.with_suffix(f".{MODEL_CARD_FILE}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,13 +85,6 @@ def write_report_after_run(run: Run) -> str:
     except Exception as error:
         logger.debug("the report could not be written", exc_info=True)
         return f"not written: {first_line(error)}"
-
-
-def default_path(run: Run) -> Path:
-    """Returns the default path of a run's report."""
-    # Some file systems forbid the colons of a run id.
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", run.run_id)
-    return run.store.output / REPORTS_FOLDER / run.pipeline_name / f"{name}.html"
 
 
 def render_page(view: RunView) -> str:

@@ -1,7 +1,4 @@
-"""Photos of an Examples artifact as thumbnails inside the page.
-
-Reads the gzip TFRecords itself: importing TensorFlow would take longer than the whole report.
-"""
+"""Photos of an Examples artifact as thumbnails inside the page; reads gzip TFRecords without importing TensorFlow."""
 
 import base64
 import dataclasses
@@ -55,10 +52,8 @@ def make_album(
 ) -> Album:
     """Makes thumbnails of an Examples artifact in one pass, which ends when all are found.
 
-    Args:
-        folder: The artifact's folder; None gives an empty album.
-        samples: How many photos of each label, by split.
-        wanted: Split and id of further photos.
+    `samples` is how many photos to show of each label, by split; `wanted` holds split and id of further photos. Without
+    a folder the album is empty.
     """
     found: dict[str, dict[int, list[Thumbnail]]] = {split: defaultdict(list) for split in samples}
     photos: dict[tuple[str, str], Thumbnail] = {}

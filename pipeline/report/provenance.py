@@ -27,19 +27,12 @@ class Digest(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """What ran.
+    """What ran; nodes without parameters are missing."""
 
-    Attributes:
-        parameters: By node and name; nodes without parameters are missing.
-        digests: All digests of components and artifacts.
-        versions: Of Python and of packages, as installed on this machine now.
-        tfx_versions: Those that wrote the run's artifacts; cached artifacts may be of another version.
-    """
-
-    parameters: Mapping[str, Mapping[str, str]]
+    parameters: Mapping[str, Mapping[str, str]]  # by node and name
     digests: Sequence[Digest]
-    versions: Mapping[str, str]
-    tfx_versions: Sequence[str]
+    versions: Mapping[str, str]  # of Python and of packages, as installed on this machine now
+    tfx_versions: Sequence[str]  # those that wrote the run's artifacts; cached artifacts may be of another version
 
 
 def load(view: RunView) -> Provenance:

@@ -48,9 +48,8 @@ def load(view: RunView) -> Quality:
 
 def _statistics(run: Run) -> Iterator[FeatureStatistics]:
     for split, content in _split_files(run, STATISTICS, "FeatureStats.pb"):
-        message = statistics_pb2.DatasetFeatureStatisticsList()
         try:
-            message.ParseFromString(content)
+            message = statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
         except DecodeError:
             continue
         for dataset in message.datasets:
@@ -86,9 +85,8 @@ def _details(kind: str, values: Any) -> str:
 
 def _anomalies(run: Run) -> Iterator[Anomaly]:
     for split, content in _split_files(run, ANOMALIES, "SchemaDiff.pb"):
-        message = anomalies_pb2.Anomalies()
         try:
-            message.ParseFromString(content)
+            message = anomalies_pb2.Anomalies.FromString(content)
         except DecodeError:
             yield Anomaly(split, "", "UNKNOWN", "the file of anomalies cannot be read")
             continue

@@ -22,21 +22,13 @@ _MAX_DUPLICATES = 12
 
 @dataclasses.dataclass(frozen=True)
 class Headline:
-    """The top of the page.
+    """The top of the page."""
 
-    Attributes:
-        state: "blessed", "not-blessed", "failed", "running" or "interrupted".
-        verdict: The state in words.
-        title: The most important sentence about the run.
-        reasons: Why the model was not blessed, or the run failed.
-        remarks: Thresholds that noise may have decided.
-    """
-
-    state: str
-    verdict: str
+    state: str  # "blessed", "not-blessed", "failed", "running" or "interrupted"
+    verdict: str  # the state in words
     title: str
-    reasons: Sequence[str] = ()
-    remarks: Sequence[str] = ()
+    reasons: Sequence[str] = ()  # why the model was not blessed, or the run failed
+    remarks: Sequence[str] = ()  # on thresholds that noise may have decided
 
 
 class RunView:

@@ -159,14 +159,14 @@ class KillableRun:
         return {artifact.uri for artifact in mlmd.MetadataStore(sqlite_config(self.store)).get_artifacts()}
 
     def results(self) -> dict[str, object]:
-        """Returns what the latest run measured, a value per path: the training history and both evaluations' metrics.
+        """Returns what the latest run measured, a value per path: the training curve and both evaluations' metrics.
 
         Beam makes its batches by how long they take, and the last bits of a product depend on the batch: to be
         compared with a tolerance.
         """
         executions = self._store().find_run("latest").executions
         files = {
-            "history": ("Trainer", "model_run", "history.json"),
+            "curve": ("Trainer", "model_run", "history.json"),
             "validation": ("Evaluator.validation", "evaluation", "metrics.json"),
             "test": ("Evaluator.test", "evaluation", "metrics.json"),
         }

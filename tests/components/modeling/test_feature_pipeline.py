@@ -65,11 +65,11 @@ def _fit(splits: _Splits, memory: int, folder: Path, epochs: int = 4) -> tuple[l
     hyperparameters = dataclasses.replace(_HYPERPARAMETERS, epochs=epochs)
     features = splits.pipeline(memory)
     head = build_head(_D, 3, hyperparameters.hidden_units, hyperparameters.seed)
-    history = TrainingLoop(head, hyperparameters, str(folder)).fit(
+    curve = TrainingLoop(head, hyperparameters, str(folder)).fit(
         lambda epoch: features.training_batches(hyperparameters.batch_size, hyperparameters.seed, epoch),
         features.validation_batches(),
     )
-    return history, head.get_weights()
+    return curve, head.get_weights()
 
 
 @pytest.mark.parametrize("memory", [_ALL, _ALL // 4])
@@ -153,10 +153,10 @@ def test_streaming_learns_as_well_as_memory(splits: _Splits, tmp_path: Path) -> 
 
 def test_a_budget_that_suffices_changes_no_weight(splits: _Splits, tmp_path: Path) -> None:
     """Neither does streaming the validation split."""
-    history, weights = _fit(splits, 10**9, tmp_path / "ample")
+    curve, weights = _fit(splits, 10**9, tmp_path / "ample")
     for memory in (_ALL, _ALL - _BYTES):
         other, others = _fit(splits, memory, tmp_path / str(memory))
-        assert other == history
+        assert other == curve
         assert all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
 
 
@@ -172,7 +172,7 @@ def test_streamed_training_resumes_where_it_was_interrupted(splits: _Splits, tmp
 def test_the_trainer_says_when_it_streams(
     feature_files: Any, tmp_path: Path, trainable_backbone: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = {"hyperparameters": _HYPERPARAMETERS.to_dict(), "feature_memory": 20_000}
+    config = {"hyperparameters": dataclasses.asdict(_HYPERPARAMETERS), "feature_memory": 20_000}
     with caplog.at_level("INFO"):
         trainer.run_fn(feature_files.fn_args(tmp_path, base_model=trainable_backbone, custom_config=config))
     assert "feature vectors that do not fit the memory set for them: read in every epoch, 256 shuffled" in caplog.text

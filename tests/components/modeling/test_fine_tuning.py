@@ -25,7 +25,7 @@ from components.trainer import fine_tuning
 from components.trainer.calibration import fit_scales
 from components.trainer.fine_tuning import MAX_EPOCHS, epochs_within, remembered_epochs
 
-_HYPERPARAMETERS = Hyperparameters(hidden_units=8, batch_size=8, seed=3).to_dict()
+_HYPERPARAMETERS = dataclasses.asdict(Hyperparameters(hidden_units=8, batch_size=8, seed=3))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,9 +61,9 @@ def test_gradients_are_scaled_right(folders: tuple[Path, Path]) -> None:
         np.testing.assert_allclose(one.get_tensor(name), two.get_tensor(name), rtol=1e-3, atol=1e-7)
 
 
-@pytest.mark.parametrize("history", ["head/history.json", "model_run_dir/history.json"])
-def test_metrics_are_those_of_one_device(folders: tuple[Path, Path], history: str) -> None:
-    one, two = (json.loads((folder / history).read_text()) for folder in folders)
+@pytest.mark.parametrize("curve", ["head/history.json", "model_run_dir/history.json"])
+def test_metrics_are_those_of_one_device(folders: tuple[Path, Path], curve: str) -> None:
+    one, two = (json.loads((folder / curve).read_text()) for folder in folders)
     assert len(one) == len(two) == 2
     for a, b in zip(one, two, strict=True):
         assert b == pytest.approx(a, rel=1e-3)

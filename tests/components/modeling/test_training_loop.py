@@ -34,18 +34,18 @@ def _fit(
     train = _data(_SIZE, 1)
     head = build_head(6, _CLASSES, hyperparameters.hidden_units, hyperparameters.seed)
     loop = TrainingLoop(head, hyperparameters, str(work_dir), scale_loss=scale_loss)
-    history = loop.fit(
+    curve = loop.fit(
         lambda epoch: epoch_batches(train, _SIZE, hyperparameters.batch_size, hyperparameters.seed, epoch),
         _data(60, 2).batch(25),
     )
-    return history, head
+    return curve, head
 
 
-def test_loss_falls_and_the_history_is_complete(tmp_path: Path) -> None:
-    history, _ = _fit(tmp_path)
-    assert [result.epoch for result in history] == [1, 2, 3, 4]
-    assert history[-1].loss < history[0].loss * 0.8
-    assert history[-1].validation_accuracy > 0.7
+def test_loss_falls_and_the_curve_is_complete(tmp_path: Path) -> None:
+    curve, _ = _fit(tmp_path)
+    assert [result.epoch for result in curve] == [1, 2, 3, 4]
+    assert curve[-1].loss < curve[0].loss * 0.8
+    assert curve[-1].validation_accuracy > 0.7
 
 
 def test_metrics_of_an_epoch_are_exact(tmp_path: Path) -> None:
@@ -80,18 +80,18 @@ def test_resuming_ends_where_an_undisturbed_run_ends(tmp_path: Path) -> None:
 def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     """A learning rate that ruins the head after a good start: the exported weights are the good ones."""
     hyperparameters = dataclasses.replace(_HYPERPARAMETERS, epochs=6, learning_rate=2.0)
-    history, head = _fit(tmp_path, hyperparameters)
+    curve, head = _fit(tmp_path, hyperparameters)
     features, labels = next(iter(_data(60, 2).batch(60)))
     accuracy = float(np.mean(np.argmax(head(features), axis=1) == labels.numpy()))
-    assert accuracy == pytest.approx(max(result.validation_accuracy for result in history))
+    assert accuracy == pytest.approx(max(result.validation_accuracy for result in curve))
 
 
 def test_early_stopping_waits_for_its_patience(tmp_path: Path) -> None:
     hyperparameters = dataclasses.replace(_HYPERPARAMETERS, epochs=50, early_stopping_patience=2)
-    history, _ = _fit(tmp_path, hyperparameters)
-    best = max(range(len(history)), key=lambda i: (history[i].validation_accuracy, -history[i].validation_loss))
-    assert len(history) < 50
-    assert len(history) - 1 - best == 2
+    curve, _ = _fit(tmp_path, hyperparameters)
+    best = max(range(len(curve)), key=lambda i: (curve[i].validation_accuracy, -curve[i].validation_loss))
+    assert len(curve) < 50
+    assert len(curve) - 1 - best == 2
 
 
 def test_tensorboard_reads_both_writers(tmp_path: Path) -> None:
@@ -151,5 +151,5 @@ def test_values_out_of_range_are_user_errors(values: dict[str, float]) -> None:
 def test_a_corrupt_checkpoint_folder_does_not_fake_progress(tmp_path: Path) -> None:
     _fit(tmp_path, dataclasses.replace(_HYPERPARAMETERS, epochs=2))
     shutil.rmtree(tmp_path / "latest")
-    history, _ = _fit(tmp_path)
-    assert [result.epoch for result in history] == [1, 2, 3, 4]
+    curve, _ = _fit(tmp_path)
+    assert [result.epoch for result in curve] == [1, 2, 3, 4]

@@ -1,5 +1,6 @@
 """Tests of the search for hyperparameters, on real feature examples."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ _START = Hyperparameters(hidden_units=100, learning_rate=0.003, batch_size=8, ep
 
 
 def _tuner(files: Any, folder: Path, trials: int = 3) -> base_tuner.BaseTuner:
-    custom_config = {"hyperparameters": _START.to_dict(), "trials": trials}
+    custom_config = {"hyperparameters": dataclasses.asdict(_START), "trials": trials}
     result = tuner_fn(files.fn_args(folder, custom_config=custom_config))
     result.tuner.fit = lambda: result.tuner.search(**result.fit_kwargs)
     return result.tuner
@@ -79,7 +80,7 @@ def test_the_trainer_takes_the_best_values(
     feature_files: Any, tmp_path: Path, trainable_backbone: str, encode_image: Callable[..., bytes]
 ) -> None:
     tuned = {"space": [], "values": {"hidden_units": 7, "learning_rate": 0.02, "batch_size": 5}}
-    config = {"hyperparameters": _START.to_dict()}
+    config = {"hyperparameters": dataclasses.asdict(_START)}
     trainer.run_fn(
         feature_files.fn_args(tmp_path, base_model=trainable_backbone, hyperparameters=tuned, custom_config=config)
     )

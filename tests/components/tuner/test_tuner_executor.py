@@ -1,5 +1,6 @@
 """Tests of Tuner's executor, through TFX's own search and artifacts."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_the_best_values_are_in_the_metadata(tmp_path: Path, features: types.Art
     (tmp_path / "schema" / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(["daisy", "roses"])))
     best = _artifact(standard_artifacts.HyperParameters, tmp_path / "best")
     results = _artifact(standard_artifacts.TunerResults, tmp_path / "results")
-    hyperparameters = Hyperparameters(hidden_units=6, epochs=1, seed=1).to_dict()
+    hyperparameters = dataclasses.asdict(Hyperparameters(hidden_units=6, epochs=1, seed=1))
     context = Executor.Context(tmp_dir=str(tmp_path / "tmp"), unique_id="1")
     Executor(context).Do(
         {"examples": [features], "schema": [schema]},

@@ -172,7 +172,7 @@ class MadeRun:
     def _files(self, key: str, split: str) -> dict[str, Any]:
         """Content by name: bytes, or what is written as JSON."""
         files = {
-            "model_run": self._history,
+            "model_run": self._curve,
             "evaluation": lambda: self._evaluation(split),
             "label_review": self._label_review,
             "drift": lambda: {"drift.json": grown_class(self.class_names[0])},
@@ -185,7 +185,7 @@ class MadeRun:
         }
         return files[key]() if key in files else {}
 
-    def _history(self) -> dict[str, Any]:
+    def _curve(self) -> dict[str, Any]:
         names = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy")
         epochs = [(1, 1.5, 0.5, 1.25, 0.625), (2, 1.0, 0.75, 1.5, 0.6)]
         return {"history.json": [dict(zip(names, epoch, strict=True)) for epoch in epochs]}

@@ -294,8 +294,8 @@ def test_copied_store_is_reported_from_its_own_files(make_run: MakeRun, tmp_path
     run = make_run()
     copy = tmp_path / "elsewhere" / "copy"
     shutil.copytree(run.output, copy)
-    history = next(run.output.rglob("history.json"))
-    history.write_text(history.read_text().replace("1.25", "9.75"))
+    curve = next(run.output.rglob("history.json"))
+    curve.write_text(curve.read_text().replace("1.25", "9.75"))
     page = write_report(open_store(str(copy)).run(run.run_id)).page
     assert page.is_relative_to(copy)
     assert "1.2500" in page.read_text(encoding="utf-8") and "9.7500" not in page.read_text(encoding="utf-8")
