@@ -121,6 +121,7 @@ def test_the_other_outputs_stay_what_they_are(models: dict[str, Any], encode_ima
         assert _serve(models["with"], photos[:size])["familiarity"].shape == (size,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [REFERENCE, STRONG])
 def test_trainer_exports_it(feature_files: Any, tmp_path: Path, tiny_backbone: Path, recipe: str) -> None:
     config = {"hyperparameters": {"epochs": 1, "recipe": recipe}}

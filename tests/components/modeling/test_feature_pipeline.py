@@ -142,6 +142,7 @@ def test_what_fits_is_read_once(splits: _Splits, memory: int, train: bool, valid
                 passes[name]()
 
 
+@pytest.mark.slow
 def test_streaming_learns_as_well_as_memory(splits: _Splits, tmp_path: Path) -> None:
     in_memory, _ = _fit(splits, 10**9, tmp_path / "memory")
     for memory in (0, 50 * _BYTES):
@@ -151,6 +152,7 @@ def test_streaming_learns_as_well_as_memory(splits: _Splits, tmp_path: Path) -> 
         assert streamed[-1].validation_loss == pytest.approx(in_memory[-1].validation_loss, rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_budget_that_suffices_changes_no_weight(splits: _Splits, tmp_path: Path) -> None:
     """Neither does streaming the validation split."""
     curve, weights = _fit(splits, 10**9, tmp_path / "ample")
@@ -160,6 +162,7 @@ def test_a_budget_that_suffices_changes_no_weight(splits: _Splits, tmp_path: Pat
         assert all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
 
 
+@pytest.mark.slow
 def test_streamed_training_resumes_where_it_was_interrupted(splits: _Splits, tmp_path: Path) -> None:
     memory = 50 * _BYTES
     undisturbed, weights = _fit(splits, memory, tmp_path / "undisturbed")
@@ -169,6 +172,7 @@ def test_streamed_training_resumes_where_it_was_interrupted(splits: _Splits, tmp
     assert all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
 
 
+@pytest.mark.slow
 def test_the_trainer_says_when_it_streams(
     feature_files: Any, tmp_path: Path, trainable_backbone: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_fine_tuned_model_is_calibrated(image_files: Any, fine_tuned: _FineT
     assert scale == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.slow
 def test_last_layers_are_the_last_ones_that_the_backbone_uses(
     image_files: Any, tmp_path: Path, base_model: str
 ) -> None:
@@ -117,6 +118,7 @@ def test_last_layers_are_the_last_ones_that_the_backbone_uses(
     assert np.abs(after.model.head_weights[0] - before.head_weights[0]).max() == pytest.approx(10 * moved, rel=0.2)
 
 
+@pytest.mark.slow
 def test_resumed_it_ends_with_the_weights_of_an_undisturbed_one(
     image_files: Any, tmp_path: Path, base_model: str, fine_tuned: _FineTuned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +138,7 @@ def test_resumed_it_ends_with_the_weights_of_an_undisturbed_one(
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_budget_takes_one_epoch_at_least(image_files: Any, tmp_path: Path, base_model: str) -> None:
     outcome = _fine_tune(image_files, tmp_path, base_model, budget=1e-3)
     assert outcome.json("fine_tuning.json")["epochs"] == len(outcome.json("history.json")) == 1
@@ -151,6 +154,7 @@ def test_a_resumed_training_does_not_choose_its_epochs_again(tmp_path: Path) -> 
     assert remembered_epochs(tmp_path, lambda: 3) == 7
 
 
+@pytest.mark.slow
 def test_crops_are_smaller_than_what_is_served_where_the_backbone_takes_any_size(
     image_files: Any,
     tmp_path: Path,
@@ -169,6 +173,7 @@ def test_other_backbones_train_on_what_is_served(trainable_backbone: str) -> Non
     assert fine_tuning._crop_size(tf.saved_model.load(trainable_backbone), (16, 16)) == (16, 16)
 
 
+@pytest.mark.slow
 def test_a_ruinous_learning_rate_leaves_the_model_as_it_was(
     image_files: Any, tmp_path: Path, fine_tuned: _FineTuned, caplog: pytest.LogCaptureFixture
 ) -> None:

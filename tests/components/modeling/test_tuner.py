@@ -29,6 +29,7 @@ def _trials(tuner: base_tuner.BaseTuner) -> list[tuple[dict[str, Any], float]]:
     return [(trial.hyperparameters.values, trial.score) for trial in trials]
 
 
+@pytest.mark.slow
 def test_starts_from_the_given_values_and_repeats(feature_files: Any, tmp_path: Path, capsys: Any) -> None:
     first, second = _tuner(feature_files, tmp_path / "a"), _tuner(feature_files, tmp_path / "b")
     first.fit()
@@ -43,6 +44,7 @@ def test_starts_from_the_given_values_and_repeats(feature_files: Any, tmp_path: 
     assert not any((tmp_path / "a" / "work").iterdir())
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on(feature_files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     undisturbed = _tuner(feature_files, tmp_path / "undisturbed")
     undisturbed.fit()
@@ -76,6 +78,7 @@ def test_a_failing_trial_stops_the_search(feature_files: Any, tmp_path: Path) ->
         tuner.fit()
 
 
+@pytest.mark.slow
 def test_the_trainer_takes_the_best_values(
     feature_files: Any, tmp_path: Path, trainable_backbone: str, encode_image: Callable[..., bytes]
 ) -> None:

@@ -45,6 +45,7 @@ def features(tmp_path: Path) -> types.Artifact:
     return artifact
 
 
+@pytest.mark.slow
 def test_the_best_values_are_in_the_metadata(tmp_path: Path, features: types.Artifact) -> None:
     schema = _artifact(standard_artifacts.Schema, tmp_path / "schema")
     (tmp_path / "schema" / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(["daisy", "roses"])))
