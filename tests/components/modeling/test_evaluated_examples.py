@@ -107,6 +107,7 @@ def _evaluate(folder: Path, inputs: dict[str, Any]) -> tuple[dict[str, Any], np.
     return metrics, np.array([row["probabilities"] for row in rows])
 
 
+@pytest.mark.slow
 def test_features_are_evaluated_and_agree_with_what_is_served(
     data: _Data, export_model: Callable[..., str], trainable_backbone: str, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_features_that_are_not_the_photos_are_noticed(
         _evaluate(tmp_path, inputs)
 
 
+@pytest.mark.slow
 def test_a_baseline_with_another_backbone_sees_the_photos(
     data: _Data, export_model: Callable[..., str], trainable_backbone: str, tiny_backbone: Path, tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_baseline_with_another_backbone_sees_the_photos(
     assert (metrics["accuracy"], metrics["baseline"]["accuracy"]) == (data.accuracy(model), data.accuracy(baseline))
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_model_sees_the_photos(
     data: _Data, export_model: Callable[..., str], trainable_backbone: str, tmp_path: Path
 ) -> None:

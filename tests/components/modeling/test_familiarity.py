@@ -134,6 +134,7 @@ def test_trainer_exports_it(feature_files: Any, tmp_path: Path, tiny_backbone: P
     assert sorted(shapes) == [[12], [30], [30, 12]]
 
 
+@pytest.mark.slow
 def test_photos_alone_do(
     transform_graph: str, tiny_backbone: Path, fitted: Familiarity, encode_image: Encode, tmp_path: Path
 ) -> None:

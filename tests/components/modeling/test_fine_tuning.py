@@ -75,6 +75,7 @@ def _changed(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> set
     return {name for name, value in after.items() if not np.array_equal(value, before[name])}
 
 
+@pytest.mark.slow
 def test_backbone_and_head_are_trained_and_the_moving_averages_are_not(fine_tuned: _FineTuned, base_model: str) -> None:
     before = tf.saved_model.load(base_model)
     changed = _changed(_weights(before), fine_tuned.weights())
@@ -87,6 +88,7 @@ def test_backbone_and_head_are_trained_and_the_moving_averages_are_not(fine_tune
     assert not any((fine_tuned.folder / "work").iterdir())
 
 
+@pytest.mark.slow
 def test_the_fine_tuned_model_goes_by_the_photo(fine_tuned: _FineTuned, encode_image: Callable[..., bytes]) -> None:
     """It takes no extracted features: they are the backbone's as it was before."""
     classify = FeatureClassifier(fine_tuned.path, "serving_tf_examples")
@@ -96,6 +98,7 @@ def test_the_fine_tuned_model_goes_by_the_photo(fine_tuned: _FineTuned, encode_i
     np.testing.assert_allclose(classify([raw_example(photo, 0)]), served["probabilities"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_fine_tuned_model_is_calibrated(image_files: Any, fine_tuned: _FineTuned) -> None:
     """No other temperature has a lower cross-entropy on the validation split."""
     (records, labels) = zip(*_raw_photos(image_files.values["eval_files"]), strict=True)
@@ -205,6 +208,7 @@ def test_values_out_of_range_are_user_errors(values: dict[str, float], option: s
         FineTuning(**values)
 
 
+@pytest.mark.slow
 def test_epochs_are_repeatable_and_differ(image_files: Any, transform_graph: str) -> None:
     images = ImagePipeline(tft.TFTransformOutput(transform_graph), batch_size=8)
     files = image_files.values["train_files"]
