@@ -30,11 +30,7 @@ class Resources:
 
     @classmethod
     def parse(cls, text: str, default: "Resources") -> "Resources":
-        """Reads text such as `cpu=2,memory=4G,memory_limit=512Mi,gpu=1`; fields that it does not name keep `default`.
-
-        Raises:
-            UserError: A name or a value is not valid.
-        """
+        """Reads text such as `cpu=2,memory=4G,memory_limit=512Mi,gpu=1`; other fields keep `default`."""
         values: dict[str, float | int | str] = {}
         for part in text.split(","):
             name, _, value = part.strip().partition("=")
@@ -46,8 +42,7 @@ class Resources:
 
 def _number(name: str, value: str) -> float | int:
     if name.startswith("memory"):
-        match = _MEMORY.fullmatch(value)
-        if not match:
+        if not (match := _MEMORY.fullmatch(value)):
             raise UserError(f"{name} is {value!r}; use a number with a unit, such as 4G or 512Mi")
         return float(match[1]) * _MEMORY_IN_GB[match[2]]
     try:
@@ -69,47 +64,25 @@ def default_resources(component_id: str) -> Resources:
 
 @dataclasses.dataclass(frozen=True)
 class ClusterSettings:
-    """The settings of the cluster in a compiled pipeline.
+    """The settings of the cluster in a compiled pipeline, which every user of Kubeflow can read: secrets are refused.
 
-    Attributes:
-        image: Container image of every component, best pinned by digest (`name@sha256:...`).
-        pipeline_root: Folder for artifacts: minio://, s3:// or gs://.
-        serving_model_dir: Where blessed models are pushed: gs://, s3:// or a folder of a mounted volume.
-        resources: By component id; `*` stands for all other components.
-        node_selectors: Node labels by component id or `*`.
-        volumes: Mount path by name of a PersistentVolumeClaim, in every component.
-        secret_env: Environment variable by key, by name of a Kubernetes secret, in every component.
-        env: Environment variables of every component.
-        retries: Number of retries of a failed component.
-        retry_backoff_seconds: Wait before the first retry; it doubles with each retry.
-        enable_cache: Whether KFP may reuse the outputs of an earlier identical execution.
+    Resources and node labels are by component id, or `*` for all other components.
     """
 
-    image: str
+    image: str  # Best pinned by digest (`name@sha256:...`).
     pipeline_root: str
-    serving_model_dir: str
+    serving_model_dir: str  # gs://, s3:// or a folder of a mounted volume.
     resources: dict[str, Resources] = dataclasses.field(default_factory=dict)
     node_selectors: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
-    volumes: dict[str, str] = dataclasses.field(default_factory=dict)
-    secret_env: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+    volumes: dict[str, str] = dataclasses.field(default_factory=dict)  # Mount path by PersistentVolumeClaim.
+    secret_env: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)  # Variable by key, by secret.
     env: dict[str, str] = dataclasses.field(default_factory=dict)
     retries: int = 2
-    retry_backoff_seconds: int = 30
+    retry_backoff_seconds: int = 30  # Before the first retry; it doubles with each.
     enable_cache: bool = True
 
     def __post_init__(self) -> None:
-        self._refuse_secrets()
-        if not self.pipeline_root.startswith(ROOT_SCHEMES):
-            raise UserError(f"KFP cannot use pipeline root {self.pipeline_root!r}; use {', '.join(ROOT_SCHEMES)}...")
-        if self.serving_model_dir.startswith("minio://"):
-            raise UserError(
-                f"cannot push to {self.serving_model_dir!r}: TensorFlow addresses MinIO as s3://...; use that scheme, "
-                "and set S3_ENDPOINT"
-            )
-
-    def _refuse_secrets(self) -> None:
-        """Raises a UserError for a secret in the spec, which every user of Kubeflow's user interface can read."""
-        refuse_credentials("pipeline root", self.pipeline_root)
+        check_pipeline_root(self.pipeline_root)
         refuse_credentials("serving model folder", self.serving_model_dir)
         for name, value in self.env.items():
             refuse_credentials(f"environment variable {name}", value)
@@ -118,11 +91,23 @@ class ClusterSettings:
                     f"environment variable {name} would be readable in the compiled pipeline; put it into a Kubernetes "
                     f"secret, and use --secret-env SECRET:KEY={name}"
                 )
+        if self.serving_model_dir.startswith("minio://"):
+            raise UserError(
+                f"cannot push to {self.serving_model_dir!r}: TensorFlow addresses MinIO as s3://...; use that scheme, "
+                "and set S3_ENDPOINT"
+            )
 
     def resources_of(self, component_id: str) -> Resources:
         """Returns the requests and limits of a component."""
         named = self.resources.get(component_id) or self.resources.get(EVERY_COMPONENT)
         return named or default_resources(component_id)
+
+
+def check_pipeline_root(uri: str) -> None:
+    """Raises a UserError for a pipeline root with credentials, or one that KFP's launcher cannot use."""
+    refuse_credentials("pipeline root", uri)
+    if not uri.startswith(ROOT_SCHEMES):
+        raise UserError(f"KFP cannot use pipeline root {uri!r}; use {', '.join(ROOT_SCHEMES)}...")
 
 
 def kubernetes_name(name: str) -> str:

@@ -17,6 +17,7 @@ from pipeline.records.connection import sqlite_config
 
 # Below the pipeline root KFP keeps PIPELINE/RUN/TASK/SALT/ARTIFACT.
 _LEVELS_BELOW_RUN = 3
+_EXTENSIBLE = {"can_add_fields": True, "can_omit_fields": True}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +38,7 @@ class CopiedExecution:
 def collect(copy: Path, database: Path) -> dict[str, list[CopiedExecution]]:
     """Writes all runs of a copied pipeline root, or of a folder that holds it, to a new SQLite metadata store.
 
-    Returns:
-        The executions of each run, cached ones included.
-
-    Raises:
-        UserError: The copy holds no execution record, or the database exists.
+    Returns the executions of each run, cached ones included.
     """
     if database.exists():
         raise UserError(f"{database} already exists; use an --output folder without a metadata store")
@@ -106,9 +103,7 @@ class _StoreWriter:
     def _write_execution(self, record: CopiedExecution, run_id: str, contexts: Sequence[int]) -> int:
         entry = record.entry
         execution = pb.Execution(
-            type_id=self._store.put_execution_type(
-                pb.ExecutionType(name=entry.executor), can_add_fields=True, can_omit_fields=True
-            ),
+            type_id=self._store.put_execution_type(pb.ExecutionType(name=entry.executor), **_EXTENSIBLE),
             last_known_state=pb.Execution.COMPLETE if record.run_id == run_id else pb.Execution.CACHED,
             name=f"{run_id}.{entry.node_id}",
         )
@@ -138,20 +133,14 @@ class _StoreWriter:
     def _artifact(self, record: CopiedExecution, entry: ContainerArtifact) -> int:
         uri = record.local_uri(entry.uri)
         if uri not in self._artifact_ids:
-            artifact = pb.Artifact(
-                type_id=self._store.put_artifact_type(
-                    pb.ArtifactType(name=entry.type), can_add_fields=True, can_omit_fields=True
-                ),
-                uri=uri,
-                state=pb.Artifact.LIVE,
-            )
+            type_id = self._store.put_artifact_type(pb.ArtifactType(name=entry.type), **_EXTENSIBLE)
+            artifact = pb.Artifact(type_id=type_id, uri=uri, state=pb.Artifact.LIVE)
             _set_properties(artifact, entry.properties)
             (self._artifact_ids[uri],) = self._store.put_artifacts([artifact])
         return self._artifact_ids[uri]
 
     def _context(self, type_name: str, name: str, parent: int | None = None) -> int:
-        known = self._store.get_context_by_type_and_name(type_name, name)
-        if known:
+        if known := self._store.get_context_by_type_and_name(type_name, name):
             return int(known.id)
         type_id = self._store.put_context_type(pb.ContextType(name=type_name))
         (context_id,) = self._store.put_contexts([pb.Context(type_id=type_id, name=name)])
@@ -174,7 +163,6 @@ def _set_properties(message: pb.Artifact | pb.Execution, values: Mapping[str, ob
 def _set_times(database: Path, times: Mapping[int, ContainerExecution]) -> None:
     """Sets the times of the executions; ML Metadata itself sets the time of writing."""
     update = "UPDATE Execution SET create_time_since_epoch = ?, last_update_time_since_epoch = ? WHERE id = ?"
+    rows = [(entry.started_ms, entry.finished_ms, execution_id) for execution_id, entry in times.items()]
     with sqlite3.connect(database) as connection:
-        connection.executemany(
-            update, [(entry.started_ms, entry.finished_ms, execution_id) for execution_id, entry in times.items()]
-        )
+        connection.executemany(update, rows)

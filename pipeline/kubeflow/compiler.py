@@ -1,9 +1,7 @@
 """Compiles the pipeline to a KFP v2 pipeline spec and KFP's Kubernetes platform spec.
 
-TFX's KubeflowV2DagRunner translates the pipeline. This module adds what TFX leaves out: defaults of the run-time
-parameters, the default pipeline root, retries, node selectors, volumes, and one more output per component: the
-execution record that `pipeline.kubeflow.collect` reads. It also renames components: Argo makes pod names out of TFX's
-names, and Kubernetes refuses `Evaluator.test` and `TfdsExampleGen`.
+TFX's KubeflowV2DagRunner translates the pipeline. This module adds run-time parameters, Kubernetes' options, and
+the execution records that `pipeline.kubeflow.collect` reads.
 """
 
 import dataclasses
@@ -37,17 +35,11 @@ Spec = dict[str, Any]
 
 
 def compile_pipeline(config: PipelineConfig, settings: ClusterSettings, path: Path) -> None:
-    """Writes the pipeline spec, and the platform spec if there is one, to a YAML file; replaces an existing file.
-
-    Raises:
-        UserError: The configuration cannot run on Kubeflow, or the file cannot be written.
-    """
-    spec, platform = build_spec(config, settings)
-    documents = [spec, platform] if platform else [spec]
+    """Writes the pipeline spec, and the platform spec if there is one, to a YAML file; replaces an existing file."""
+    documents = [document for document in build_spec(config, settings) if document]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            yaml.safe_dump_all(documents, file, sort_keys=True)
+        path.write_text(yaml.safe_dump_all(documents, sort_keys=True))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another --package") from error
 
@@ -55,11 +47,13 @@ def compile_pipeline(config: PipelineConfig, settings: ClusterSettings, path: Pa
 def build_spec(config: PipelineConfig, settings: ClusterSettings) -> tuple[Spec, Spec]:
     """Returns the pipeline spec and the platform spec; the platform spec is empty when nothing needs it.
 
-    Raises:
-        UserError: Open-source KFP cannot use the baseline, or the settings name an unknown component.
+    A baseline that KFP cannot use, and settings of an unknown component are UserErrors.
     """
     _check_baseline(config.baseline)
-    pipeline = create_pipeline(_for_containers(config, settings))
+    # The dataset may change per run, so the fingerprint of the compiled one cannot be checked.
+    data = config.data if config.data.photos else dataclasses.replace(config.data, fingerprint="")
+    name = kubernetes_name(config.name)
+    pipeline = create_pipeline(dataclasses.replace(config, name=name, data=data, enable_cache=settings.enable_cache))
     for component in pipeline.components:
         if isinstance(component, base_component.BaseComponent):
             component.with_platform_config(_resource_spec(settings.resources_of(component.id)))
@@ -94,23 +88,13 @@ def _check_baseline(baseline: str) -> None:
         )
 
 
-def _for_containers(config: PipelineConfig, settings: ClusterSettings) -> PipelineConfig:
-    # The dataset may change per run, so the fingerprint of the compiled one cannot be checked.
-    data = config.data if config.data.photos else dataclasses.replace(config.data, fingerprint="")
-    return dataclasses.replace(config, name=kubernetes_name(config.name), data=data, enable_cache=settings.enable_cache)
-
-
 def _translate(pipeline: tfx_pipeline.Pipeline, image: str) -> Spec:
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-    runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
-        config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
-            default_image=image, default_commands=ENTRYPOINT, use_pipeline_spec_2_1=True
-        )
+    config = kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+        default_image=image, default_commands=ENTRYPOINT, use_pipeline_spec_2_1=True
     )
-    job: dict[str, Any] = runner.run(pipeline, write_out=False)
-    spec: Spec = job["pipelineSpec"]
-    return spec
+    return dict(kubeflow_v2_dag_runner.KubeflowV2DagRunner(config).run(pipeline, write_out=False)["pipelineSpec"])
 
 
 def _resource_spec(resources: Resources) -> Any:
@@ -145,10 +129,9 @@ def _add_parameter(spec: Spec, parameter: RuntimeParameter, default: Any) -> Non
 
 
 def _add_record(spec: Spec, task_id: str, container: Spec) -> None:
-    outputs = spec["components"][task_id].setdefault("outputDefinitions", {}).setdefault("artifacts", {})
-    outputs[RECORD_KEY] = {"artifactType": dict(_RECORD_TYPE)}
-    definitions = json.dumps(spec["components"][task_id]["outputDefinitions"], sort_keys=True)
-    container["args"] += ["--json_serialized_outputs_spec_args", definitions]
+    outputs = spec["components"][task_id].setdefault("outputDefinitions", {})
+    outputs.setdefault("artifacts", {})[RECORD_KEY] = {"artifactType": dict(_RECORD_TYPE)}
+    container["args"] += ["--json_serialized_outputs_spec_args", json.dumps(outputs, sort_keys=True)]
     container["args"] += ["--node_id", task_id, "--pipeline_name", spec["pipelineInfo"]["name"]]
 
 
@@ -185,22 +168,22 @@ def _executor_config(component_id: str, settings: ClusterSettings) -> Spec:
 
     config = pb.KubernetesExecutorConfig()
     selectors = settings.node_selectors
-    labels = selectors.get(component_id, selectors.get(EVERY_COMPONENT, {}))
-    config.node_selector.labels.update(labels)
+    config.node_selector.labels.update(selectors.get(component_id, selectors.get(EVERY_COMPONENT, {})))
     for claim, mount_path in sorted(settings.volumes.items()):
         config.pvc_mount.add(constant=claim, mount_path=mount_path)
     for secret, variables in sorted(settings.secret_env.items()):
-        keys = [
-            pb.SecretAsEnv.SecretKeyToEnvMap(secret_key=key, env_var=variable)
-            for key, variable in sorted(variables.items())
-        ]
-        config.secret_as_env.add(secret_name=secret, key_to_env=keys)
+        keys = config.secret_as_env.add(secret_name=secret).key_to_env
+        for key, variable in sorted(variables.items()):
+            keys.add(secret_key=key, env_var=variable)
     result: Spec = json_format.MessageToDict(config)
     return {} if result == {"nodeSelector": {}} else result
 
 
 def _rename_for_kubernetes(spec: Spec) -> None:
-    """Renames tasks, components and executors as KFP's SDK does (`trainer`, `comp-trainer`, `exec-trainer`)."""
+    """Renames tasks, components and executors as KFP's SDK does (`trainer`, `comp-trainer`, `exec-trainer`).
+
+    Argo makes pod names out of TFX's names, and Kubernetes refuses `Evaluator.test` and `TfdsExampleGen`.
+    """
     dag, deployment = spec["root"]["dag"], spec["deploymentSpec"]
     dag["tasks"] = {kubernetes_name(task_id): _renamed(task) for task_id, task in dag["tasks"].items()}
     spec["components"] = {

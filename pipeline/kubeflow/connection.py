@@ -30,15 +30,11 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class Connection:
     """Address and credentials of the API server; empty fields are not used.
 
-    Attributes:
-        host: Its address, such as http://localhost:8080 or https://HOST/pipeline.
-        namespace: The user's namespace in a multi-user installation.
-        token: Bearer token.
-        cookie: Session cookie of an authenticating proxy (`authservice_session=...`).
+    The token is a bearer token, the cookie that of an authenticating proxy (`authservice_session=...`).
     """
 
-    host: str
-    namespace: str = ""
+    host: str  # Such as http://localhost:8080 or https://HOST/pipeline.
+    namespace: str = ""  # The user's, in a multi-user installation.
     token: str = dataclasses.field(default="", repr=False)
     cookie: str = dataclasses.field(default="", repr=False)
 
@@ -48,16 +44,18 @@ class Connection:
             raise UserError(f"host {self.host!r} is not an address; use one such as http://localhost:8080")
 
     def client(self) -> Any:
-        """Returns a kfp client, after a check of the server and the credentials.
-
-        Raises:
-            UserError: kfp is not installed, or the server cannot be reached, or refuses the request.
-        """
+        """Returns a kfp client, after a check of the server and the credentials."""
         try:
             import kfp
         except ImportError as error:
             raise UserError(f"submitting needs the kubeflow extra ({error}): pip install '.[kubeflow]'") from error
-        self._check()
+        try:
+            json.loads(self.get("apis/v2beta1/healthz"))
+        except ValueError as error:
+            raise UserError(
+                f"{self.host} answers with a web page instead of the Kubeflow Pipelines API, probably a login page; "
+                f"set {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use kubectl port-forward"
+            ) from error
         # urllib3 logs every retry of a refused connection.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         with warnings.catch_warnings(), self.readable_errors():
@@ -69,13 +67,9 @@ class Connection:
                 cookies=self.cookie or None,
             )
 
-    def run_url(self, run_id: str) -> str:
-        """Returns the run's page in the user interface."""
-        return f"{self.host.rstrip('/')}/#/runs/details/{run_id}"
-
-    def schedule_url(self, schedule_id: str) -> str:
-        """Returns a recurring run's page in the user interface."""
-        return f"{self.host.rstrip('/')}/#/recurringrun/details/{schedule_id}"
+    def url(self, path: str) -> str:
+        """Returns the address of a path below the host, such as a run's page in the user interface."""
+        return f"{self.host.rstrip('/')}/{path}"
 
     @contextlib.contextmanager
     def readable_errors(self) -> Iterator[None]:
@@ -92,19 +86,14 @@ class Connection:
             raise self._unreachable(error) from error
 
     def get(self, path: str) -> bytes:
-        """Returns the server's answer for a path below the host; for requests that kfp's client does not have.
-
-        Raises:
-            UserError: The server cannot be reached, or refuses the request.
-        """
+        """Returns the server's answer for a path below the host; for requests that kfp's client does not have."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if self.cookie:
             headers["Cookie"] = self.cookie
-        url = f"{self.host.rstrip('/')}/{path}"
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310  (http or https, see __post_init__)
+        request = urllib.request.Request(self.url(path), headers=headers)  # noqa: S310 (http or https, see above)
         try:
             with urllib.request.build_opener(_NoRedirects).open(request, timeout=_TIMEOUT_S) as response:
-                body: bytes = response.read()
+                return bytes(response.read())
         except urllib.error.HTTPError as error:
             if location := error.headers.get("Location"):
                 raise UserError(
@@ -115,17 +104,6 @@ class Connection:
             raise self._refused(error.code, error.reason) from error
         except OSError as error:
             raise self._unreachable(error) from error
-        return body
-
-    def _check(self) -> None:
-        body = self.get("apis/v2beta1/healthz")
-        try:
-            json.loads(body)
-        except ValueError as error:
-            raise UserError(
-                f"{self.host} answers with a web page instead of the Kubeflow Pipelines API, probably a login page; "
-                f"set {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, or use kubectl port-forward"
-            ) from error
 
     def _without_credentials(self, text: object) -> str:
         """Removes the credentials from a server's answer."""

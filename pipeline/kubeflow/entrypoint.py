@@ -1,9 +1,4 @@
-"""The command of every container on Kubeflow: `python -m pipeline.kubeflow.entrypoint`.
-
-Prepares the launcher's input, calls TFX's container entrypoint, which runs the executor, and writes the execution
-record beside the outputs. The arguments are those of TFX's entrypoint, the component's output definitions, and the
-names of the component and the pipeline.
-"""
+"""The command of every container on Kubeflow: runs TFX's container entrypoint and writes the execution record."""
 
 import argparse
 import json
@@ -34,7 +29,7 @@ def main(argv: list[str]) -> int:
     uris = kfp_io.localize(invocation, inputs_spec, outputs_spec)
     parameters = apply_overrides(args.node_id, invocation.get("inputs", {}).get("parameterValues", {}))
     invocation.setdefault("inputs", {})["parameterValues"] = parameters
-    started_ms = _now_ms()
+    started = time.time()
     try:
         _run_tfx(args, invocation, beam_args)
     except UserError as error:
@@ -49,8 +44,8 @@ def main(argv: list[str]) -> int:
         node_id=args.node_id,
         executor=args.executor_class_path,
         record_uri=record_artifact["uri"],
-        started_ms=started_ms,
-        finished_ms=_now_ms(),
+        started_ms=int(1000 * started),
+        finished_ms=int(1000 * time.time()),
         exec_properties=parameters,
         inputs=_entries(invocation["inputs"], uris),
         outputs=_entries(invocation["outputs"], uris, executor_output),
@@ -60,9 +55,11 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False)
+    # Of TFX's entrypoint.
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args")
+    # Of this one.
     parser.add_argument("--json_serialized_outputs_spec_args", required=True)
     parser.add_argument("--node_id", required=True)
     parser.add_argument("--pipeline_name", required=True)
@@ -106,10 +103,6 @@ def _entries(
             for artifact, result in zip(artifact_list["artifacts"], produced, strict=True)
         ]
     return entries
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 if __name__ == "__main__":

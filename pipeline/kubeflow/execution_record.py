@@ -1,8 +1,4 @@
-"""The record of one execution, a JSON file under the pipeline root.
-
-Kubeflow keeps ML Metadata inside the cluster. With these records, `pipeline.kubeflow.collect` restores inputs, outputs,
-properties and parameters from a copy of the pipeline root alone.
-"""
+"""The record of one execution, a JSON file under the pipeline root: Kubeflow keeps ML Metadata inside the cluster."""
 
 import dataclasses
 import json

@@ -9,7 +9,6 @@ Open-source KFP differs from the service that TFX wrote its entrypoint for:
 - It does not make the output folders.
 """
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,12 @@ LOCAL_FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 _VALUES = ("String", "Integer", "Float", "Boolean", "Bytes", "JsonValue")
 
 
-@dataclasses.dataclass
-class LocalUris:
+class LocalUris(dict[str, str]):
     """The remote URIs of a task's artifacts, by their local path."""
-
-    remote: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def to_remote(self, text: str) -> str:
         """Converts a local path to its remote URI; other text is returned unchanged."""
-        for local, remote in self.remote.items():
+        for local, remote in self.items():
             if text == local or text.startswith(f"{local}/"):
                 return remote + text.removeprefix(local)
         return text
@@ -54,9 +50,6 @@ def localize(executor_input: Message, inputs_spec: Message, outputs_spec: Messag
     """Gives artifacts local paths, types and names, and makes the output folders, as TFX's own launcher does.
 
     Changes `executor_input`, a KFP ExecutorInput, in place, and drops outputs that the component does not declare.
-
-    Returns:
-        The mapping from local paths to remote URIs.
     """
     uris = LocalUris()
     outputs = executor_input.get("outputs", {}).get("artifacts", {})
@@ -65,7 +58,7 @@ def localize(executor_input: Message, inputs_spec: Message, outputs_spec: Messag
     for direction, spec in (("inputs", inputs_spec), ("outputs", outputs_spec)):
         for key, artifact in _artifacts(executor_input.get(direction, {})):
             path = local_path(artifact)
-            uris.remote[path] = artifact["uri"]
+            uris[path] = artifact["uri"]
             # TFX derives the blessing's model id from the name; only the URI is unique in all versions of KFP.
             artifact |= {"uri": path, "name": artifact["uri"], "type": spec["artifacts"][key]["artifactType"]}
             artifact.pop("customPath", None)

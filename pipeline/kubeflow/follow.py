@@ -1,7 +1,4 @@
-"""Follows a run on Kubeflow, as a live table of its tasks or line by line.
-
-Kubeflow's API does not name pods; the Argo workflow that it hands out does.
-"""
+"""Follows a run on Kubeflow, as a live table of its tasks or line by line."""
 
 import contextlib
 import datetime
@@ -14,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 
 from components.common.errors import UserError
 from pipeline.kubeflow.connection import Connection
@@ -27,28 +24,27 @@ _FINAL = (SUCCEEDED, "FAILED", "SKIPPED", "CANCELED", "CANCELLED")
 _STYLES = {SUCCEEDED: "green", "FAILED": "red", "RUNNING": "cyan", "CACHED": "green", "SKIPPED": "dim"}
 _PENDING = "PENDING"
 
-# Shows the status of a run, a V2beta1Run.
-View = Callable[[Any], None]
+View = Callable[[Any], None]  # Shows the status of a run, a V2beta1Run.
 Workflow = dict[str, Any]
 
-# An Argo node below a task: WORKFLOW.root.TASK.executor, with the try's number if it may be tried again.
+# Kubeflow's API does not name pods, but the Argo workflow does. The name of a task's node is
+# WORKFLOW.root.TASK.executor, with the try's number if it may be tried again.
 _EXECUTOR = re.compile(r"\.(?P<task>[^.]+)\.executor(\((?P<attempt>\d+)\))?$")
 
 
 def log_addresses(connection: Connection, run_id: str) -> dict[str, str]:
-    """Returns the addresses of the logs in Kubeflow's user interface: of each task's latest pod, by task.
+    """Returns the address of the log of each task's latest pod in Kubeflow's user interface, by task.
 
-    Tasks that are pending or cached have no pod. The result is empty if the server does not hand out the Argo workflow.
+    Pending and cached tasks have no pod. The result is empty if the server does not return the Argo workflow.
     """
     try:
         details = json.loads(connection.get(f"apis/v1beta1/runs/{run_id}"))
         workflow: Workflow = json.loads(details["pipeline_runtime"]["workflow_manifest"])
     except (UserError, KeyError, ValueError, TypeError):
         return {}
-    namespace = workflow["metadata"].get("namespace", "")
-    query = {"runid": run_id, "podnamespace": namespace}
+    query = {"runid": run_id, "podnamespace": workflow["metadata"].get("namespace", "")}
     return {
-        task: f"{connection.host.rstrip('/')}/k8s/pod/logs?{urllib.parse.urlencode({'podname': pod, **query})}"
+        task: connection.url(f"k8s/pod/logs?{urllib.parse.urlencode({'podname': pod, **query})}")
         for task, pod in pod_names(workflow).items()
     }
 
@@ -76,15 +72,7 @@ def follow_run(
 ) -> str:
     """Shows a run's tasks until it ends, and returns its final state, such as SUCCEEDED.
 
-    Args:
-        connection: The server.
-        run: The run.
-        console: Where to draw.
-        poll_seconds: Time between two requests.
-        line_by_line: Print a line for each change of a task, with the address of its log, instead of a live table.
-
-    Raises:
-        UserError: The server cannot be reached, or refuses the request.
+    `line_by_line` prints a line for each change of a task, with the address of its log, instead of a live table.
     """
     client = connection.client()
     with _lines(connection, run, console) if line_by_line else _table(run, console) as view:
@@ -104,7 +92,16 @@ def follow_run(
 @contextlib.contextmanager
 def _table(run: StartedRun, console: Console) -> Iterator[View]:
     with Live(console=console, auto_refresh=False) as live:
-        yield lambda status: live.update(status_table(run, status), refresh=True)
+        yield lambda status: live.update(_status_table(run, status), refresh=True)
+
+
+def _status_table(run: StartedRun, status: Any) -> Table:
+    table = Table("task", "state", Column("time", justify="right"), title=f"{run.name}: {status.state or _PENDING}")
+    tasks = _tasks(status)
+    for name in run.tasks:
+        state = _state(tasks.get(name))
+        table.add_row(name, state, _duration(tasks.get(name)), style=_STYLES.get(state, ""))
+    return table
 
 
 @contextlib.contextmanager
@@ -118,24 +115,10 @@ def _lines(connection: Connection, run: StartedRun, console: Console) -> Iterato
             state, log = _state(tasks.get(name)), logs.get(name, "")
             if state != _PENDING and shown.get(name) != (state, log):
                 shown[name] = state, log
-                duration = _duration(tasks[name])
-                line = f"{time.strftime('%H:%M:%S')}  {name:{width}}  {state:9}  {duration:>7}  {log}"
+                line = f"{time.strftime('%H:%M:%S')}  {name:{width}}  {state:9}  {_duration(tasks[name]):>7}  {log}"
                 console.print(line.rstrip(), style=_STYLES.get(state, ""), soft_wrap=True, markup=False)
 
     yield view
-
-
-def status_table(run: StartedRun, status: Any) -> Table:
-    """Draws the tasks of a run, whose status is a V2beta1Run."""
-    table = Table(title=f"{run.name}: {status.state or _PENDING}")
-    for column in ("task", "state"):
-        table.add_column(column)
-    table.add_column("time", justify="right")
-    tasks = _tasks(status)
-    for name in run.tasks:
-        state = _state(tasks.get(name))
-        table.add_row(name, state, _duration(tasks.get(name)), style=_STYLES.get(state, ""))
-    return table
 
 
 def _tasks(status: Any) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Run-time parameters: values that each run on Kubeflow may change, without another compilation.
 
-Whole execution parameters become inputs of their task, like TFX's RuntimeParameter. TFX's spec has no place for values
-inside JSON parameters, such as the epochs in the Trainer's `custom_config`: they become additional inputs of the task,
-and `pipeline.kubeflow.entrypoint` writes them into the JSON before TFX reads it.
+Whole execution parameters become inputs of their task. Values inside JSON parameters, for which TFX's spec has no place
+(epochs in the Trainer's `custom_config`), become additional inputs; the entrypoint writes them into the JSON.
 """
 
 import dataclasses
@@ -17,29 +16,22 @@ from pipeline.config import BlessingConfig, PipelineConfig
 from pipeline.kubeflow.cluster import ClusterSettings
 
 OVERRIDE_PREFIX: Final = "override_"
-_INTEGER, _DOUBLE, _STRING = "NUMBER_INTEGER", "NUMBER_DOUBLE", "STRING"
-# An execution parameter, and keys from outside to inside of its JSON; levels in between may be left out.
+_DOUBLE = "NUMBER_DOUBLE"
+# An execution parameter and keys inside of its JSON, outermost first; levels in between may be left out.
 _Path = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeParameter:
-    """One value that a run may change.
+    """One value that a run may change: by component id, a whole execution parameter or a path inside a JSON one.
 
-    Attributes:
-        name: The name that users see.
-        type: KFP's parameter type.
-        description: For the user interface.
-        default: Its value in the compiled pipeline.
-        properties: By component id: the execution parameter that it replaces.
-        paths: By component id: its place inside a JSON execution parameter.
-        convert: Changes the value that KFP passes to the one in the JSON.
+    `convert` changes the value that KFP passes to the one in the JSON.
     """
 
     name: str
-    type: str
     description: str
     default: Callable[[PipelineConfig, ClusterSettings], Any]
+    type: str = "STRING"  # KFP's.
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
     paths: Mapping[str, _Path] = dataclasses.field(default_factory=dict)
     convert: Callable[[Any], Any] = lambda value: value
@@ -50,15 +42,14 @@ def _value_of(group: str, name: str) -> Callable[[PipelineConfig, ClusterSetting
 
 
 def _hyperparameters() -> list[RuntimeParameter]:
+    trainers = (nodes.TRAINER, nodes.TUNER, nodes.FINE_TUNING)
     return [
         RuntimeParameter(
             name,
-            _INTEGER if field.type is int else _DOUBLE,
             f"{declared.help} It must be {declared.allowed}.",
             _value_of("hyperparameters", name),
-            paths=dict.fromkeys(
-                (nodes.TRAINER, nodes.TUNER, nodes.FINE_TUNING), ("custom_config", "hyperparameters", name)
-            ),
+            "NUMBER_INTEGER" if field.type is int else _DOUBLE,
+            paths=dict.fromkeys(trainers, ("custom_config", "hyperparameters", name)),
             # KFP has one type of number.
             convert=int if field.type is int else float,
         )
@@ -72,29 +63,24 @@ def _threshold(name: str, path: _Path, convert: Callable[[float], float]) -> Run
     _, declared = settings_of(BlessingConfig)[name]
     description = f"{declared.help} It must be {declared.allowed}."
     paths = {nodes.EVALUATOR_TEST: ("eval_config", "per_slice_thresholds", *path)}
-    return RuntimeParameter(name, _DOUBLE, description, _value_of("blessing", name), paths=paths, convert=convert)
+    return RuntimeParameter(name, description, _value_of("blessing", name), _DOUBLE, paths=paths, convert=convert)
 
 
-_DATASET = (
-    RuntimeParameter(
-        "dataset",
-        _STRING,
-        "TFDS image-classification dataset, or synthetic_flowers.",
-        _value_of("data", "dataset"),
-        properties={nodes.EXAMPLE_GEN: "dataset"},
-    ),
+_DATASET = RuntimeParameter(
+    "dataset",
+    "TFDS image-classification dataset, or synthetic_flowers.",
+    _value_of("data", "dataset"),
+    properties={nodes.EXAMPLE_GEN: "dataset"},
 )
 _PHOTOS = (
     RuntimeParameter(
         "photos",
-        _STRING,
         "Folder or archive of class-named folders: a path in the containers, or a URI.",
         _value_of("data", "photos"),
         properties=dict.fromkeys((nodes.PHOTOS_FINGERPRINT, nodes.EXAMPLE_GEN), "photos"),
     ),
     RuntimeParameter(
         "photos_fingerprint",
-        _STRING,
         "Required fingerprint of the photos; empty accepts any photos.",
         _value_of("data", "fingerprint"),
         properties={nodes.PHOTOS_FINGERPRINT: "expected"},
@@ -103,14 +89,12 @@ _PHOTOS = (
 _COMMON = (
     RuntimeParameter(
         "backbone",
-        _STRING,
         "Registry name, TF Hub URL or SavedModel folder.",
         _value_of("backbone", "name"),
         properties={nodes.BACKBONE_IMPORTER: "backbone"},
     ),
     RuntimeParameter(
         "image_size",
-        _STRING,
         "Input height and width of the backbone in pixels, such as [224, 224].",
         lambda config, _: json.dumps(list(config.backbone.image_size)),
         properties={nodes.BACKBONE_IMPORTER: "image_size"},
@@ -122,27 +106,22 @@ _COMMON = (
     _threshold("max_accuracy_drop", ("change_threshold", "absolute"), lambda value: -value),
     RuntimeParameter(
         "serving_model_dir",
-        _STRING,
         "Where a blessed model is pushed: gs://, s3:// or a folder of a mounted volume.",
         lambda _, settings: settings.serving_model_dir,
         properties={nodes.BASELINE_READER: "serving_model_dir"},
         paths={nodes.PUSHER: ("push_destination", "filesystem", "base_directory")},
     ),
 )
-_ALL = {parameter.name: parameter for parameter in (*_DATASET, *_PHOTOS, *_COMMON)}
+_ALL = {parameter.name: parameter for parameter in (_DATASET, *_PHOTOS, *_COMMON)}
 
 
 def runtime_parameters(config: PipelineConfig) -> tuple[RuntimeParameter, ...]:
     """Returns the parameters of a pipeline."""
-    return (*(_PHOTOS if config.data.photos else _DATASET), *_COMMON)
+    return (*_PHOTOS, *_COMMON) if config.data.photos else (_DATASET, *_COMMON)
 
 
 def apply_overrides(node_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes the inputs named `override_NAME` of a component into its JSON execution parameters.
-
-    Returns:
-        The execution parameters as TFX's executor expects them.
-    """
+    """Returns execution parameters as TFX expects them: inputs named `override_NAME` go into the JSON parameters."""
     result = {name: value for name, value in properties.items() if not name.startswith(OVERRIDE_PREFIX)}
     for name in properties.keys() - result.keys():
         parameter = _ALL[name.removeprefix(OVERRIDE_PREFIX)]

@@ -13,51 +13,32 @@ import yaml
 
 from components.common.errors import UserError, refuse_credentials
 from components.modeling.backbones.registry import find_backbone
-from pipeline.kubeflow.cluster import ROOT_SCHEMES
+from pipeline.kubeflow.cluster import check_pipeline_root
 from pipeline.kubeflow.connection import Connection
 
-_FIELDS, _FIELDS_WITH_SECONDS = 5, 6
 _MAX_SCHEDULES = 100
+_CRON_FIELDS = 6
 _READERS = {"NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "STRING": str}
 Spec = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """A compiled pipeline to upload and run.
-
-    Attributes:
-        package: Its file.
-        experiment: The experiment that groups runs.
-        run_name: Name of the run; empty is the pipeline's name and the time.
-        pipeline_root: Folder for artifacts; empty is the compiled one.
-        parameters: Run-time parameters as the user typed them.
-    """
+    """A compiled pipeline to upload and run, with run-time parameters as the user typed them."""
 
     package: Path
     experiment: str
-    run_name: str = ""
-    pipeline_root: str = ""
+    run_name: str = ""  # Empty: the pipeline's name and the time.
+    pipeline_root: str = ""  # Empty: the compiled one.
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
-class Uploaded:
-    """An uploaded pipeline.
-
-    Attributes:
-        client: The kfp client that uploaded it.
-        pipeline: Name of the pipeline.
-        tasks: Names of its tasks in topological order.
-        experiment_id: Id of the experiment.
-        run_arguments: Arguments of kfp's calls that start or schedule runs.
-    """
-
+class _Uploaded:
     client: Any
     pipeline: str
-    tasks: Sequence[str]
-    experiment_id: str
-    run_arguments: Mapping[str, Any]
+    tasks: Sequence[str]  # In topological order.
+    run_arguments: Mapping[str, Any]  # Of kfp's calls that start or schedule runs.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,31 +53,27 @@ class StartedRun:
 def start_run(connection: Connection, submission: Submission) -> StartedRun:
     """Uploads the pipeline and starts a run.
 
-    Raises:
-        UserError: The package or a parameter is not valid, or the server cannot be reached, or refuses the request.
+    A UserError says that the package or a parameter is invalid, or that the server is unreachable or refuses.
     """
-    uploaded = upload(connection, submission)
+    uploaded = _upload(connection, submission)
     run_name = submission.run_name or f"{uploaded.pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     with connection.readable_errors():
-        run = uploaded.client.run_pipeline(
-            experiment_id=uploaded.experiment_id, job_name=run_name, **uploaded.run_arguments
-        )
+        run = uploaded.client.run_pipeline(job_name=run_name, **uploaded.run_arguments)
     return StartedRun(run.run_id, run_name, uploaded.tasks)
 
 
-def upload(connection: Connection, submission: Submission) -> Uploaded:
-    """Uploads a pipeline, or a new version of it; raises UserErrors like `start_run`."""
+def _upload(connection: Connection, submission: Submission) -> _Uploaded:
     spec = read_spec(submission.package)
     parameters = parse_parameters(spec, submission.parameters)
-    refuse_credentials("pipeline root", submission.pipeline_root)
-    if submission.pipeline_root and not submission.pipeline_root.startswith(ROOT_SCHEMES):
-        raise UserError(f"KFP cannot use pipeline root {submission.pipeline_root!r}; use {', '.join(ROOT_SCHEMES)}...")
+    if submission.pipeline_root:
+        check_pipeline_root(submission.pipeline_root)
     name = spec["pipelineInfo"]["name"]
     client = connection.client()
     with connection.readable_errors():
-        pipeline_id, version_id = _upload(client, submission.package, name)
+        pipeline_id, version_id = _upload_version(client, submission.package, name)
         experiment = client.create_experiment(submission.experiment, namespace=connection.namespace or None)
     arguments = {
+        "experiment_id": experiment.experiment_id,
         "pipeline_id": pipeline_id,
         "version_id": version_id,
         "params": parameters,
@@ -105,15 +82,11 @@ def upload(connection: Connection, submission: Submission) -> Uploaded:
     }
     dependencies = {name: task.get("dependentTasks", []) for name, task in sorted(spec["root"]["dag"]["tasks"].items())}
     tasks = tuple(graphlib.TopologicalSorter(dependencies).static_order())
-    return Uploaded(client, name, tasks, experiment.experiment_id, arguments)
+    return _Uploaded(client, name, tasks, arguments)
 
 
 def read_spec(package: Path) -> Spec:
-    """Returns the pipeline spec in a compiled pipeline's YAML file.
-
-    Raises:
-        UserError: The file is missing, or is not a compiled pipeline.
-    """
+    """Returns the pipeline spec in a compiled pipeline's YAML file; another file is a UserError."""
     try:
         spec = next(yaml.safe_load_all(package.read_text()))
         spec["pipelineInfo"], spec["root"]["dag"]["tasks"]
@@ -125,12 +98,9 @@ def read_spec(package: Path) -> Spec:
 
 
 def parse_parameters(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
-    """Converts the texts of run-time parameters to the types that the spec declares.
+    """Converts run-time parameters to the types that the spec declares, and adds a registered backbone's image size.
 
-    The image size of a registered backbone is added.
-
-    Raises:
-        UserError: A parameter is unknown, or a value has the wrong type or holds credentials.
+    Unknown parameters, values of another type and credentials are UserErrors.
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     parameters: dict[str, Any] = {}
@@ -143,15 +113,13 @@ def parse_parameters(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
             parameters[name] = _READERS[kind](text)
         except ValueError:
             raise UserError(f"{name} is {text!r}; use a value of type {_READERS[kind].__name__}") from None
-    known = find_backbone(parameters.get("backbone", ""))
-    if known:
+    if known := find_backbone(parameters.get("backbone", "")):
         parameters.setdefault("image_size", json.dumps(list(known.image_size)))
     return parameters
 
 
-def _upload(client: Any, package: Path, name: str) -> tuple[str, str]:
-    pipeline_id = client.get_pipeline_id(name)
-    if pipeline_id:
+def _upload_version(client: Any, package: Path, name: str) -> tuple[str, str]:
+    if pipeline_id := client.get_pipeline_id(name):
         # The server takes no name twice, and two uploads may fall into one second.
         version_name = f"{name} {datetime.datetime.now():%Y-%m-%d %H:%M:%S.%f}"
         version = client.upload_pipeline_version(str(package), version_name, pipeline_id=pipeline_id)
@@ -175,20 +143,21 @@ def start_schedule(connection: Connection, submission: Submission, cron: str, na
     """Uploads the pipeline and schedules recurring runs of it, one at a time.
 
     Replaces recurring runs of the same name and experiment. An empty name is the pipeline's. Runs that were missed,
-    because the schedule was paused or the previous run took too long, are skipped.
-
-    Raises:
-        UserError: The cron expression, the package or a parameter is not valid, or the server cannot be reached, or
-            refuses the request.
+    because the schedule was paused or the previous run took too long, are skipped. Raises UserErrors like `start_run`.
     """
     cron = kubeflow_cron(cron)
-    uploaded = upload(connection, submission)
+    uploaded = _upload(connection, submission)
     name = name or uploaded.pipeline
     client = uploaded.client
     with connection.readable_errors():
-        earlier = _ids_of(client, uploaded.experiment_id, name)
+        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+        listed = client.list_recurring_runs(
+            experiment_id=uploaded.run_arguments["experiment_id"],
+            page_size=_MAX_SCHEDULES,
+            filter=json.dumps({"predicates": [predicate]}),
+        )
+        earlier = tuple(run.recurring_run_id for run in listed.recurring_runs or [])
         created = client.create_recurring_run(
-            experiment_id=uploaded.experiment_id,
             job_name=name,
             cron_expression=cron,
             max_concurrency=1,
@@ -205,25 +174,14 @@ def kubeflow_cron(text: str) -> str:
     """Converts a cron expression to Kubeflow's form, with seconds first.
 
     Kubeflow reads the first of the usual five fields as seconds: `0 3 * * *` would run every hour. Six fields, and
-    words such as `@daily`, stay unchanged.
-
-    Raises:
-        UserError: It has another number of fields.
+    words such as `@daily`, stay unchanged; another number of fields is a UserError.
     """
     fields = text.split()
-    if len(fields) == _FIELDS:
-        return " ".join(("0", *fields))
-    if len(fields) == _FIELDS_WITH_SECONDS or text.startswith("@"):
+    if text.startswith("@") or len(fields) == _CRON_FIELDS:
         return " ".join(fields)
+    if len(fields) == _CRON_FIELDS - 1:
+        return " ".join(("0", *fields))
     raise UserError(
         f"--cron {text!r} has {len(fields)} fields; use five (minute, hour, day of month, month, day of week), such "
         "as '30 3 * * *', or six with seconds first"
     )
-
-
-def _ids_of(client: Any, experiment_id: str, name: str) -> tuple[str, ...]:
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    listed = client.list_recurring_runs(
-        experiment_id=experiment_id, page_size=_MAX_SCHEDULES, filter=json.dumps({"predicates": [predicate]})
-    )
-    return tuple(run.recurring_run_id for run in listed.recurring_runs or [])

@@ -32,36 +32,17 @@ class SyntheticFlowersConfig(tfds.core.BuilderConfig):
     """
 
     def __init__(self, num_photos: int = 1600, seed: int = 0):
-        """Checks the values and names the configuration after them.
-
-        Args:
-            num_photos: At least 1. Photo i is the same whatever the number.
-            seed: At least 0; another seed gives other photos.
-
-        Raises:
-            UserError: A value is out of range.
-        """
+        """Names the configuration after its values. Photo i is the same for every `num_photos`."""
         if num_photos < 1 or seed < 0:
             raise UserError(f"synthetic_flowers: got {num_photos=} and {seed=}; need at least 1 photo and a seed >= 0")
         self.num_photos = num_photos
         self.seed = seed
-        drawing = code_digest(draw_photo.__module__)[:_DIGEST_DIGITS]
-        name = f"n{num_photos}_seed{seed}_{drawing}"
+        name = f"n{num_photos}_seed{seed}_{code_digest(draw_photo.__module__)[:_DIGEST_DIGITS]}"
         super().__init__(name=name, description=f"{num_photos} photos drawn with seed {seed}")
-
-    @classmethod
-    def from_name(cls, name: str) -> "SyntheticFlowersConfig":
-        """Returns the configuration of a name such as "n1600_seed0"; others are a `UserError`."""
-        if not (match := _CONFIG_NAME.fullmatch(name)):
-            raise UserError(f"synthetic_flowers has no configuration {name!r}; use a name such as n1600_seed0")
-        return cls(num_photos=int(match[1]), seed=int(match[2]))
 
 
 class SyntheticFlowers(tfds.core.GeneratorBasedBuilder):
-    """Drawn photos of tf_flowers' five species, with its features, class names and class proportions.
-
-    Takes as `config` a `SyntheticFlowersConfig` or its name.
-    """
+    """Drawn photos of tf_flowers' five species, with its features, class names and class proportions."""
 
     VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES: ClassVar = {
@@ -70,9 +51,13 @@ class SyntheticFlowers(tfds.core.GeneratorBasedBuilder):
 
     def _create_builder_config(self, builder_config: Any, version: Any) -> SyntheticFlowersConfig:
         # TFDS only finds names listed in BUILDER_CONFIGS; these have any number and seed.
-        if isinstance(builder_config, str):
-            return SyntheticFlowersConfig.from_name(builder_config)
-        return builder_config or SyntheticFlowersConfig()
+        if not isinstance(builder_config, str):
+            return builder_config or SyntheticFlowersConfig()
+        if not (match := _CONFIG_NAME.fullmatch(builder_config)):
+            raise UserError(
+                f"synthetic_flowers has no configuration {builder_config!r}; use a name such as n1600_seed0"
+            )
+        return SyntheticFlowersConfig(num_photos=int(match[1]), seed=int(match[2]))
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

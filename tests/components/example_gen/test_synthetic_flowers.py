@@ -145,7 +145,7 @@ def test_photos_are_drawn_again_after_an_edit_of_the_code(tmp_path, copied_tree)
     source = DataSource(dataset="synthetic_flowers", data_dir=str(tmp_path))
     before = make_builder(source).data_path, describe_source(source).fingerprint
     assert (make_builder(source).data_path, describe_source(source).fingerprint) == before
-    drawing = copied_tree / "components/example_gen/synthetic_flowers/heads.py"
+    drawing = copied_tree / "components/example_gen/synthetic_flowers/canvas.py"
     drawing.write_text(drawing.read_text() + "# edited\n")
     assert make_builder(source).data_path != before[0]
     assert describe_source(source).fingerprint != before[1]

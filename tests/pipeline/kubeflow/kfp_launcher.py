@@ -23,6 +23,8 @@ Message = dict[str, Any]
 RUN_ID = "11111111-2222-3333-4444-555555555555"
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 LOGS_KEY = "executor-logs"
+# The tree under test, which need not be the installed one.
+_PROJECT = Path(__file__).parents[3]
 _BUCKETS = ("minio://", "s3://", "gs://")
 
 
@@ -84,7 +86,7 @@ def run_container(
     command = [part.replace("{{$}}", text) for part in (*container["command"], *container["args"])]
     assert command[:2] == ["python", "-m"]
     variables = {
-        "PATH": os.environ["PATH"], "HOME": str(pod / "home"), "TMPDIR": str(pod / "tmp"),
+        "PATH": os.environ["PATH"], "PYTHONPATH": str(_PROJECT), "HOME": str(pod / "home"), "TMPDIR": str(pod / "tmp"),
         "TFHUB_CACHE_DIR": str(pod / "backbones"),
         **{variable["name"]: variable["value"] for variable in container.get("env", [])},
         **environment,

@@ -123,6 +123,10 @@ def refusing_s3() -> Iterator[str]:
     """The address of a server that answers as S3 does to a wrong key, naming the key's id."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(404)
+            self.end_headers()
+
         def _refuse(self) -> None:
             key = SECRETS["AWS_ACCESS_KEY_ID"]
             named = f"<AWSAccessKeyId>{key}</AWSAccessKeyId>"
@@ -133,7 +137,7 @@ def refusing_s3() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        do_GET = do_HEAD = do_PUT = do_POST = _refuse  # noqa: N815
+        do_GET = do_PUT = do_POST = _refuse  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing."""
