@@ -44,6 +44,7 @@ def _read(data_dir: Path, name: str) -> dict[bytes, int]:
     return {example["image"]: int(example["label"]) for example in dataset.as_numpy_iterator()}
 
 
+@pytest.mark.slow
 def test_several_processes_draw_the_same_photos_in_order(photos):
     assert list(draw_photos(0, 210)) == photos[:210]
 

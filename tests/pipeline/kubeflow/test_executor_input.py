@@ -27,12 +27,9 @@ OUTPUTS = {"artifacts": {"model": {"artifactType": MODEL}}}
         ("/data/a", "/data/a"),
     ],
 )
-def test_paths_are_the_launchers(uri: str, path: str) -> None:
+def test_paths_are_the_launchers_unless_it_gives_another(uri: str, path: str) -> None:
     assert local_path({"uri": uri}) == path
-
-
-def test_a_custom_path_wins() -> None:
-    assert local_path({"uri": "gs://bucket/a", "customPath": "/elsewhere"}) == "/elsewhere"
+    assert local_path({"uri": uri, "customPath": "/elsewhere"}) == "/elsewhere"
 
 
 @pytest.fixture

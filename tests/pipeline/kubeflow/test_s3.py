@@ -73,6 +73,7 @@ def _content(s3: Any) -> dict[str, bytes]:
     return {key: s3.get_object(Bucket="models", Key=key)["Body"].read() for key in keys}
 
 
+@pytest.mark.slow
 def test_a_model_is_pushed_to_s3_and_is_the_baseline_of_the_next_run(
     s3: Any, run_task: Callable[..., tuple[FakeKfp, Any]]
 ) -> None:
@@ -115,6 +116,7 @@ def _version(s3: Any) -> str:
     return str(json.loads(pointer)["version"]) if pointer else "none"
 
 
+@pytest.mark.slow
 def test_photos_are_read_from_s3(
     s3: Any,
     s3_environment: dict[str, str],

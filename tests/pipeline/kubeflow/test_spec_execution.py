@@ -151,6 +151,7 @@ def _log(kfp: FakeKfp, task: str) -> str:
     return log.read_text()
 
 
+@pytest.mark.slow
 def test_a_failing_component_says_why_in_one_line(tmp_path: Path, config: PipelineConfig) -> None:
     spec, _ = build_spec(config, ClusterSettings("image", ROOT, "/nowhere"))
     tasks = spec["root"]["dag"]["tasks"]

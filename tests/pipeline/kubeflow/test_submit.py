@@ -37,6 +37,7 @@ def test_a_run_is_started_and_followed_to_its_end(
 
 
 def test_a_known_pipeline_gets_a_new_version(server: FakeApiServer, submit: Callable[..., Result]) -> None:
+    """The server answers a name that it knows with 409 Conflict, so two versions of one second need two names."""
     server.known_pipeline = "tf-flowers"
 
     result = submit(server.url, "--no-wait", "--pipeline-root", "s3://bucket/elsewhere")
@@ -46,12 +47,6 @@ def test_a_known_pipeline_gets_a_new_version(server: FakeApiServer, submit: Call
     [run] = server.runs
     assert run["pipeline_version_reference"]["pipeline_version_id"] == "v2"
     assert run["runtime_config"]["pipeline_root"] == "s3://bucket/elsewhere"
-
-
-def test_two_versions_of_one_second_have_two_names(server: FakeApiServer, submit: Callable[..., Result]) -> None:
-    """The server answers a name that it knows with 409 Conflict."""
-    server.known_pipeline = "tf-flowers"
-    submit(server.url, "--no-wait")
     submit(server.url, "--no-wait")
     first, second = server.upload_names
     assert first != second
