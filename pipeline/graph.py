@@ -18,8 +18,7 @@ from components.common.code_digest import code_digest
 from components.contracts import CODE_DIGEST_PARAMETER, SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.contracts.nodes import EVALUATOR_TEST, EVALUATOR_VALIDATION
 from components.evaluator.component import Evaluator
-from components.example_gen.component import TfdsExampleGen
-from components.example_gen.photos_fingerprint import PhotosFingerprint
+from components.example_gen.component import PhotosFingerprint, TfdsExampleGen
 from components.feature_extractor.component import FeatureExtractor
 from components.image_schema_gen import ImageSchemaGen
 from components.image_validator.component import ImageValidator

@@ -21,9 +21,8 @@ from components.contracts.evaluation import ExamplePrediction
 from components.evaluator.classifier import classify
 from components.example_gen.data_source import find_photos
 from components.example_gen.options import DataSource
-from components.image_validator.duplicates import Photo, find_links
+from components.image_validator.duplicates import PerceptualHashes, Photo, find_links
 from components.photos.check import ImageCheck
-from components.photos.perceptual_hashes import PerceptualHashes
 from components.storage.examples_io import to_example
 
 _RESULT: Final = Path(__file__).parents[1] / "results" / "scale" / "single_process.json"

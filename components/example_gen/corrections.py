@@ -6,7 +6,7 @@ import logging
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
@@ -20,8 +20,7 @@ from components.photos.corrections import LabelCorrections
 
 logger = logging.getLogger(__name__)
 
-_EXAMPLES: Final = "examples"
-_CORRECTED: Final = "corrected"
+_EXAMPLES, _CORRECTED = "examples", "corrected"  # outputs of `CorrectLabelsFn`
 
 
 def check_classes(corrections: LabelCorrections, class_names: Sequence[str]) -> None:
@@ -40,11 +39,7 @@ def correct_splits(
     listing_path: str,
     unused: Sequence[QuarantineEntry],
 ) -> dict[str, beam.PCollection]:
-    """Applies corrections, which name known classes, and writes the listing: `unused`, then what was corrected.
-
-    Returns:
-        tf.Examples by split, without those that are excluded.
-    """
+    """Returns the tf.Examples by split, corrected and without excluded ones; lists `unused` files and corrections."""
     corrected = {
         split: examples
         | f"Correct[{split}]"

@@ -1,7 +1,4 @@
-"""What is known of a photo source, a TFDS dataset or a user's own photos, before it is read.
-
-Imports no TensorFlow, so that bad input is reported at once.
-"""
+"""What is known of a photo source before it is read. Imports no TensorFlow, so that bad input is reported at once."""
 
 import difflib
 import re
@@ -33,7 +30,7 @@ class SourceDescription:
 
     name: str  # of the dataset or the photos' folder
     version: str  # of the dataset, or the start of the photos' fingerprint
-    class_names: tuple[str, ...]  # in label order; some datasets know them only once prepared: until then "0", "1", ...
+    class_names: tuple[str, ...]  # in label order; "0", "1", ... for datasets that know them only once prepared
     fingerprint: str  # changes when the examples may change
     remarks: tuple[str, ...] = ()  # lines for the user on how the source was interpreted
 
@@ -48,16 +45,12 @@ class FeatureKeys:
 
 
 def describe_source(source: DataSource) -> SourceDescription:
-    """Describes a source without downloading or preparing it.
-
-    Raises:
-        UserError: See `find_photos`, `make_builder` and `find_feature_keys`; or there are fewer than two classes.
-    """
+    """Describes a source without downloading or preparing it; raises UserError if it cannot be used."""
     return describe_photos(find_photos(source)) if source.photos else describe_builder(make_builder(source))
 
 
 def find_photos(source: DataSource) -> SplitPhotos:
-    """Finds, fingerprints and splits a user's own photos; raises UserError when they cannot be used or grouped."""
+    """Finds, fingerprints and splits a user's own photos; raises UserError if they cannot be used or grouped."""
     photo_set = scan_photos(source.photos, source.data_dir or tfds.core.constants.DATA_DIR)
     fractions = source.split_fractions if source.split_method == "count" else None
     return split_photos(photo_set, fractions, source.group_by)
@@ -105,10 +98,8 @@ def find_feature_keys(builder: tfds.core.DatasetBuilder) -> FeatureKeys:
     """Finds the image, the label and the key among a dataset's features.
 
     Image and label are the supervised keys if they are an Image and a ClassLabel, otherwise the only Image and
-    ClassLabel. The key is the text feature that holds the photo's file name.
-
-    Raises:
-        UserError: The dataset is not for image classification.
+    ClassLabel. The key is the text feature that holds the photo's file name. Raises UserError if the dataset is not for
+    image classification.
     """
     features = builder.info.features
     named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}

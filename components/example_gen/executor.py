@@ -60,11 +60,6 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the examples and sets their properties.
-
-        Raises:
-            UserError: The source is not available, has no photos, is not for image classification, or has changed.
-        """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         names = [field.name for field in dataclasses.fields(DataSource)]
         fractions = tuple(json.loads(exec_properties["split_fractions"]))

@@ -1,7 +1,4 @@
-"""The photo source: the options that TfdsExampleGen, the command line and the benchmarks share.
-
-Imports neither TensorFlow nor TFDS, so that `--help` stays fast.
-"""
+"""The options of the photo source. Imports neither TensorFlow nor TFDS, so that `--help` stays fast."""
 
 import dataclasses
 
@@ -17,11 +14,7 @@ from components.photos.splits import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """Which photos, and how they are split.
-
-    Attributes:
-        data_dir: Where TFDS datasets are prepared and archives extracted; empty is TFDS's own folder.
-    """
+    """Which photos, and how they are split."""
 
     photos: str = setting(
         "",
@@ -49,7 +42,7 @@ class DataSource:
         "group in brackets, such as '(plant\\d+)_'.",
         metavar="COLUMN|REGEX",
     )
-    data_dir: str = ""
+    data_dir: str = ""  # where TFDS datasets are prepared and archives extracted; empty is TFDS' own folder
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -29,10 +29,9 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 3
 _BACKOFF_SECONDS: Final = 2.0
-# TFDS' own ten retries of a connection, with exponential backoff, take over three minutes without a network; three take
-# a second.
+# TFDS' own ten retries of a connection take over three minutes without a network; three take a second.
 _CONNECTION_RETRIES: Final = 3
-# TFDS itself waits for ever for a server that has stopped sending.
+# TFDS itself waits forever for a server that has stopped sending.
 STALLED_SECONDS = 60.0
 _PROGRESS_SECONDS: Final = 2.0
 _STALE_SECONDS: Final = 24 * 3600
@@ -83,13 +82,10 @@ class ToExampleFn(beam.DoFn):
 
 
 def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
-    """Downloads and prepares a dataset unless a complete copy is there.
+    """Downloads and prepares a dataset unless a complete copy is there; returns a builder for Beam workers.
 
-    Returns:
-        A builder that reads the prepared dataset and can be sent to Beam workers: it needs only the files.
-
-    Raises:
-        UserError: A download failed, the disk is full, or the folder cannot be written.
+    That builder needs only the files. Raises UserError for a failed download, a full disk, or a folder that cannot be
+    written.
     """
     if _is_complete(builder):
         return tfds.builder_from_directory(builder.data_dir)
@@ -122,11 +118,9 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> None:
     for leftover in Path(builder.data_dir).parent.glob("incomplete.*"):
         if is_own or time.time() - leftover.stat().st_mtime >= _STALE_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)
-    config = tfds.download.DownloadConfig(
-        # Files of an incomplete copy are written again; complete downloads are kept.
-        download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS,
-        try_download_gcs=False,
-    )
+    # Files of an incomplete copy are written again; complete downloads are kept.
+    mode = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
+    config = tfds.download.DownloadConfig(download_mode=mode, try_download_gcs=False)
     # TFDS prints these two messages to stdout.
     builder._log_download_bytes = builder._log_download_done = lambda: None
     if is_own:

@@ -1,1 +1,1 @@
-"""ImageValidator: no unusable photo and no leak between splits goes further."""
+"""ImageValidator: removes unusable photos and leaks between splits."""

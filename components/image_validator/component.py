@@ -1,4 +1,4 @@
-"""ImageValidator: unusable photos, and pictures in several splits, go no further.
+"""ImageValidator, which removes unusable photos and pictures in several splits.
 
 TFDV, which runs afterwards, sees bytes where this component sees photos.
 """
@@ -44,17 +44,11 @@ class ImageValidator(base_beam_component.BaseBeamComponent):
     def __init__(
         self, examples: types.BaseChannel, *, max_quarantine_share: float = 0.05, near_duplicate_distance: int = 4
     ):
-        """Constructs an ImageValidator.
+        """Takes raw Examples with the features `image`, `label` and `id`.
 
-        Args:
-            examples: Raw Examples with features `image`, `label` and `id`.
-            max_quarantine_share: The run stops if a larger share of photos, in [0, 1], is unusable. Duplicates dropped
-                from evaluation do not count.
-            near_duplicate_distance: Photos whose 64-bit perceptual hashes differ in at most this many bits, 0 to 10,
-                show the same picture; 0 compares bytes only.
-
-        Raises:
-            UserError: A value is out of its range.
+        The run stops if more than `max_quarantine_share`, in [0, 1], of the photos are unusable; duplicates dropped
+        from evaluation do not count. Photos whose 64-bit perceptual hashes differ in at most `near_duplicate_distance`
+        bits, 0 to 10, show the same picture; 0 compares bytes only.
         """
         if not 0 <= max_quarantine_share <= 1:
             raise UserError(f"max_quarantine_share is {max_quarantine_share}; use a share from 0 to 1, such as 0.05")

@@ -7,15 +7,21 @@ compared: hashes that differ in at most d bits agree in at least one of d + 1 ba
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import apache_beam as beam
+import imagehash
 import numpy as np
+from PIL import Image
 from scipy.cluster.hierarchy import DisjointSet
 
 from components.photos.check import ImageCheck
-from components.photos.perceptual_hashes import PerceptualHashes
+from components.photos.decode import UPRIGHT, orientation_of, turn_upright
 
+# pHash needs 32x32 pixels, dHash fewer.
+_THUMBNAIL_SIZE: Final = (32, 32)
+# Standard deviation of the thumbnail's gray levels (0 to 255) below which hashes describe the noise of a blank frame.
+_MIN_TEXTURE: Final = 4.0
 # dHash must agree too, up to twice pHash's distance. Measured on 227x227 photos of flowers: re-encoded and resized
 # copies stay within 4 bits of pHash and 10 of dHash (99%: 4 and 4), recolored ones within 4 and 8; among 5 million
 # pairs of different photos none came that close.
@@ -32,6 +38,13 @@ Content = tuple[bytes, bytes, bytes]  # (SHA-256, pHash, dHash) of a file
 Part = tuple[int, int]  # (number of a band of the hash, a remainder of its bits)
 Link = tuple[bytes, bytes]  # SHA-256 of two files that show the same picture, or twice that of a repeated file
 ExampleKey = tuple[str, bytes, bytes]  # (split, id, SHA-256 of the file): an id alone may occur twice
+
+
+class PerceptualHashes(NamedTuple):
+    """Two hashes of a photo, 8 bytes each."""
+
+    phash: bytes
+    dhash: bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +66,28 @@ class Photo:
 
     @property
     def text_id(self) -> str:
-        """The id as text; bytes that are not UTF-8 appear as escapes."""
+        """The id as text, with escapes for bytes that are not UTF-8."""
         return self.id.decode("utf-8", "backslashreplace")
 
 
+def perceptual_hashes(image: bytes, pixels: np.ndarray) -> PerceptualHashes | None:
+    """Hashes a photo, rotated according to EXIF; None if it has so little texture that hashes would describe noise.
+
+    Both hashes use gray levels only, so that recolored copies are found too. pHash is the sign of the 8x8 lowest DCT
+    frequencies (Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010), dHash that of
+    horizontal gradients. `pixels` are uint8 [height, width, 3], RGB, as stored in the file `image`.
+    """
+    gray = Image.fromarray(pixels).convert("L").resize(_THUMBNAIL_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if np.asarray(gray).std() < _MIN_TEXTURE:
+        return None
+    if (orientation := orientation_of(image)) != UPRIGHT:
+        gray = Image.fromarray(turn_upright(np.asarray(gray)[..., np.newaxis], orientation).numpy()[..., 0])
+    phash, dhash = (np.packbits(hashed.hash).tobytes() for hashed in (imagehash.phash(gray), imagehash.dhash(gray)))
+    return PerceptualHashes(phash, dhash)
+
+
 class GroupDuplicates(beam.PTransform):
-    """Turns photos into lists of at least two that show the same picture, sorted by split and id.
+    """Turns photos into lists of at least two usable ones that show the same picture, sorted by split and id.
 
     Files with equal bytes, or whose pHashes differ in at most `distance` bits, are in one group; so are chains of them.
     """
@@ -68,8 +97,9 @@ class GroupDuplicates(beam.PTransform):
         self._distance = distance
 
     def expand(self, photos: beam.PCollection) -> beam.PCollection:
+        usable = photos | "KeepUsable" >> beam.Filter(lambda photo: photo.check.defect is None)
         representatives = (
-            photos
+            usable
             | "ContentOf" >> beam.Map(_content_of, self._distance > 0)
             | "BatchContents" >> beam.BatchElements(max_batch_size=_BATCH_SIZE)
             | "PackByBand" >> beam.FlatMap(_pack_by_band, self._distance + 1)
@@ -79,7 +109,7 @@ class GroupDuplicates(beam.PTransform):
             | "JoinLinks" >> beam.Map(join_links)
         )
         return (
-            photos
+            usable
             | "KeyByGroup" >> beam.FlatMap(_with_representative, beam.pvalue.AsSingleton(representatives))
             | "GroupPhotos" >> beam.GroupByKey()
             | "SortGroup" >> beam.MapTuple(lambda _, group: sorted(group, key=lambda photo: photo.key))
@@ -116,9 +146,8 @@ def join_links(links: Iterable[Link]) -> dict[bytes, bytes]:
 
 def _content_of(photo: Photo, with_hashes: bool) -> Content:
     """Returns a file's content; in place of hashes, bits of the digest match those of equal files only."""
-    digest = photo.digest
     hashes = photo.hashes if with_hashes else None
-    return digest, *(hashes or (digest[:_HASH_BYTES], digest[-_HASH_BYTES:]))
+    return photo.digest, *(hashes or (photo.digest[:_HASH_BYTES], photo.digest[-_HASH_BYTES:]))
 
 
 def _pack_by_band(contents: Sequence[Content], num_bands: int) -> Iterator[tuple[Part, bytes]]:
@@ -145,7 +174,7 @@ def _links_in_band(element: tuple[Part, Iterable[bytes]], distance: int) -> Iter
 
 
 def _bits_in_band(rows: np.ndarray, band: int, num_bands: int) -> np.ndarray:
-    low, high = (_HASH_BITS * edge // num_bands for edge in (band, band + 1))
+    low, high = _HASH_BITS * band // num_bands, _HASH_BITS * (band + 1) // num_bands
     phashes = rows[:, _DIGEST_BYTES : _DIGEST_BYTES + _HASH_BYTES].copy().view(">u8")[:, 0].astype(np.uint64)
     return phashes >> np.uint64(low) & np.uint64((1 << high - low) - 1)
 

@@ -1,11 +1,9 @@
 """Executor of ImageValidator: checks every photo, decides, and passes on the photos that stay.
 
-A file of examples that stays as it is becomes a file of the output without being written again; only files with a photo
-that does not stay are read once more.
+Only files with an excluded photo are read and written again; the others become files of the output as they are.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import logging
@@ -31,9 +29,8 @@ from components.contracts.quarantine import (
     QuarantineSummary,
 )
 from components.image_validator import decisions
-from components.image_validator.duplicates import ExampleKey, GroupDuplicates, Photo
+from components.image_validator.duplicates import ExampleKey, GroupDuplicates, Photo, perceptual_hashes
 from components.photos.check import check_and_decode
-from components.photos.perceptual_hashes import perceptual_hashes
 from components.storage import examples_io
 from components.storage.examples_io import ExamplesFile, read_file
 from components.storage.shards import pass_on, read_shard, write_shard
@@ -59,49 +56,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples_io.copy_dataset_properties(source, target)
 
         distance = exec_properties["near_duplicate_distance"]
-        class_names = examples_io.class_names_of(source)
-        sources, targets = examples_io.split_uris(source), examples_io.split_uris(target)
-        files = examples_io.list_files(sources)
-        check = CheckPhotoFn(class_names, _num_photos(source), with_hashes=distance > 0)
-        write_quarantine = functools.partial(
-            _write_quarantine, unused=f"{source.uri}/{LEFT_OUT_FILE}", splits=list(sources), class_names=class_names
-        )
         with self._make_beam_pipeline() as pipeline:
-            by_file = (
-                pipeline
-                | "FilesToCheck" >> beam.Create(files)
-                | "ReadToCheck" >> beam.FlatMap(lambda file: ((file, example) for example in read_file(sources, file)))
-                | "CheckPhotos" >> beam.ParDo(check)
-            )
-            photos = by_file | "WithoutFile" >> beam.Values()
-            usable = photos | "KeepUsable" >> beam.Filter(lambda photo: photo.check.defect is None)
-            groups = usable | "GroupDuplicates" >> GroupDuplicates(distance)
-            decided = (
-                photos | "DecideOnPhotos" >> beam.FlatMap(decisions.decide_on_photo),
-                groups | "DecideOnDuplicates" >> beam.FlatMap(decisions.decide_on_duplicates),
-            ) | "FlattenDecisions" >> beam.Flatten()
+            photos_of_files = _check_photos(pipeline, source, with_hashes=distance > 0)
+            photos = photos_of_files | "WithoutFile" >> beam.Values()
+            groups = photos | "GroupDuplicates" >> GroupDuplicates(distance)
+            decided = _decide(photos, groups)
             entries = beam.pvalue.AsDict(decided)
-            changed = by_file | "ChangedFiles" >> beam.FlatMap(_changed_file, entries) | beam.Distinct()
-            _ = (
-                pipeline
-                | "FilesToPassOn" >> beam.Create(files)
-                | "PassOn"
-                >> beam.Map(_pass_on_file, sources, targets, changed=beam.pvalue.AsDict(changed), entries=entries)
-            )
-            counts = (
-                (
-                    photos | "CountPhotos" >> beam.FlatMap(decisions.count_photo, entries),
-                    groups | "CountKeptDuplicates" >> beam.FlatMap(decisions.count_kept_duplicates, entries),
-                )
-                | "FlattenCounts" >> beam.Flatten()
-                | "SumCounts" >> beam.CombinePerKey(sum)
-            )
-            _ = (
-                pipeline
-                | "Once" >> beam.Create([quarantine.uri])
-                | "WriteQuarantine"
-                >> beam.Map(write_quarantine, decided=beam.pvalue.AsIter(decided), counts=beam.pvalue.AsDict(counts))
-            )
+            _pass_on(photos_of_files, source, target, entries)
+            _list_and_count(decided, _count(photos, groups, entries), source, quarantine)
 
         with fileio.open(f"{quarantine.uri}/{SUMMARY_FILE}") as file:
             summary = from_json(QuarantineSummary, json.loads(file.read()))
@@ -111,10 +73,62 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         logger.info("%s", decisions.describe(summary))
 
 
-def _num_photos(examples: types.Artifact) -> int:
-    """Returns the number of photos; 0 when it is not known."""
-    counts = examples.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY)
-    return sum(json.loads(counts).values()) if counts else 0
+def _check_photos(pipeline: beam.Pipeline, source: types.Artifact, with_hashes: bool) -> beam.PCollection:
+    """Returns (file, `Photo`) of all examples."""
+    folders = examples_io.split_uris(source)
+    counts = source.get_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY)
+    total = sum(json.loads(counts).values()) if counts else 0
+    return (
+        pipeline
+        | "FilesToCheck" >> beam.Create(examples_io.list_files(folders))
+        | "ReadToCheck" >> beam.FlatMap(lambda file: ((file, example) for example in read_file(folders, file)))
+        | "CheckPhotos" >> beam.ParDo(CheckPhotoFn(examples_io.class_names_of(source), total, with_hashes))
+    )
+
+
+def _decide(photos: beam.PCollection, groups: beam.PCollection) -> beam.PCollection:
+    on_photos = photos | "DecideOnPhotos" >> beam.FlatMap(decisions.decide_on_photo)
+    on_duplicates = groups | "DecideOnDuplicates" >> beam.FlatMap(decisions.decide_on_duplicates)
+    return (on_photos, on_duplicates) | "FlattenDecisions" >> beam.Flatten()
+
+
+def _pass_on(
+    photos_of_files: beam.PCollection, source: types.Artifact, target: types.Artifact, entries: beam.pvalue.AsDict
+) -> None:
+    """Makes every file part of the output, without the photos in `entries`."""
+    folders, target_folders = examples_io.split_uris(source), examples_io.split_uris(target)
+    changed = (
+        photos_of_files
+        | "KeepExcluded" >> beam.Filter(lambda element, entries: element[1].key in entries, entries)
+        | "FileAsKey" >> beam.Map(lambda element: (element[0], None))
+        | "ChangedFiles" >> beam.Distinct()
+    )
+    _ = (
+        photos_of_files.pipeline
+        | "FilesToPassOn" >> beam.Create(examples_io.list_files(folders))
+        | "PassOn" >> beam.Map(_pass_on_file, folders, target_folders, beam.pvalue.AsDict(changed), entries)
+    )
+
+
+def _count(photos: beam.PCollection, groups: beam.PCollection, entries: beam.pvalue.AsDict) -> beam.PCollection:
+    of_photos = photos | "CountPhotos" >> beam.FlatMap(decisions.count_photo, entries)
+    of_groups = groups | "CountKeptDuplicates" >> beam.FlatMap(decisions.count_kept_duplicates, entries)
+    return (of_photos, of_groups) | "FlattenCounts" >> beam.Flatten() | "SumCounts" >> beam.CombinePerKey(sum)
+
+
+def _list_and_count(
+    decided: beam.PCollection, counts: beam.PCollection, source: types.Artifact, quarantine: types.Artifact
+) -> None:
+    """Writes the listing and the summary."""
+    write = beam.Map(
+        _write_quarantine,
+        unused=f"{source.uri}/{LEFT_OUT_FILE}",
+        splits=examples_io.splits_of(source),
+        class_names=examples_io.class_names_of(source),
+        decided=beam.pvalue.AsIter(decided),
+        counts=beam.pvalue.AsDict(counts),
+    )
+    _ = decided.pipeline | "Once" >> beam.Create([quarantine.uri]) | "WriteQuarantine" >> write
 
 
 class CheckPhotoFn(beam.DoFn):
@@ -146,20 +160,11 @@ class CheckPhotoFn(beam.DoFn):
 
 
 def _parse_example(split: str, serialized: bytes) -> tuple[ExampleKey, tf.train.Example, bytes]:
-    """Returns the key of a photo, its example, and its file; an empty one where there is none."""
+    """Returns the key of a photo, its example, and its file, which is empty if missing."""
     parsed = tf.train.Example.FromString(serialized)
     values = (parsed.features.feature[key].bytes_list.value for key in (contracts.IMAGE_KEY, contracts.ID_KEY))
     image, example_id = (next(iter(found), b"") for found in values)
     return (split, example_id, hashlib.sha256(image).digest()), parsed, image
-
-
-def _changed_file(
-    element: tuple[ExamplesFile, Photo], entries: Container[ExampleKey]
-) -> Iterator[tuple[ExamplesFile, None]]:
-    """Yields a photo's file, as a key, if the photo does not stay."""
-    file, photo = element
-    if photo.key in entries:
-        yield file, None
 
 
 def _pass_on_file(
@@ -169,7 +174,7 @@ def _pass_on_file(
     changed: Container[ExamplesFile],
     entries: Container[ExampleKey],
 ) -> None:
-    """Makes a file part of the output: as it is, or without the examples that do not stay."""
+    """Makes a file part of the output: as it is, or without the excluded examples."""
     split, name = file
     source, target = f"{sources[split]}/{name}", f"{targets[split]}/{name}"
     if file in changed:
@@ -188,7 +193,7 @@ def _write_quarantine(
     decided: Iterable[decisions.Decision],
     counts: Mapping[decisions.CountKey, int],
 ) -> None:
-    """Writes the listing and the summary; the listing ends with the files that TfdsExampleGen did not use."""
+    """Writes the listing, which ends with the files that TfdsExampleGen did not use, and the summary."""
     in_order = sorted(decided, key=lambda decision: (splits.index(decision[1].split), decision[0]))
     listing = [entry for _, entry in in_order]
     if fileio.exists(unused):

@@ -20,15 +20,8 @@ MAX_EXPANDED_BYTES: Final = 20 * 2**30
 MAX_EXPANSION: Final = 100
 FREE_EXPANSION_BYTES: Final = 2**30
 _BLOCK_BYTES: Final = 2**20
+_Member = tuple[str, Callable[[], IO[bytes]]]  # the name of a regular file, and a function that opens it
 _CORRUPT = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
-
-
-@dataclass(frozen=True)
-class _Member:
-    """One regular file of an archive."""
-
-    name: str
-    open: Callable[[], IO[bytes]]
 
 
 @dataclass
@@ -48,14 +41,10 @@ class _Budget:
 
 
 def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[str], bool]) -> list[str]:
-    """Extracts the files of a tar or zip archive whose relative path is wanted; never writes outside `folder`.
+    """Extracts the files of a tar or zip archive whose relative path is wanted; returns the other regular files.
 
-    Returns:
-        The paths of the other regular files.
-
-    Raises:
-        UserError: The archive is damaged or of another kind, holds an absolute path, `..`, a link or a device, has too
-            many entries, or expands to too many bytes. Files extracted until then remain in `folder`.
+    Never writes outside `folder`. Raises UserError for a damaged archive, another kind of file, an absolute path, `..`,
+    a link or a device, too many entries, or too many bytes; files extracted until then remain.
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = archive.stat().st_size
@@ -64,12 +53,15 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[str], bool
     unwanted: list[str] = []
     try:
         members = _zip_members(archive, budget) if zipfile.is_zipfile(archive) else _tar_members(archive, budget)
-        for member in members:
-            relative = safe_relative_path(member.name)
-            if is_wanted(relative.as_posix()):
-                _extract_member(member, folder / relative)
-            else:
+        for name, open_member in members:
+            relative = _safe_path(name)
+            if not is_wanted(relative.as_posix()):
                 unwanted.append(relative.as_posix())
+                continue
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open_member() as content, target.open("wb") as file:
+                shutil.copyfileobj(content, file, _BLOCK_BYTES)
     except UserError as error:
         raise UserError(f"{str(archive)!r} is not safe to unpack: {error}") from error
     except (*_CORRUPT, OSError) as error:
@@ -80,8 +72,7 @@ def extract_archive(archive: Path, folder: Path, is_wanted: Callable[[str], bool
     return unwanted
 
 
-def safe_relative_path(name: str) -> PurePosixPath:
-    """Returns a name from an archive or a bucket as a path; raises UserError if it is absolute or holds `..`."""
+def _safe_path(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise UserError(f"its entry {name!r} points outside of it")
@@ -92,37 +83,24 @@ def _tar_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
     with tarfile.open(archive, "r:*") as tar:
         for info in tar:
             budget.spend(info.size)
-            safe_relative_path(info.name)
+            _safe_path(info.name)
             if not (info.isreg() or info.isdir()):
                 raise UserError(f"its entry {info.name!r} is a link or a device")
             if info.isreg():
                 tarfile.data_filter(info, str(archive.parent))
-                yield _Member(info.name, functools.partial(_open_tar_entry, tar, info))
+                yield info.name, functools.partial(tar.fileobject, tar, info)
         # tarfile stops at the end mark; the compressed stream's own checksum is behind it.
         while block := tar.fileobj.read(_BLOCK_BYTES):
             budget.spend(len(block), entries=0)
-
-
-def _open_tar_entry(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    entry = tar.extractfile(info)
-    if entry is None:  # Not a regular file.
-        raise ValueError(f"cannot read {info.name!r}")
-    return entry
 
 
 def _zip_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as zip_file:
         for info in zip_file.infolist():
             budget.spend(info.file_size)  # What zipfile reads at most, whatever the entry expands to.
-            safe_relative_path(info.filename)
+            _safe_path(info.filename)
             file_type = stat.S_IFMT(info.external_attr >> 16)
             if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise UserError(f"its entry {info.filename!r} is a link or a device")
             if not info.is_dir():
-                yield _Member(info.filename, functools.partial(zip_file.open, info))
-
-
-def _extract_member(member: _Member, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as source, target.open("wb") as sink:
-        shutil.copyfileobj(source, sink, _BLOCK_BYTES)
+                yield info.filename, functools.partial(zip_file.open, info)

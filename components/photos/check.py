@@ -65,7 +65,7 @@ class ImageCheck:
 
 
 def check_image(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> ImageCheck:
-    """Checks a photo; see `check_and_decode`."""
+    """Does what `check_and_decode` does, without the pixels."""
     return check_and_decode(image, limits)[0]
 
 
@@ -83,7 +83,7 @@ def check_and_decode(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> tuple[Im
     try:
         return check, tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
     except Exception as error:
-        return ImageCheck(explain_undecodable(image, error), check.image_format, check.color_mode), None
+        return ImageCheck(_explain_undecodable(image, error), check.image_format, check.color_mode), None
 
 
 def check_header(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> ImageCheck:
@@ -102,7 +102,7 @@ def check_header(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> ImageCheck:
     except Image.DecompressionBombError as error:
         defect = Defect(Reason.TOO_MANY_PIXELS, _one_line(error))
     except Exception as error:
-        defect = explain_undecodable(image, error)
+        defect = _explain_undecodable(image, error)
     return ImageCheck(defect, image_format.name, color_mode, converted_from)
 
 
@@ -114,15 +114,13 @@ def _check_file(image: bytes, image_format: ImageFormat | None, limits: Limits) 
     if image_format in NATIVE_FORMATS:
         return None
     name, is_image = (image_format.name, True) if image_format else describe_other_file(image)
-    detail = f"the file is {name}, not one of {', '.join(NATIVE_NAMES)}"
-    if not is_image:
-        return Defect(Reason.NOT_AN_IMAGE, detail)
-    if image_format:  # Either conversion is switched off, or it failed.
+    if image_format:  # A user's own photos are converted first: this one could not be.
         try:
             convert(image)
         except ConversionError as error:
             return Defect(error.reason, _one_line(error).removeprefix("ConversionError: "))
-    return Defect(Reason.UNSUPPORTED_FORMAT, detail)
+    detail = f"the file is {name}, not one of {', '.join(NATIVE_NAMES)}"
+    return Defect(Reason.UNSUPPORTED_FORMAT if is_image else Reason.NOT_AN_IMAGE, detail)
 
 
 def _check_frames(header: Image.Image, image_format: ImageFormat, limits: Limits) -> Defect | None:
@@ -136,7 +134,7 @@ def _check_frames(header: Image.Image, image_format: ImageFormat, limits: Limits
     return None
 
 
-def explain_undecodable(image: bytes, error: Exception) -> Defect:
+def _explain_undecodable(image: bytes, error: Exception) -> Defect:
     """Distinguishes a truncated photo from a damaged one, after a decoder raised `error`."""
     try:
         with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS) as photo:

@@ -1,7 +1,7 @@
-"""Conversion by Pillow of the formats that TensorFlow does not decode to JPEG.
+"""Conversion to JPEG, by Pillow, of the formats that TensorFlow does not decode.
 
-The served model decodes with TensorFlow alone: it is trained on these photos but does not take their formats. A
-converted photo names its source in a JPEG comment.
+The served model is trained on these photos but does not take their formats. A converted photo names its source in a
+JPEG comment.
 """
 
 import functools
@@ -55,10 +55,8 @@ def convert(image: bytes) -> bytes:
     """Converts a file in one of `CONVERTED_FORMATS` to JPEG.
 
     The quality is 95, without chroma subsampling. Gray photos stay gray. Of 16 bits per channel, the upper eight are
-    kept. CMYK is converted without its profile, and transparency is dropped, as TensorFlow does.
-
-    Raises:
-        ConversionError: It has another format, is animated, too large or damaged.
+    kept. CMYK is converted without its profile, and transparency is dropped, as TensorFlow does. Raises ConversionError
+    if the file has another format, is animated, too large or damaged.
     """
     _load_plugins()
     try:
@@ -70,8 +68,9 @@ def convert(image: bytes) -> bytes:
             if source.can_be_animated and getattr(photo, "is_animated", False):
                 raise ConversionError(Reason.ANIMATED, f"{source.name} with more than one frame")
             photo.load()
-            upright = photo if _is_upright(photo) else ImageOps.exif_transpose(photo)
-            pixels = _to_eight_bits(upright)
+            # The decoder rotates a JPEG XL according to its own header, unless it holds a JPEG.
+            is_upright = photo.format == "JXL" and not getattr(photo, "jpeg", False)
+            pixels = _to_eight_bits(photo if is_upright else ImageOps.exif_transpose(photo))
         buffer = io.BytesIO()
         comment = f"Converted from {source.name}, SHA-256 {hashlib.sha256(image).hexdigest()}"
         pixels.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, comment=comment)
@@ -79,15 +78,14 @@ def convert(image: bytes) -> bytes:
         raise
     except Image.DecompressionBombError as error:
         raise ConversionError(Reason.TOO_MANY_PIXELS, str(error)) from error
-    except Exception as error:
-        # Decoders raise many kinds on damaged files.
+    except Exception as error:  # Decoders raise many kinds on damaged files.
         is_short = "truncated" in str(error).lower()
         raise ConversionError(Reason.TRUNCATED if is_short else Reason.UNDECODABLE, str(error)) from error
     return buffer.getvalue()
 
 
 def source_of(image: bytes) -> PhotoSource | None:
-    """Returns what a photo was converted from; None when it was not converted."""
+    """Returns what a photo was converted from, if it was."""
     found = _COMMENT.search(image[:_COMMENT_WITHIN])
     return PhotoSource(found[1].decode(), found[2].decode()) if found else None
 
@@ -114,14 +112,6 @@ def _check_size(size: tuple[int, int]) -> None:
         )
 
 
-def _is_upright(photo: Image.Image) -> bool:
-    """Tells whether the decoder has already rotated a photo, whatever EXIF says.
-
-    A JPEG XL is rotated according to its own header, unless it holds a JPEG.
-    """
-    return photo.format == "JXL" and not getattr(photo, "jpeg", False)
-
-
 def _to_eight_bits(photo: Image.Image) -> Image.Image:
     if photo.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(photo).astype(np.uint16) >> 8).astype(np.uint8))
@@ -142,11 +132,7 @@ _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def jxl_size(image: bytes) -> tuple[int, int]:
-    """Returns width and height of a JPEG XL picture as stored (ISO/IEC 18181-1, SizeHeader).
-
-    Raises:
-        ValueError: The picture is not JPEG XL, or ends early.
-    """
+    """Returns width and height of a JPEG XL picture as stored (ISO/IEC 18181-1, SizeHeader); or raises ValueError."""
     stream = image if image.startswith(_CODESTREAM) else _codestream(image)
     if not stream.startswith(_CODESTREAM) or len(stream) < _HEADER_BYTES:
         raise ValueError("no JPEG XL header")

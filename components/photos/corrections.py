@@ -1,40 +1,25 @@
-"""Reviewed files: photos that belong to another class, or to none, by the ids that LabelReviewer lists."""
+"""Reviewed files: photos to relabel or exclude, by the ids that LabelReviewer lists."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from components.common.errors import UserError
-
-# Fields of `components.contracts.label_review.DoubtfulLabel`.
-_ID_COLUMN: Final = "id"
-_LABEL_COLUMN: Final = "suggested_label"
 
 # Class by the photo's id as text; None for a photo that is excluded.
 LabelCorrections = Mapping[str, str | None]
 
 
 def read_corrections(relabel: str, exclude: str) -> dict[str, str | None]:
-    """Reads reviewed files.
+    """Reads reviewed .csv files, either of which may be empty; returns the corrections sorted by id.
 
-    Args:
-        relabel: A .csv whose column `suggested_label` has the class of the photo in column `id`; empty for none.
-        exclude: A .csv whose column `id` has the photos to exclude; empty for none.
-
-    Returns:
-        The corrections, sorted by id.
-
-    Raises:
-        UserError: A file cannot be read, lacks a column, or contradicts another row.
+    `relabel` has the class of the photo `id` in the column `suggested_label`; `exclude` needs only the column `id`.
+    Raises UserError if a file cannot be read, lacks a column, or contradicts another row.
     """
     corrections: dict[str, str | None] = {}
-    for flag, path, columns in (
-        ("--relabel", relabel, (_ID_COLUMN, _LABEL_COLUMN)),
-        ("--exclude", exclude, (_ID_COLUMN,)),
-    ):
+    for flag, path, columns in (("--relabel", relabel, ("id", "suggested_label")), ("--exclude", exclude, ("id",))):
         for row in _read(flag, path, columns) if path else ():
-            photo, label = row[_ID_COLUMN], row[_LABEL_COLUMN] if len(columns) > 1 else None
+            photo, label = row["id"], row["suggested_label"] if len(columns) > 1 else None
             if corrections.setdefault(photo, label) != label:
                 raise UserError(f"{flag} {path!r} contradicts an earlier row about {photo!r}: keep one of the two")
     return dict(sorted(corrections.items()))

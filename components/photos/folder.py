@@ -40,9 +40,9 @@ def _has_photo_suffix(path: str) -> bool:
 
 
 def find_class_root(paths: Collection[str]) -> str:
-    """Returns the folder of the class folders, ending in /: `flower_photos.tgz` holds them in `flower_photos/`.
+    """Returns the folder of the class folders, ending in /, such as `flower_photos/`; empty is the top.
 
-    `paths` are relative ones of files, and of folders, which end in /. Empty is the top.
+    `paths` are relative ones of files, and of folders, which end in /.
     """
     root = ""
     while True:
@@ -65,10 +65,7 @@ def _top_folders(paths: Iterable[str], hidden: bool = False) -> list[str]:
 
 
 def list_folder(folder: Path) -> FolderListing:
-    """Lists a folder on this machine.
-
-    Links to folders are not followed, because they may form a loop; only where the single top folder is a link it is.
-    """
+    """Lists a folder on this machine, without following links to folders, except for a single top folder."""
     files, empty = _list(folder, "")
     while True:
         root = find_class_root([*files, *empty])
@@ -88,7 +85,11 @@ def _list(folder: Path, below: str) -> tuple[list[str], list[str]]:
     """Returns the files and the empty folders below a subfolder, relative to `folder`."""
     files: list[str] = []
     empty: list[str] = []
-    for parent, folders, names in os.walk(folder / below, onerror=_raise):
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder / below, onerror=fail):
         relative = Path(parent).relative_to(folder).as_posix()
         prefix = "" if relative == "." else f"{relative}/"
         files += [prefix + name for name in names]
@@ -98,15 +99,10 @@ def _list(folder: Path, below: str) -> tuple[list[str], list[str]]:
     return files, empty
 
 
-def _raise(error: OSError) -> None:
-    raise error
-
-
 def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
     """Finds classes, splits and photos among the files of a folder.
 
-    Raises:
-        UserError: There are no photos in class folders, fewer than two classes, or splits without train.
+    Raises UserError for no photos in class folders, fewer than two classes, or splits without train.
     """
     paths = [*listing.files, *listing.empty_folders]
     class_root = find_class_root(paths)
@@ -124,16 +120,12 @@ def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
         kinds = ", ".join(ACCEPTED_SUFFIXES)
         raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}{also}")
     root = f"{listing.folder}/{class_root}".rstrip("/")
-    files = tuple(
-        PhotoFile(
-            path=photo,
-            file=f"{root}/{photo}",
-            class_name=photo.split("/")[bool(split_folders)],
-            split=split_folders.get(photo.split("/")[0], TRAIN_SPLIT),
-            version=listing.versions.get(class_root + photo, ""),
-        )
-        for photo in photos
-    )
+    files = []
+    for photo in photos:
+        top, *folders = photo.split("/")
+        class_name, split = (folders[0], split_folders[top]) if split_folders else (top, TRAIN_SPLIT)
+        version = listing.versions.get(class_root + photo, "")
+        files.append(PhotoFile(photo, f"{root}/{photo}", class_name, split, version=version))
     layout = _describe_layout(split_folders, {file.split for file in files})
     return make_photo_set(source, name, files, unused, layout)
 

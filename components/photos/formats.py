@@ -3,7 +3,6 @@
 A new format is a row here and, unless TensorFlow or Pillow decodes it already, a decoder in `photos.convert`.
 """
 
-import enum
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,44 +12,36 @@ MAX_PIXELS: Final = 64_000_000
 MAX_BYTES: Final = 64 * 2**20
 
 
-class Decoder(enum.Enum):
-    """What decodes a format."""
-
-    TENSORFLOW = enum.auto()  # `tf.io.decode_image`, in training and in the served model
-    PILLOW = enum.auto()  # `photos.convert`, which makes a JPEG during ingestion: the served model does not take it
-
-
 @dataclass(frozen=True)
 class ImageFormat:
-    """An image format."""
+    """How one format is recognized and decoded."""
 
     name: str  # in messages
     pillow_name: str
     signatures: tuple[tuple[int, bytes], ...]  # (offset, bytes), one of which a file of this format has
     suffixes: tuple[str, ...]  # in lower case
-    decoder: Decoder
+    is_native: bool  # decoded by TensorFlow; otherwise `photos.convert` makes a JPEG of it during ingestion
     can_be_animated: bool = False  # otherwise several pictures are pages, bursts or previews, and the first one counts
 
 
-_TF, _PILLOW = Decoder.TENSORFLOW, Decoder.PILLOW
-JPEG_XL: Final = ImageFormat("JPEG XL", "JXL", ((0, b"\xff\x0a"), (4, b"JXL ")), (".jxl",), _PILLOW)
+JPEG_XL: Final = ImageFormat("JPEG XL", "JXL", ((0, b"\xff\x0a"), (4, b"JXL ")), (".jxl",), is_native=False)
 # TensorFlow recognizes the formats that it decodes by the same bytes.
 FORMATS: Final = (
-    ImageFormat("JPEG", "JPEG", ((0, b"\xff\xd8\xff"),), (".jpg", ".jpeg"), _TF),
-    ImageFormat("PNG", "PNG", ((0, b"\x89PNG"),), (".png",), _TF, can_be_animated=True),
-    ImageFormat("GIF", "GIF", ((0, b"GIF8"),), (".gif",), _TF, can_be_animated=True),
-    ImageFormat("BMP", "BMP", ((0, b"BM"),), (".bmp",), _TF),
-    ImageFormat("WebP", "WEBP", ((8, b"WEBP"),), (".webp",), _TF if IS_NEWER else _PILLOW, can_be_animated=True),
-    ImageFormat("TIFF", "TIFF", ((0, b"II*\0"), (0, b"MM\0*")), (".tif", ".tiff"), _PILLOW),
-    ImageFormat("HEIC", "HEIF", ((4, b"ftyphei"), (4, b"ftypmif1")), (".heic", ".heif", ".hif"), _PILLOW),
-    ImageFormat("AVIF", "AVIF", ((4, b"ftypavif"),), (".avif",), _PILLOW, can_be_animated=True),
+    ImageFormat("JPEG", "JPEG", ((0, b"\xff\xd8\xff"),), (".jpg", ".jpeg"), is_native=True),
+    ImageFormat("PNG", "PNG", ((0, b"\x89PNG"),), (".png",), is_native=True, can_be_animated=True),
+    ImageFormat("GIF", "GIF", ((0, b"GIF8"),), (".gif",), is_native=True, can_be_animated=True),
+    ImageFormat("BMP", "BMP", ((0, b"BM"),), (".bmp",), is_native=True),
+    ImageFormat("WebP", "WEBP", ((8, b"WEBP"),), (".webp",), is_native=IS_NEWER, can_be_animated=True),
+    ImageFormat("TIFF", "TIFF", ((0, b"II*\0"), (0, b"MM\0*")), (".tif", ".tiff"), is_native=False),
+    ImageFormat("HEIC", "HEIF", ((4, b"ftyphei"), (4, b"ftypmif1")), (".heic", ".heif", ".hif"), is_native=False),
+    ImageFormat("AVIF", "AVIF", ((4, b"ftypavif"),), (".avif",), is_native=False, can_be_animated=True),
     JPEG_XL,
 )
-NATIVE_FORMATS: Final = tuple(known for known in FORMATS if known.decoder is Decoder.TENSORFLOW)
+NATIVE_FORMATS: Final = tuple(known for known in FORMATS if known.is_native)
 NATIVE_NAMES: Final = tuple(known.name for known in NATIVE_FORMATS)
 NATIVE_SIGNATURES: Final = tuple(signature for known in NATIVE_FORMATS for signature in known.signatures)
 NATIVE_SUFFIXES: Final = tuple(suffix for known in NATIVE_FORMATS for suffix in known.suffixes)
-CONVERTED_FORMATS: Final = tuple(known for known in FORMATS if known.decoder is Decoder.PILLOW)
+CONVERTED_FORMATS: Final = tuple(known for known in FORMATS if not known.is_native)
 ACCEPTED_SUFFIXES: Final = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 
 # What else a download may have left in the place of a photo, for messages: offset, bytes, name, whether it is an image.
@@ -80,10 +71,8 @@ def any_image_format() -> str:
 
 def find_format(image: bytes) -> ImageFormat | None:
     """Returns the format of a file by its first bytes; its name plays no part."""
-    for known in FORMATS:
-        if any(image.startswith(signature, offset) for offset, signature in known.signatures):
-            return known
-    return None
+    matches = (known for known in FORMATS if any(image.startswith(start, offset) for offset, start in known.signatures))
+    return next(matches, None)
 
 
 def describe_other_file(image: bytes) -> tuple[str, bool]:

@@ -59,12 +59,12 @@ def is_manifest(path: str) -> bool:
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One row."""
+    """One row; its label and split may be empty."""
 
     line: int  # from 1
-    path: str  # or URI, not empty
-    label: str  # empty without one
-    split: str  # one of SPLITS; empty without one
+    path: str  # or URI
+    label: str
+    split: str
     columns: Mapping[str, str]  # the whole row
 
 
@@ -79,8 +79,7 @@ class Manifest:
 def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Manifest:
     """Reads a manifest; `source` is its path or URI, whose suffix tells the format.
 
-    Raises:
-        UserError: It has no column for path or, where needed, label; or a line cannot be understood.
+    Raises UserError for a missing column of paths or, where needed, labels, and for an invalid line.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -111,7 +110,7 @@ def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Mani
 
 
 def _column(role: str, cells: Mapping[str, str]) -> str:
-    """Returns the column of a role, preferably one with a value; empty when there is none."""
+    """Returns the column of a role, preferably one with a value; or an empty name."""
     matching = _columns(role, tuple(cells))
     return next((name for name in matching if cells[name].strip()), next(iter(matching), ""))
 
@@ -183,16 +182,10 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def scan_manifest(location: str, source: str) -> PhotoSet:
-    """Finds the photos of a manifest.
+    """Finds the photos of a manifest at a path on this machine or a URI; `source` is what the user gave.
 
-    Rows without a label, without a photo, or of a photo that another row has, are not used.
-
-    Args:
-        location: The manifest's path on this machine, or its URI. Relative paths in it are relative to it.
-        source: The path or URI that the user gave.
-
-    Raises:
-        UserError: The manifest cannot be understood, a bucket cannot be read, or there are not two classes of photos.
+    Relative paths in it are relative to it. Rows without a label, without a photo, or of a photo that another row has,
+    are not used. Raises UserError for an invalid manifest, an unreadable bucket, or fewer than two classes.
     """
     manifest = read_manifest(_read(location), source)
     base, name = location.rpartition("/")[0], PurePosixPath(location)
@@ -202,10 +195,10 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
     unused: list[UnusedFile] = []
     chosen: dict[str, ManifestRow] = {}
     for place, rows in by_place.items():
-        row_used, unused_rows = _choose(rows)
+        row_to_use, unused_rows = _choose(rows)
         unused += unused_rows
-        if row_used:
-            chosen[place] = row_used
+        if row_to_use:
+            chosen[place] = row_to_use
     with storage_errors(f"cannot read photos from {source!r}"):
         versions = find_objects([place for place in chosen if is_remote(place)])
     files = []
@@ -227,11 +220,7 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
 
 
 def photos_named(location: str) -> list[str]:
-    """Returns the URIs and local paths of a manifest's rows, each once; labels play no part.
-
-    Raises:
-        UserError: The manifest, at a path on this machine or a URI, cannot be read or understood.
-    """
+    """Returns the URIs and local paths of a manifest's rows, each once; it needs no labels."""
     base = location.rpartition("/")[0]
     rows = read_manifest(_read(location), location, needs_label=False).rows
     return list(dict.fromkeys(_place(row.path, base) for row in rows))
@@ -258,7 +247,7 @@ def _place(path: str, base: str) -> str:
 
 
 def _choose(rows: Sequence[ManifestRow]) -> tuple[ManifestRow | None, list[UnusedFile]]:
-    """Returns the row that counts of the rows of one photo, and the others."""
+    """Returns the row to use of the rows of one photo, if any, and the others."""
     labelled = [row for row in rows if row.label]
     unused = [UnusedFile(row.path, Reason.NO_LABEL, row.line) for row in rows if not row.label]
     if len({row.label for row in labelled}) > 1:

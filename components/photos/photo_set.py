@@ -76,24 +76,23 @@ class PhotoSet:
     unused_files: tuple[UnusedFile, ...] = field(repr=False)  # sorted by path
     layout: str = ""  # one line on how classes and splits were found; empty for plain class folders
 
-    @property
-    def by_split(self) -> dict[str, list[PhotoFile]]:
-        """The photos of each split that has any."""
-        splits: dict[str, list[PhotoFile]] = {}
-        for file in self.files:
-            splits.setdefault(file.split, []).append(file)
-        return splits
-
 
 def make_photo_set(
     source: str, name: str, files: Sequence[PhotoFile], unused_files: Iterable[UnusedFile], layout: str
 ) -> PhotoSet:
     """Finds the classes of photos, at least one, sorted by path, and computes their fingerprint.
 
-    UserError if there is only one class, or a class name is not UTF-8.
+    Raises UserError for a single class, or a class name that is not UTF-8.
     """
-    names = _class_names(files, source)
-    return PhotoSet(source, name, tuple(files), names, _fingerprint(files), tuple(unused_files), layout)
+    class_names = tuple(sorted({file.class_name for file in files}))
+    if len(class_names) < MIN_CLASSES:
+        raise UserError(f"only one class, {class_names[0]!r}, in {source!r}: expected photos of at least two")
+    for class_name in class_names:
+        try:
+            class_name.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the folder name {class_name!r} in {source!r} is not UTF-8: rename the folder") from None
+    return PhotoSet(source, name, tuple(files), class_names, _fingerprint(files), tuple(unused_files), layout)
 
 
 def describe_unused(files: Sequence[UnusedFile]) -> str:
@@ -112,18 +111,6 @@ def unused_digest(files: Sequence[UnusedFile]) -> str:
     """Returns a digest of the files except hidden ones, which come and go unnoticed; empty without any."""
     lines = [f"{file.path}\0{file.reason.value}" for file in files if file.reason is not Reason.HIDDEN]
     return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()[:_DIGEST_DIGITS] if lines else ""
-
-
-def _class_names(files: Iterable[PhotoFile], source: str) -> tuple[str, ...]:
-    names = tuple(sorted({file.class_name for file in files}))
-    if len(names) < MIN_CLASSES:
-        raise UserError(f"only one class, {names[0]!r}, in {source!r}: expected photos of at least two")
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"the folder name {name!r} in {source!r} is not UTF-8: rename the folder") from None
-    return names
 
 
 def _fingerprint(files: Iterable[PhotoFile]) -> str:

@@ -1,7 +1,4 @@
-"""A user's own photos, given as a folder, an archive or a manifest.
-
-Imports neither TensorFlow nor TFDS, so that bad input is reported at once.
-"""
+"""A user's own photos, given as a folder, an archive or a manifest; imports neither TensorFlow nor TFDS."""
 
 import json
 import shutil
@@ -26,17 +23,11 @@ _ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".
 
 
 def scan_photos(path: str | Path, cache_dir: str | Path) -> PhotoSet:
-    """Finds the classes and photos of a folder, archive or manifest.
+    """Finds the classes and photos of a folder, archive or manifest, on this machine or in a bucket.
 
-    Args:
-        path: A folder of class folders, which may be inside one top folder and below folders train, val (valid,
-            validation) and test; an archive of one; or a manifest, CSV or JSON Lines. May be a URI in a bucket:
-            archives are copied to this machine, the others are not.
-        cache_dir: Where archives are extracted, once per content.
-
-    Raises:
-        UserError: Nothing is there, it cannot be read, the archive or manifest is damaged or unsafe, or there are not
-            at least two classes with photos.
+    A folder has class folders, which may be inside one top folder and below folders train, val (valid, validation) and
+    test. An archive of one is extracted to `cache_dir`, once per content. Raises UserError if nothing is there, it
+    cannot be read, is damaged or unsafe, or does not have at least two classes with photos.
     """
     cache_dir = Path(cache_dir).expanduser()
     if is_remote(str(path)):

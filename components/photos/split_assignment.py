@@ -30,11 +30,11 @@ _ALL: Final = ""
 
 @dataclass(frozen=True)
 class SplitPhotos:
-    """Photos and their splits."""
+    """Photos, the splits that have any, and remarks for the user on how they were split."""
 
     photo_set: PhotoSet
-    splits: Mapping[str, Sequence[PhotoFile]]  # those that have photos
-    remarks: tuple[str, ...] = ()  # lines for the user on how the photos were split
+    splits: Mapping[str, Sequence[PhotoFile]]
+    remarks: tuple[str, ...] = ()
 
 
 def split_photos(photo_set: PhotoSet, fractions: Sequence[float] | None, group_by: str) -> SplitPhotos:
@@ -43,7 +43,9 @@ def split_photos(photo_set: PhotoSet, fractions: Sequence[float] | None, group_b
     Without `fractions` nothing is cut. `group_by` is described in `find_groups`, which may raise UserError.
     """
     groups = find_groups(photo_set.files, group_by, photo_set.source) if group_by else None
-    splits = photo_set.by_split
+    splits: Splits = defaultdict(list)
+    for photo in photo_set.files:
+        splits[photo.split].append(photo)
     remarks = [groups.remark] if groups else []
     if fractions:
         remarks += filter(None, [describe_unused_fractions(splits, fractions)])
@@ -145,11 +147,8 @@ def find_groups(photos: Sequence[PhotoFile], group_by: str, source: str) -> Grou
     """Finds the groups of photos; a photo without a group is one by itself.
 
     `group_by` is a column of the manifest, or a regular expression searched in paths, whose brackets or, without
-    brackets, whole match names the group.
-
-    Raises:
-        UserError: There is no such column, the expression is invalid or matches nothing, or a group is in several of
-            the splits that the photos come with.
+    brackets, whole match names the group. Raises UserError for an unknown column, an expression that is invalid or
+    matches nothing, or a group in several of the splits that the photos come with.
     """
     columns = dict.fromkeys(column for photo in photos for column in photo.columns)
     if group_by in columns:
@@ -197,7 +196,7 @@ def assign_groups(photos: Iterable[PhotoFile], group_of: Mapping[str, str], size
     """Assigns whole groups (by path) to splits, large ones first, each to the split that lacks most of its classes.
 
     The splits get about `sizes` photos, and each class about its share; a class with a group for each split is in each,
-    where that takes none from another class. UserError if there are too few groups for the splits.
+    where that takes none from another class. Raises UserError if there are too few groups for the splits.
     """
     members: Splits = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.path):
@@ -269,7 +268,6 @@ def _spread_classes(counts: Mapping[str, Counter[str]], split_of: dict[str, str]
 
 
 def _path_hash(path: str) -> bytes:
-    """Returns a sort key that does not depend on how paths begin."""
     return hashlib.sha256(os.fsencode(path)).digest()
 
 

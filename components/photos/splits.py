@@ -23,11 +23,7 @@ _PERCENT: Final = 100
 
 
 def parse_split_fractions(text: str) -> tuple[float, float, float]:
-    """Returns the fractions of a text such as "80/10/10" or "0.8/0.1/0.1".
-
-    Raises:
-        ValueError: It does not hold three shares above 0 that sum to 100 or 1.
-    """
+    """Returns the fractions of a text such as "80/10/10" or "0.8/0.1/0.1"; raises ValueError for any other."""
     try:
         shares = [Fraction(share) for share in text.split("/")]
     except ValueError:
@@ -44,11 +40,7 @@ def format_split_fractions(fractions: Sequence[float]) -> str:
 
 
 def check_split_fractions(fractions: Sequence[float]) -> tuple[Fraction, ...]:
-    """Returns the shares of train, validation and test as exact numbers: 0.1 is one tenth.
-
-    Raises:
-        UserError: There are not three, one is not above 0, or they do not sum to 1.
-    """
+    """Returns the shares of train, validation and test as exact numbers, or raises UserError: 0.1 is one tenth."""
     try:
         exact = tuple(Fraction(str(fraction)) for fraction in fractions)
     except ValueError:
@@ -60,11 +52,7 @@ def check_split_fractions(fractions: Sequence[float]) -> tuple[Fraction, ...]:
 
 
 def hash_buckets(fractions: Sequence[float]) -> dict[str, int]:
-    """Returns how many of HASH_BUCKETS buckets each split gets, in the order of the splits.
-
-    Raises:
-        UserError: The fractions are invalid, or one is below a hash bucket.
-    """
+    """Returns how many of HASH_BUCKETS buckets each split gets; raises UserError if a fraction is below one."""
     bounds = _boundaries(HASH_BUCKETS, check_split_fractions(fractions))
     buckets = {split: end - start for split, start, end in zip(SPLITS, bounds, bounds[1:], strict=False)}
     if min(buckets.values()) < 1:
@@ -76,14 +64,8 @@ def split_slices(split_sizes: Mapping[str, int], fractions: Sequence[float]) -> 
     """Maps train, validation and test to disjoint TFDS slices of a dataset's own splits, such as "train[:1835]".
 
     A dataset with one split is cut in three. A dataset with a test or validation split keeps it, and the missing splits
-    are cut from the end of train, in the proportion of the fractions. Other splits are not used.
-
-    Args:
-        split_sizes: Number of examples of each split of the dataset.
-        fractions: Shares of train, validation and test.
-
-    Raises:
-        UserError: The fractions are invalid, or the dataset has several splits and none is called train.
+    are cut from the end of train, in the proportion of the fractions. Other splits are not used. Raises UserError if
+    the fractions are invalid, or there are several splits and none is called train.
     """
     source, ranges = carved_ranges(split_sizes, fractions)
     carved = {split: f"{source}[{start}:{end}]" for split, (start, end) in ranges.items()}

@@ -15,7 +15,7 @@ from tensorboard.plugins import projector
 
 from components.contracts import FEATURE_VECTOR_KEY, ID_KEY, LABEL_KEY, PHOTO_DIGEST_KEY
 from components.modeling.input_pipeline import read_serialized
-from components.photos.exif import UPRIGHT, orientation_of, turn_upright
+from components.photos.decode import UPRIGHT, orientation_of, turn_upright
 from components.photos.keyed_photos import PhotoKey, first_photos, photo_key
 
 RUN_NAME: Final = "classifier"  # a TensorBoard run of its own, beside `train` and `validation`

@@ -4,14 +4,24 @@ import hashlib
 import random
 
 import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
+from photo_files import JPEG, encode, scene
+from PIL import ExifTags, Image, ImageOps
 
 from components.contracts.quarantine import Action, DuplicatedPhoto, Reason
 from components.image_validator.decisions import decide_on_duplicates, decide_on_photo
-from components.image_validator.duplicates import GroupDuplicates, Photo, join_links
-from components.photos.check import Defect, ImageCheck
-from components.photos.perceptual_hashes import PerceptualHashes
+from components.image_validator.duplicates import (
+    GroupDuplicates,
+    PerceptualHashes,
+    Photo,
+    join_links,
+    perceptual_hashes,
+)
+from components.photos.check import Defect, ImageCheck, check_image
 
 
 def photo(
@@ -122,3 +132,43 @@ def test_unusable_photo_is_quarantined() -> None:
         (Action.QUARANTINED, Reason.TRUNCATED, "cut off")
     ]
     assert list(decide_on_photo(photo("b"))) == []
+
+
+def test_copies_have_close_hashes_and_others_do_not() -> None:
+    original = np.asarray(scene(1))
+    smaller = np.asarray(scene(1).resize((80, 60)))
+    other = np.asarray(scene(2))
+
+    def distance(one: np.ndarray, two: np.ndarray) -> int:
+        first, second = perceptual_hashes(b"", one), perceptual_hashes(b"", two)
+        assert first
+        assert second
+        return (int.from_bytes(first.phash, "big") ^ int.from_bytes(second.phash, "big")).bit_count()
+
+    assert distance(original, smaller) <= 4
+    assert distance(original, other) > 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_hashes_follow_exif_orientation(orientation: int) -> None:
+    stored = scene(7)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    tagged = encode(stored, **JPEG, exif=exif)
+    stored.info["exif"] = exif.tobytes()
+    one, other = (
+        perceptual_hashes(image, tf.io.decode_image(image, channels=3).numpy())
+        for image in (tagged, encode(ImageOps.exif_transpose(stored), **JPEG))
+    )
+    assert one
+    assert other
+    for first, second, bits in ((one.phash, other.phash, 2), (one.dhash, other.dhash, 4)):
+        assert (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count() <= bits
+
+
+def test_photos_without_texture_have_no_hashes() -> None:
+    noise = np.random.default_rng(0).integers(98, 103, (200, 200, 3), np.uint8)
+
+    assert perceptual_hashes(b"", np.full((50, 50, 3), 7, np.uint8)) is None
+    assert perceptual_hashes(b"", noise) is None
+    assert check_image(encode(Image.fromarray(noise))).defect is None

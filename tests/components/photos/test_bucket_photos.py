@@ -17,10 +17,10 @@ from tfx.types import standard_artifacts
 
 from components.common.errors import UserError
 from components.contracts import IMAGE_KEY
+from components.example_gen.component import PhotosFingerprint
 from components.example_gen.data_source import find_photos
 from components.example_gen.options import DataSource
 from components.example_gen.photo_reading import ListPhotos, ReadPhotos
-from components.example_gen.photos_fingerprint import PhotosFingerprint
 from components.photos.source import scan_photos
 from components.storage.objects import client_of, delete_object, find_objects
 

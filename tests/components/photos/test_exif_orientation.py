@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from components.photos.exif import orientation_of, read_orientation, turn_upright
+from components.photos.decode import orientation_of, read_orientation, turn_upright
 
 SIZE = (40, 24)
 

@@ -1,15 +1,12 @@
 """What is said of one photo by looking at its file."""
 
-import numpy as np
 import pytest
 import tensorflow as tf
-from photo_files import ANIMATED_GIF, HTML, JPEG, encode, jpeg, png_header, scene
-from PIL import ExifTags, Image, ImageOps
+from photo_files import ANIMATED_GIF, HTML, encode, jpeg, png_header, scene
 
 from components.contracts.quarantine import Reason
 from components.photos.check import Defect, ImageCheck, Limits, check_image
 from components.photos.formats import NATIVE_NAMES
-from components.photos.perceptual_hashes import perceptual_hashes
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
 MPO = encode(scene(1), format="MPO", save_all=True, append_images=[scene(2)])
@@ -105,46 +102,6 @@ def test_bomb_is_not_decoded_before_its_size_is_known(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tf.io, "decode_image", lambda *_, **__: pytest.fail("decoded"))
 
     assert found(png_header(30_000, 5_000)).reason is Reason.TOO_MANY_PIXELS
-
-
-def test_copies_have_close_hashes_and_others_do_not() -> None:
-    original = np.asarray(scene(1))
-    smaller = np.asarray(scene(1).resize((80, 60)))
-    other = np.asarray(scene(2))
-
-    def distance(one: np.ndarray, two: np.ndarray) -> int:
-        first, second = perceptual_hashes(b"", one), perceptual_hashes(b"", two)
-        assert first
-        assert second
-        return (int.from_bytes(first.phash, "big") ^ int.from_bytes(second.phash, "big")).bit_count()
-
-    assert distance(original, smaller) <= 4
-    assert distance(original, other) > 12
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_hashes_follow_exif_orientation(orientation: int) -> None:
-    stored = scene(7)
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    tagged = encode(stored, **JPEG, exif=exif)
-    stored.info["exif"] = exif.tobytes()
-    one, other = (
-        perceptual_hashes(image, tf.io.decode_image(image, channels=3).numpy())
-        for image in (tagged, encode(ImageOps.exif_transpose(stored), **JPEG))
-    )
-    assert one
-    assert other
-    for first, second, bits in ((one.phash, other.phash, 2), (one.dhash, other.dhash, 4)):
-        assert (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count() <= bits
-
-
-def test_photos_without_texture_have_no_hashes() -> None:
-    noise = np.random.default_rng(0).integers(98, 103, (200, 200, 3), np.uint8)
-
-    assert perceptual_hashes(b"", np.full((50, 50, 3), 7, np.uint8)) is None
-    assert perceptual_hashes(b"", noise) is None
-    assert check_image(encode(Image.fromarray(noise)), LIMITS).defect is None
 
 
 def test_single_pixel_photo_is_usable() -> None:
