@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,44 +41,27 @@ _TRANSIENT = (requests.RequestException, NonMatchingChecksumError, ConnectionErr
 _LASTING = (DownloadError, AssertionError, ValueError, ImportError)
 
 
-class TfdsToExamples(beam.PTransform):
+@beam.ptransform_fn
+def TfdsToExamples(
+    pipeline: beam.Pipeline, builder: tfds.core.DatasetBuilder, _exec_properties: dict[str, Any], split: str
+) -> beam.PCollection:
     """Reads a slice of a prepared TFDS dataset, such as "train[:1835]", as tf.Examples, images undecoded."""
-
-    def __init__(self, builder: tfds.core.DatasetBuilder, exec_properties: dict[str, Any], split_pattern: str):
-        """Stores the builder and the slice; the base executor passes `exec_properties` too."""
-        super().__init__()
-        del exec_properties
-        self._builder, self._split_pattern = builder, split_pattern
-
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        keys = find_feature_keys(self._builder)
-        return (
-            pipeline
-            | "ReadFromTFDS"
-            >> tfds.beam.ReadFromTFDS(
-                self._builder,
-                split=self._split_pattern,
-                decoders={keys.image: tfds.decode.SkipDecoding()},
-                read_config=tfds.ReadConfig(try_autocache=False),
-            )
-            | "ToExample" >> beam.ParDo(ToExampleFn(keys))
-        )
+    keys = find_feature_keys(builder)
+    read = tfds.beam.ReadFromTFDS(
+        builder,
+        split=split,
+        decoders={keys.image: tfds.decode.SkipDecoding()},
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+    return pipeline | "ReadFromTFDS" >> read | "ToExample" >> beam.Map(tfds_to_example, keys)
 
 
-class ToExampleFn(beam.DoFn):
-    """Turns TFDS' tensors into tf.Examples of `image`, `label` and `id`.
-
-    The id is the photo's file name, or the SHA-256 of its bytes in datasets without names.
-    """
-
-    def __init__(self, keys: FeatureKeys):
-        self._keys = keys
-
-    def process(self, element: dict[str, tf.Tensor]) -> Iterable[tf.train.Example]:
-        image = element[self._keys.image].numpy()
-        # Not the position in the dataset, which changes when photos are added.
-        example_id = element[self._keys.id].numpy() if self._keys.id else hashlib.sha256(image).hexdigest().encode()
-        yield to_example(image, int(element[self._keys.label].numpy()), example_id)
+def tfds_to_example(element: dict[str, tf.Tensor], keys: FeatureKeys) -> tf.train.Example:
+    """Turns TFDS' tensors into a tf.Example; its id is the photo's file name, or the SHA-256 of a photo without one."""
+    image = element[keys.image].numpy()
+    # Not the position in the dataset, which changes when photos are added.
+    example_id = element[keys.id].numpy() if keys.id else hashlib.sha256(image).hexdigest().encode()
+    return to_example(image, int(element[keys.label].numpy()), example_id)
 
 
 def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:

@@ -1,8 +1,7 @@
-"""Whether a photo can be trained on and served.
+"""Whether a photo can be trained on and served: TensorFlow decodes it, as it does in Transform and the served model.
 
-TensorFlow decodes, because Transform and the served model use it too. Pillow reads the header first, so that a
-decompression bomb is never decoded, and explains why TensorFlow could not decode a file. TensorFlow is imported only to
-decode: `predict` checks headers before it loads a model.
+Pillow reads the header first, so that a decompression bomb is never decoded, and explains why TensorFlow could not
+decode a file.
 """
 
 import dataclasses
@@ -31,24 +30,13 @@ _PILLOW_FORMATS: Final = tuple(known.pillow_name for known in NATIVE_FORMATS)
 _NOISE: Final = re.compile(r"\{\{.*?\}\}|\[Op:.*?\]|<\S+ object at \w+>|\s+")
 _MAX_DETAIL_LENGTH: Final = 200
 
-# `Limits.max_pixels` decides; Pillow's warning would only repeat it, once per process.
+# `MAX_PIXELS` decides; Pillow's warning would only repeat it, once per process.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
-    """How large a photo may be: its file in bytes, width times height in pixels."""
-
-    max_bytes: int = MAX_BYTES
-    max_pixels: int = MAX_PIXELS
-
-
-_DEFAULT_LIMITS: Final = Limits()
-
-
-@dataclasses.dataclass(frozen=True)
 class Defect:
-    """What makes a photo unusable."""
+    """Why a photo is unusable."""
 
     reason: Reason
     detail: str
@@ -64,12 +52,12 @@ class ImageCheck:
     converted_from: str = ""  # the format before its conversion; empty when it was not converted
 
 
-def check_image(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> ImageCheck:
+def check_image(image: bytes) -> ImageCheck:
     """Does what `check_and_decode` does, without the pixels."""
-    return check_and_decode(image, limits)[0]
+    return check_and_decode(image)[0]
 
 
-def check_and_decode(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> tuple[ImageCheck, np.ndarray | None]:
+def check_and_decode(image: bytes) -> tuple[ImageCheck, np.ndarray | None]:
     """Checks a photo and returns its pixels, uint8 [height, width, 3] as stored, when it is usable.
 
     Never raises: any exception of a decoder is a defect of the file. Damage inside a JPEG's scan that leaves its end
@@ -77,7 +65,7 @@ def check_and_decode(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> tuple[Im
     """
     import tensorflow as tf
 
-    check = check_header(image, limits)
+    check = _check_header(image)
     if check.defect:
         return check, None
     try:
@@ -86,19 +74,18 @@ def check_and_decode(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> tuple[Im
         return ImageCheck(_explain_undecodable(image, error), check.image_format, check.color_mode), None
 
 
-def check_header(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> ImageCheck:
-    """Checks the size, format and header of a photo; never raises."""
+def _check_header(image: bytes) -> ImageCheck:
     image_format = find_format(image)
-    defect = _check_file(image, image_format, limits)
+    defect = _check_file(image, image_format)
     if defect or not image_format:
         return ImageCheck(defect)
     color_mode, converted_from = "", ""
     try:
         with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS) as header:
             color_mode = header.mode
-            defect = _check_frames(header, image_format, limits)
-        source = None if defect else source_of(image)
-        converted_from = source.format if source else ""
+            defect = _check_frames(header, image_format)
+        if not defect and (source := source_of(image)):
+            converted_from = source.format
     except Image.DecompressionBombError as error:
         defect = Defect(Reason.TOO_MANY_PIXELS, _one_line(error))
     except Exception as error:
@@ -106,11 +93,11 @@ def check_header(image: bytes, limits: Limits = _DEFAULT_LIMITS) -> ImageCheck:
     return ImageCheck(defect, image_format.name, color_mode, converted_from)
 
 
-def _check_file(image: bytes, image_format: ImageFormat | None, limits: Limits) -> Defect | None:
+def _check_file(image: bytes, image_format: ImageFormat | None) -> Defect | None:
     if not image:
         return Defect(Reason.EMPTY, "0 bytes")
-    if len(image) > limits.max_bytes:
-        return Defect(Reason.TOO_MANY_BYTES, f"{len(image):,} bytes, at most {limits.max_bytes:,} are allowed")
+    if len(image) > MAX_BYTES:
+        return Defect(Reason.TOO_MANY_BYTES, f"{len(image):,} bytes, at most {MAX_BYTES:,} are allowed")
     if image_format in NATIVE_FORMATS:
         return None
     name, is_image = (image_format.name, True) if image_format else describe_other_file(image)
@@ -123,12 +110,10 @@ def _check_file(image: bytes, image_format: ImageFormat | None, limits: Limits) 
     return Defect(Reason.UNSUPPORTED_FORMAT if is_image else Reason.NOT_AN_IMAGE, detail)
 
 
-def _check_frames(header: Image.Image, image_format: ImageFormat, limits: Limits) -> Defect | None:
+def _check_frames(header: Image.Image, image_format: ImageFormat) -> Defect | None:
     width, height = header.size
-    if width * height > limits.max_pixels:
-        return Defect(
-            Reason.TOO_MANY_PIXELS, f"{width:,}x{height:,} pixels, at most {limits.max_pixels:,} in all are allowed"
-        )
+    if width * height > MAX_PIXELS:
+        return Defect(Reason.TOO_MANY_PIXELS, f"{width:,}x{height:,} pixels, at most {MAX_PIXELS:,} in all are allowed")
     if image_format.can_be_animated and getattr(header, "is_animated", False):
         return Defect(Reason.ANIMATED, f"{image_format.name} with more than one frame")
     return None

@@ -21,7 +21,7 @@ from components.example_gen.component import TfdsExampleGen
 from components.example_gen.data_source import FeatureKeys
 from components.example_gen.executor import Executor
 from components.example_gen.options import DataSource
-from components.example_gen.tfds_dataset import ToExampleFn
+from components.example_gen.tfds_dataset import tfds_to_example
 from components.modeling.input_pipeline import read_serialized
 from components.storage.examples_io import WriteExamples
 from pipeline.cli.main import cli, main
@@ -34,13 +34,12 @@ FEWER = settings(max_examples=6, deadline=None, suppress_health_check=[HealthChe
 @FEWER
 @given(photos=PHOTOS, num_shards=st.integers(1, 3))
 def test_examples_survive_a_round_trip(photos: list[tuple[bytes, int, bytes]], num_shards: int) -> None:
-    to_example = ToExampleFn(FeatureKeys("picture", "class", "file"))
+    keys = FeatureKeys("picture", "class", "file")
     examples = [
-        example
-        for image, label, name in photos
-        for example in to_example.process(
-            {"picture": tf.constant(image), "class": tf.constant(label, tf.int64), "file": tf.constant(name)}
+        tfds_to_example(
+            {"picture": tf.constant(image), "class": tf.constant(label, tf.int64), "file": tf.constant(name)}, keys
         )
+        for image, label, name in photos
     ]
     keyed = [(name, example.SerializeToString()) for (_, _, name), example in zip(photos, examples, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
@@ -63,12 +62,12 @@ class NamedExamples(Executor):
         self._names, self._class_counts_path = names, f"{folder}/counts.json"
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
+        keys = FeatureKeys(IMAGE_KEY, LABEL_KEY, ID_KEY)
         examples = [
-            example
-            for name in self._names
-            for example in ToExampleFn(FeatureKeys(IMAGE_KEY, LABEL_KEY, ID_KEY)).process(
-                {IMAGE_KEY: tf.constant(b""), LABEL_KEY: tf.constant(0, tf.int64), ID_KEY: tf.constant(name)}
+            tfds_to_example(
+                {IMAGE_KEY: tf.constant(b""), LABEL_KEY: tf.constant(0, tf.int64), ID_KEY: tf.constant(name)}, keys
             )
+            for name in self._names
         ]
         return lambda properties, pattern: beam.Create(examples)
 

@@ -5,10 +5,10 @@ import tensorflow as tf
 from photo_files import ANIMATED_GIF, HTML, encode, jpeg, png_header, scene
 
 from components.contracts.quarantine import Reason
-from components.photos.check import Defect, ImageCheck, Limits, check_image
+from components.photos import check
+from components.photos.check import Defect, ImageCheck, check_image
 from components.photos.formats import NATIVE_NAMES
 
-LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
 MPO = encode(scene(1), format="MPO", save_all=True, append_images=[scene(2)])
 APNG = encode(scene(1), format="PNG", save_all=True, append_images=[scene(2)])
 WEBP = encode(scene(1), format="WEBP")
@@ -17,8 +17,14 @@ reads_webp = pytest.mark.skipif("WebP" not in NATIVE_NAMES, reason="this TensorF
 reads_no_webp = pytest.mark.skipif("WebP" in NATIVE_NAMES, reason="this TensorFlow reads WebP")
 
 
-def found(image: bytes, limits: Limits = LIMITS) -> Defect:
-    defect = check_image(image, limits).defect
+@pytest.fixture(autouse=True)
+def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(check, "MAX_PIXELS", 1_000_000)
+
+
+def found(image: bytes) -> Defect:
+    defect = check_image(image).defect
     assert defect
     return defect
 
@@ -42,9 +48,9 @@ def found(image: bytes, limits: Limits = LIMITS) -> Defect:
     ids=["jpeg", "progressive", "gray", "cmyk", "mpo", "trailing", "png", "alpha", "palette", "gif", "bmp", "webp"],
 )
 def test_usable_photos_are_decodable_by_tensorflow(image: bytes, image_format: str, color_mode: str) -> None:
-    check = check_image(image, LIMITS)
+    found = check_image(image)
 
-    assert (check.defect, check.image_format, check.color_mode) == (None, image_format, color_mode)
+    assert (found.defect, found.image_format, found.color_mode) == (None, image_format, color_mode)
     assert tf.io.decode_image(image, channels=3, expand_animations=False).shape == (120, 160, 3)
 
 
@@ -95,7 +101,7 @@ def test_every_single_corrupted_byte_gives_a_verdict() -> None:
     for image in (jpeg(1), encode(scene(1), format="GIF"), encode(scene(1), format="PNG")):
         for position in range(0, len(image), len(image) // 60):
             damaged = image[:position] + bytes([image[position] ^ 0xFF]) + image[position + 1 :]
-            assert isinstance(check_image(damaged, LIMITS), ImageCheck)
+            assert isinstance(check_image(damaged), ImageCheck)
 
 
 def test_bomb_is_not_decoded_before_its_size_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,4 +111,4 @@ def test_bomb_is_not_decoded_before_its_size_is_known(monkeypatch: pytest.Monkey
 
 
 def test_single_pixel_photo_is_usable() -> None:
-    assert check_image(encode(scene(1).resize((1, 1)), format="PNG"), LIMITS).defect is None
+    assert check_image(encode(scene(1).resize((1, 1)), format="PNG")).defect is None
