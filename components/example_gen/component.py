@@ -57,18 +57,15 @@ class TfdsExampleGen(QueryBasedExampleGen):
                 f"expected either a dataset or photos, received dataset={source.dataset!r} and photos={source.photos!r}"
             )
         by_hash = source.split_method == "hash"
+        # Their patterns are symbolic: the executor turns them into slices, which need the dataset.
+        names = [TRAIN_SPLIT] if by_hash else SPLITS
+        splits = [example_gen_pb2.Input.Split(name=name, pattern=name) for name in names]
         parameters = {field.name: getattr(source, field.name) for field in dataclasses.fields(DataSource)}
         spec = TfdsExampleGenSpec(
             **parameters | {"split_fractions": json.dumps(list(source.split_fractions))},
             corrections=corrections,
             fingerprint=fingerprint,
-            # Symbolic patterns: the executor turns them into slices, which need the dataset.
-            input_config=example_gen_pb2.Input(
-                splits=[
-                    example_gen_pb2.Input.Split(name=name, pattern=name)
-                    for name in ([TRAIN_SPLIT] if by_hash else SPLITS)
-                ]
-            ),
+            input_config=example_gen_pb2.Input(splits=splits),
             output_config=_hash_output_config(source.split_fractions) if by_hash else example_gen_pb2.Output(),
             output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
             output_file_format=example_gen_pb2.FORMAT_TFRECORDS_GZIP,
@@ -79,13 +76,10 @@ class TfdsExampleGen(QueryBasedExampleGen):
 
 
 def _hash_output_config(fractions: Sequence[float]) -> example_gen_pb2.Output:
-    buckets = [
-        example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=count)
-        for name, count in hash_buckets(fractions).items()
-    ]
-    return example_gen_pb2.Output(
-        split_config=example_gen_pb2.SplitConfig(splits=buckets, partition_feature_name=ID_KEY)
-    )
+    config = example_gen_pb2.SplitConfig(partition_feature_name=ID_KEY)
+    for name, count in hash_buckets(fractions).items():
+        config.splits.add(name=name, hash_buckets=count)
+    return example_gen_pb2.Output(split_config=config)
 
 
 logger = logging.getLogger(__name__)

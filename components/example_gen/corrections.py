@@ -20,16 +20,15 @@ from components.photos.corrections import LabelCorrections
 
 logger = logging.getLogger(__name__)
 
-_EXAMPLES, _CORRECTED = "examples", "corrected"  # outputs of `CorrectLabelsFn`
+_EXAMPLES, _CORRECTED = "examples", "corrected"  # outputs of `_correct`
 
 
 def check_classes(corrections: LabelCorrections, class_names: Sequence[str]) -> None:
     """Raises UserError for a correction to a class that the photos do not have."""
     for photo, label in corrections.items():
-        if label is not None and label not in class_names:
-            raise UserError(
-                f"--relabel gives {photo!r} the label {label!r}, which is not one of {', '.join(class_names)}"
-            )
+        if label not in (None, *class_names):
+            classes = ", ".join(class_names)
+            raise UserError(f"--relabel gives {photo!r} the label {label!r}, which is not one of {classes}")
 
 
 def correct_splits(
@@ -40,12 +39,10 @@ def correct_splits(
     unused: Sequence[QuarantineEntry],
 ) -> dict[str, beam.PCollection]:
     """Returns the tf.Examples by split, corrected and without excluded ones; lists `unused` files and corrections."""
-    corrected = {
-        split: examples
-        | f"Correct[{split}]"
-        >> beam.ParDo(CorrectLabelsFn(corrections, class_names, split)).with_outputs(_CORRECTED, main=_EXAMPLES)
-        for split, examples in splits.items()
-    }
+    corrected = {}
+    for split, examples in splits.items():
+        correct = beam.FlatMap(_correct, corrections, class_names, split)
+        corrected[split] = examples | f"Correct[{split}]" >> correct.with_outputs(_CORRECTED, main=_EXAMPLES)
     _ = (
         [outputs[_CORRECTED] for outputs in corrected.values()]
         | "FlattenCorrected" >> beam.Flatten()
@@ -56,31 +53,26 @@ def correct_splits(
     return {split: outputs[_EXAMPLES] for split, outputs in corrected.items()}
 
 
-class CorrectLabelsFn(beam.DoFn):
-    """Applies corrections to tf.Examples; yields a `QuarantineEntry` for each one to another output."""
-
-    def __init__(self, corrections: LabelCorrections, class_names: Sequence[str], split: str) -> None:
-        self._corrections = corrections
-        self._class_names = class_names
-        self._split = split
-
-    def process(self, example: tf.train.Example) -> Iterator[Any]:
-        feature = example.features.feature
-        photo = feature[ID_KEY].bytes_list.value[0].decode("utf-8", "backslashreplace")
-        if photo not in self._corrections:
-            yield example
-            return
-        corrected, label = self._corrections[photo], feature[LABEL_KEY].int64_list.value[0]
-        reason, detail = Reason.EXCLUDED, "a reviewer excluded it"
-        if corrected is not None:
-            reason, detail = Reason.RELABELLED, f"a reviewer labelled it {corrected}"
-            # Beam forbids changing an input.
-            example = tf.train.Example.FromString(example.SerializeToString())
-            example.features.feature[LABEL_KEY].int64_list.value[0] = self._class_names.index(corrected)
-            yield example
-        class_name = self._class_names[label] if 0 <= label < len(self._class_names) else str(label)
-        entry = QuarantineEntry(photo, self._split, label, class_name, Action.REVIEWED, reason, detail)
-        yield beam.pvalue.TaggedOutput(_CORRECTED, entry)
+def _correct(
+    example: tf.train.Example, corrections: LabelCorrections, class_names: Sequence[str], split: str
+) -> Iterator[Any]:
+    """Yields the corrected example, unless excluded, and a `QuarantineEntry` of the correction to another output."""
+    feature = example.features.feature
+    photo = feature[ID_KEY].bytes_list.value[0].decode("utf-8", "backslashreplace")
+    if photo not in corrections:
+        yield example
+        return
+    corrected, label = corrections[photo], feature[LABEL_KEY].int64_list.value[0]
+    reason, detail = Reason.EXCLUDED, "a reviewer excluded it"
+    if corrected is not None:
+        reason, detail = Reason.RELABELLED, f"a reviewer labelled it {corrected}"
+        # Beam forbids changing an input.
+        example = tf.train.Example.FromString(example.SerializeToString())
+        example.features.feature[LABEL_KEY].int64_list.value[0] = class_names.index(corrected)
+        yield example
+    class_name = class_names[label] if 0 <= label < len(class_names) else str(label)
+    entry = QuarantineEntry(photo, split, label, class_name, Action.REVIEWED, reason, detail)
+    yield beam.pvalue.TaggedOutput(_CORRECTED, entry)
 
 
 def write_listing(entries: Iterable[QuarantineEntry], path: str) -> None:

@@ -41,8 +41,7 @@ logger = logging.getLogger(__name__)
 
 CLASS_COUNTS_FILE: Final = "class_counts.json"
 _MAX_NAMED: Final = 5
-# Few: ImageValidator writes a file again when one of its photos is left out; of a picture in two splits, that is the
-# photo for evaluation.
+# Few for evaluation: ImageValidator writes a file again without a photo that is also in train.
 _PHOTOS_PER_SHARD: Final = {contracts.TRAIN_SPLIT: 32, contracts.VALIDATION_SPLIT: 8, contracts.TEST_SPLIT: 8}
 
 
@@ -171,11 +170,8 @@ def _with_id(example: tf.train.Example) -> examples_io.KeyedExample:
 @beam.ptransform_fn
 def WriteClassCounts(splits: dict[str, beam.PCollection], path: str) -> beam.PCollection:
     """Counts the labels of every split and writes one line of JSON: [[split, label, count], ...]."""
-    labels = [
-        examples | f"GetLabel[{split}]" >> beam.Map(_split_and_label, split) for split, examples in splits.items()
-    ]
     return (
-        labels
+        [examples | f"GetLabel[{split}]" >> beam.Map(_split_and_label, split) for split, examples in splits.items()]
         | "FlattenSplits" >> beam.Flatten()
         | "CountLabels" >> beam.combiners.Count.PerElement()
         | "GatherCounts" >> beam.combiners.ToList()
@@ -203,20 +199,15 @@ def _describe_examples(examples: types.Artifact, description: SourceDescription,
             name = names[label] if 0 <= label < len(names) else str(label)
             class_counts[split][name] = count
     split_counts = {split: sum(counts.values()) for split, counts in class_counts.items()}
-    properties = {
-        contracts.DATASET_NAME_PROPERTY: description.name,
-        contracts.DATASET_VERSION_PROPERTY: description.version,
-        contracts.CLASS_NAMES_PROPERTY: json.dumps(names),
-        contracts.SPLIT_COUNTS_PROPERTY: json.dumps(split_counts),
-        contracts.CLASS_COUNTS_PROPERTY: json.dumps(class_counts),
-    }
-    for key, value in properties.items():
-        examples.set_string_custom_property(key, value)
+    examples.set_string_custom_property(contracts.DATASET_NAME_PROPERTY, description.name)
+    examples.set_string_custom_property(contracts.DATASET_VERSION_PROPERTY, description.version)
+    examples.set_string_custom_property(contracts.CLASS_NAMES_PROPERTY, json.dumps(names))
+    examples.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(split_counts))
+    examples.set_string_custom_property(contracts.CLASS_COUNTS_PROPERTY, json.dumps(class_counts))
     for split, counts in class_counts.items():
         listed = ", ".join(f"{name!r} {count}" for name, count in counts.items())
-        logger.info(
-            "%s: %d %s (%s)", split, split_counts[split], "photo" if split_counts[split] == 1 else "photos", listed
-        )
+        total = split_counts[split]
+        logger.info("%s: %d %s (%s)", split, total, "photo" if total == 1 else "photos", listed)
     if line := _describe_missing(class_counts):
         logger.warning("%s", line)
 

@@ -1,6 +1,7 @@
 """TFDS datasets: downloaded and prepared once, and read as examples."""
 
 import contextlib
+import functools
 import hashlib
 import logging
 import shutil
@@ -33,6 +34,7 @@ _BACKOFF_SECONDS: Final = 2.0
 _CONNECTION_RETRIES: Final = 3
 # TFDS itself waits forever for a server that has stopped sending.
 STALLED_SECONDS = 60.0
+_open_with_requests: Final = downloader._open_with_requests
 _PROGRESS_SECONDS: Final = 2.0
 _STALE_SECONDS: Final = 24 * 3600
 _MAX_REASON_LENGTH: Final = 300
@@ -115,7 +117,7 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> None:
 def _download_and_prepare(builder: tfds.core.DatasetBuilder, config: tfds.download.DownloadConfig) -> None:
     """Tries again after transient failures; TFDS checks downloads against its registered SHA-256 checksums."""
     downloader.MAX_RETRIES = _CONNECTION_RETRIES
-    downloader._open_with_requests = _open_with_timeout
+    downloader._open_with_requests = functools.partial(_open_with_requests, timeout=STALLED_SECONDS)
     folder = Path(builder.data_dir_root) / "downloads"
     for attempt in range(1, ATTEMPTS + 1):
         earlier = set(_unfinished(folder))
@@ -137,16 +139,8 @@ def _download_and_prepare(builder: tfds.core.DatasetBuilder, config: tfds.downlo
             time.sleep(pause)
 
 
-_open_with_requests = downloader._open_with_requests
-
-
-def _open_with_timeout(url: str, **kwargs: Any) -> contextlib.AbstractContextManager[Any]:
-    opened: contextlib.AbstractContextManager[Any] = _open_with_requests(url, timeout=STALLED_SECONDS, **kwargs)
-    return opened
-
-
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """Yields TFDS' temporary folders of downloads."""
+    """Returns TFDS' temporary folders of downloads."""
     return folder.rglob("*.tmp.*") if folder.is_dir() else iter(())
 
 

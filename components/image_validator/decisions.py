@@ -59,15 +59,13 @@ def decide_on_duplicates(group: Sequence[Photo]) -> Iterator[Decision]:
 
 
 def _decision(photo: Photo, action: Action, reason: Reason, detail: str, other: Photo | None = None) -> Decision:
+    found = photo.text_id, photo.split, photo.label, photo.class_name
     duplicate_of = DuplicatedPhoto(other.split, other.text_id, other.label) if other else None
-    return photo.key, QuarantineEntry(
-        photo.text_id, photo.split, photo.label, photo.class_name, action, reason, detail, duplicate_of
-    )
+    return photo.key, QuarantineEntry(*found, action, reason, detail, duplicate_of)
 
 
 def _priority(split: str) -> tuple[int, str]:
-    known = split in _SPLIT_PRIORITY
-    return (_SPLIT_PRIORITY.index(split) if known else len(_SPLIT_PRIORITY)), split
+    return (*_SPLIT_PRIORITY, split).index(split), split
 
 
 def _closest(photo: Photo, others: Iterable[Photo]) -> tuple[Photo, bool]:
@@ -82,11 +80,8 @@ def count_photo(photo: Photo, entries: Container[ExampleKey]) -> Iterator[tuple[
     if photo.key not in entries:
         yield ("class_counts", photo.split, photo.class_name), 1
     check = photo.check
-    for field, value in (
-        ("formats", check.image_format),
-        ("converted", check.converted_from),
-        ("color_modes", check.color_mode),
-    ):
+    found = {"formats": check.image_format, "converted": check.converted_from, "color_modes": check.color_mode}
+    for field, value in found.items():
         if value:
             yield (field, value), 1
 

@@ -6,7 +6,7 @@ compared: hashes that differ in at most d bits agree in at least one of d + 1 ba
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import apache_beam as beam
@@ -108,9 +108,11 @@ class GroupDuplicates(beam.PTransform):
             | "CollectLinks" >> beam.combiners.ToList()
             | "JoinLinks" >> beam.Map(join_links)
         )
+        groups = beam.pvalue.AsSingleton(representatives)
         return (
             usable
-            | "KeyByGroup" >> beam.FlatMap(_with_representative, beam.pvalue.AsSingleton(representatives))
+            | "KeepDuplicates" >> beam.Filter(lambda photo, groups: photo.digest in groups, groups)
+            | "KeyByGroup" >> beam.Map(lambda photo, groups: (groups[photo.digest], photo), groups)
             | "GroupPhotos" >> beam.GroupByKey()
             | "SortGroup" >> beam.MapTuple(lambda _, group: sorted(group, key=lambda photo: photo.key))
         )
@@ -190,9 +192,3 @@ def _as_rows(packed: bytes, length: int) -> np.ndarray:
 
 def _differing_bits(one: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.unpackbits(one ^ others, axis=1).sum(axis=1)
-
-
-def _with_representative(photo: Photo, representatives: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, Photo]]:
-    """Yields a photo with its group's key; nothing for a photo without duplicates."""
-    if photo.digest in representatives:
-        yield representatives[photo.digest], photo

@@ -4,6 +4,7 @@ A header, or a key of JSON, may have any of the names below, in any case and pun
 counts (`classificationAnnotation.displayName`). CSV without a header is `[split,]path,label`, as Vertex AI imports it.
 """
 
+import contextlib
 import csv
 import functools
 import io
@@ -41,13 +42,8 @@ _NAMES: Final[Mapping[str, Sequence[str]]] = {
 }  # fmt: skip
 _SPLITS: Final = {
     **SPLIT_NAMES,
-    "training": TRAIN_SPLIT,
-    "validate": VALIDATION_SPLIT,
-    "dev": VALIDATION_SPLIT,
-    "testing": TEST_SPLIT,
-    "unassigned": "",
-    "default": "",
-    "": "",
+    **{"training": TRAIN_SPLIT, "validate": VALIDATION_SPLIT, "dev": VALIDATION_SPLIT, "testing": TEST_SPLIT},
+    **dict.fromkeys(("unassigned", "default", ""), ""),
 }
 _Row = tuple[int, dict[str, str]]  # (line from 1, cells by column)
 
@@ -58,7 +54,7 @@ def is_manifest(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class ManifestRow:
+class _ManifestRow:
     """One row; its label and split may be empty."""
 
     line: int  # from 1
@@ -69,25 +65,27 @@ class ManifestRow:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class _Manifest:
     """All rows, and the columns of path, label and split."""
 
-    rows: Sequence[ManifestRow]
+    rows: Sequence[_ManifestRow]
     roles: Mapping[str, str]
 
 
-def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Manifest:
-    """Reads a manifest; `source` is its path or URI, whose suffix tells the format.
-
-    Raises UserError for a missing column of paths or, where needed, labels, and for an invalid line.
-    """
+def _read_manifest(location: str, source: str, needs_label: bool = True) -> _Manifest:
+    """Reads the manifest at a local path or URI; the suffix of `source`, as the user wrote it, tells the format."""
+    if is_remote(location):
+        with storage_errors(f"cannot read photos from {location!r}"):
+            content = read_object(location)
+    else:
+        content = Path(location).read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"line {line} of {source!r} is not UTF-8: save it as UTF-8") from None
     read = _read_csv if PurePosixPath(source).suffix.lower() in _CSV_SUFFIXES else _read_json_lines
-    rows: list[ManifestRow] = []
+    rows: list[_ManifestRow] = []
     roles: dict[str, str] = {}
     columns: dict[str, None] = {}
     for line, cells in read(text, source):
@@ -97,7 +95,7 @@ def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Mani
         path, label, split = (cells[found[role]].strip() if role in found else "" for role in _NAMES)
         if split.lower() not in _SPLITS:
             raise UserError(f"line {line} of {source!r} has the split {split!r}: expected train, validation or test")
-        rows.append(ManifestRow(line, path, label, _SPLITS[split.lower()], cells))
+        rows.append(_ManifestRow(line, path, label, _SPLITS[split.lower()], cells))
     for role in (_PATH, _LABEL) if needs_label else (_PATH,):
         if role not in roles:
             raise UserError(
@@ -106,7 +104,7 @@ def read_manifest(content: bytes, source: str, needs_label: bool = True) -> Mani
             )
     if empty := next((row for row in rows if not row.path), None):
         raise UserError(f"line {empty.line} of {source!r} has no {roles[_PATH]}: a path or URI is expected there")
-    return Manifest(rows, roles)
+    return _Manifest(rows, roles)
 
 
 def _column(role: str, cells: Mapping[str, str]) -> str:
@@ -187,13 +185,13 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
     Relative paths in it are relative to it. Rows without a label, without a photo, or of a photo that another row has,
     are not used. Raises UserError for an invalid manifest, an unreadable bucket, or fewer than two classes.
     """
-    manifest = read_manifest(_read(location), source)
+    manifest = _read_manifest(location, source)
     base, name = location.rpartition("/")[0], PurePosixPath(location)
-    by_place: dict[str, list[ManifestRow]] = defaultdict(list)
+    by_place: dict[str, list[_ManifestRow]] = defaultdict(list)
     for row in manifest.rows:
         by_place[_place(row.path, base)].append(row)
     unused: list[UnusedFile] = []
-    chosen: dict[str, ManifestRow] = {}
+    chosen: dict[str, _ManifestRow] = {}
     for place, rows in by_place.items():
         row_to_use, unused_rows = _choose(rows)
         unused += unused_rows
@@ -222,15 +220,8 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
 def photos_named(location: str) -> list[str]:
     """Returns the URIs and local paths of a manifest's rows, each once; it needs no labels."""
     base = location.rpartition("/")[0]
-    rows = read_manifest(_read(location), location, needs_label=False).rows
+    rows = _read_manifest(location, location, needs_label=False).rows
     return list(dict.fromkeys(_place(row.path, base) for row in rows))
-
-
-def _read(location: str) -> bytes:
-    if not is_remote(location):
-        return Path(location).read_bytes()
-    with storage_errors(f"cannot read photos from {location!r}"):
-        return read_object(location)
 
 
 def _place(path: str, base: str) -> str:
@@ -246,7 +237,7 @@ def _place(path: str, base: str) -> str:
     return os.path.normpath(local)
 
 
-def _choose(rows: Sequence[ManifestRow]) -> tuple[ManifestRow | None, list[UnusedFile]]:
+def _choose(rows: Sequence[_ManifestRow]) -> tuple[_ManifestRow | None, list[UnusedFile]]:
     """Returns the row to use of the rows of one photo, if any, and the others."""
     labelled = [row for row in rows if row.label]
     unused = [UnusedFile(row.path, Reason.NO_LABEL, row.line) for row in rows if not row.label]
@@ -260,16 +251,13 @@ def _why_unused(place: str, version: str) -> Reason | None:
     """Returns why a photo cannot be used; `version` is that of an object in a bucket."""
     if is_remote(place):
         return None if version else Reason.MISSING_FILE
-    path = Path(place)
-    try:
-        if path.is_file():
-            return None
-        return Reason.NO_REGULAR_FILE if path.exists() else Reason.MISSING_FILE
-    except (OSError, ValueError):  # A name that no file can have.
-        return Reason.MISSING_FILE
+    with contextlib.suppress(OSError, ValueError):  # A name that no file can have.
+        if Path(place).exists():
+            return None if Path(place).is_file() else Reason.NO_REGULAR_FILE
+    return Reason.MISSING_FILE
 
 
-def _describe_layout(name: str, manifest: Manifest, splits: set[str]) -> str:
+def _describe_layout(name: str, manifest: _Manifest, splits: set[str]) -> str:
     columns = ", ".join(f"{role} is {column!r}" for role, column in manifest.roles.items())
     if not any(row.split for row in manifest.rows):
         return f"Manifest {name}: {columns}"
