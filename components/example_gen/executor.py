@@ -21,14 +21,8 @@ from tfx.utils import proto_utils
 from components import contracts
 from components.common.errors import UserError
 from components.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
+from components.example_gen import data_source
 from components.example_gen.corrections import check_applied, check_classes, correct_splits, write_listing
-from components.example_gen.data_source import (
-    SourceDescription,
-    describe_builder,
-    describe_photos,
-    find_photos,
-    make_builder,
-)
 from components.example_gen.options import DataSource
 from components.example_gen.photo_reading import ListPhotos, ReadPhotos
 from components.example_gen.tfds_dataset import TfdsToExamples, prepare_dataset
@@ -67,8 +61,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         write(source, examples, exec_properties)
 
     def _write_own_photos(self, source: DataSource, examples: types.Artifact, exec_properties: dict[str, Any]) -> None:
-        photos = find_photos(source)
-        description = describe_photos(photos)
+        photos = data_source.find_photos(source)
+        description = data_source.describe_photos(photos)
         _check_unchanged(description, exec_properties)
         if source.split_method == "hash":
             _check_one_split(photos.photo_set.name, photos.splits)
@@ -79,12 +73,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._write(source, examples, description, len(files), exec_properties, unused=unused, finish=read)
 
     def _write_dataset(self, source: DataSource, examples: types.Artifact, exec_properties: dict[str, Any]) -> None:
-        builder = make_builder(source)
-        _check_unchanged(describe_builder(builder), exec_properties)
+        builder = data_source.make_builder(source)
+        _check_unchanged(data_source.describe_builder(builder), exec_properties)
         prepared = prepare_dataset(builder)
         self._to_examples = functools.partial(TfdsToExamples, prepared)
         # Some datasets know the names of their classes only now.
-        description, total = describe_builder(builder), prepared.info.splits.total_num_examples
+        description, total = data_source.describe_builder(builder), prepared.info.splits.total_num_examples
         self._write(source, examples, description, total, _with_slices(source, exec_properties, prepared))
         if known := prepared.info.redistribution_info.license:
             examples.set_string_custom_property(contracts.DATASET_LICENSE_PROPERTY, known)
@@ -93,7 +87,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self,
         source: DataSource,
         examples: types.Artifact,
-        description: SourceDescription,
+        description: data_source.SourceDescription,
         total: int,
         exec_properties: dict[str, Any],
         *,
@@ -130,7 +124,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         _describe_examples(examples, description, class_counts_path)
 
 
-def _check_unchanged(found: SourceDescription, exec_properties: dict[str, Any]) -> None:
+def _check_unchanged(found: data_source.SourceDescription, exec_properties: dict[str, Any]) -> None:
     if exec_properties["fingerprint"] not in ("", found.fingerprint):
         raise UserError("the photos or the dataset have changed since the run began: run again")
     for remark in found.remarks:
@@ -189,7 +183,7 @@ def _write_counts(counts: Iterable[tuple[tuple[str, int], int]], path: str) -> N
         counts_file.write(json.dumps(sorted([*key, count] for key, count in counts)))
 
 
-def _describe_examples(examples: types.Artifact, description: SourceDescription, counts_path: str) -> None:
+def _describe_examples(examples: types.Artifact, description: data_source.SourceDescription, counts_path: str) -> None:
     """Sets the custom properties of the Examples artifact, and logs the counts that `WriteClassCounts` wrote."""
     names = description.class_names
     class_counts = {split: dict.fromkeys(names, 0) for split in contracts.SPLITS}

@@ -67,10 +67,9 @@ def tfds_to_example(element: dict[str, tf.Tensor], keys: FeatureKeys) -> tf.trai
 
 
 def prepare_dataset(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
-    """Downloads and prepares a dataset unless a complete copy is there; returns a builder for Beam workers.
+    """Downloads and prepares a dataset, unless a complete copy is there; raises UserError if that fails.
 
-    That builder needs only the files. Raises UserError for a failed download, a full disk, or a folder that cannot be
-    written.
+    Returns a builder that needs only the files and can be sent to Beam workers.
     """
     if _is_complete(builder):
         return tfds.builder_from_directory(builder.data_dir)

@@ -1,7 +1,4 @@
-"""ImageValidator, which removes unusable photos and pictures in several splits.
-
-TFDV, which runs afterwards, sees bytes where this component sees photos.
-"""
+"""ImageValidator, which removes unusable photos, and pictures in several splits: TFDV sees only bytes."""
 
 from typing import Final
 
@@ -32,11 +29,7 @@ class ImageValidatorSpec(component_spec.ComponentSpec):
 
 
 class ImageValidator(base_beam_component.BaseBeamComponent):
-    """Passes on the photos that can be trained on and lists the others.
-
-    Outputs: `valid_examples`, with the input's splits and contract and the counts of the remaining photos;
-    `quarantine`, see `components.contracts.artifact_types.Quarantine`.
-    """
+    """Passes on the usable photos as `valid_examples`, as its input but with new counts; `quarantine` lists others."""
 
     SPEC_CLASS = ImageValidatorSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

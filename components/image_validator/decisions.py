@@ -146,10 +146,7 @@ def describe(summary: QuarantineSummary) -> str:
 
 
 def check_usable(summary: QuarantineSummary, max_quarantine_share: float) -> None:
-    """Raises UserError when a larger share of photos is unusable, or a split that had photos has none left.
-
-    Duplicates dropped from evaluation do not count.
-    """
+    """Raises UserError if a larger share is unusable, duplicates aside, or a split that had photos has none left."""
     photos, unusable = summary.num_photos, summary.num_quarantined
     if unusable > max_quarantine_share * photos:
         reason = max(summary.quarantined, key=lambda code: (summary.quarantined[code], code))

@@ -119,10 +119,7 @@ class GroupDuplicates(beam.PTransform):
 
 
 def find_links(contents: Iterable[Content], distance: int) -> Iterator[Link]:
-    """Compares every file, each given once, with every other one; yields k - 1 links for k files of one picture.
-
-    `distance` is the largest number of differing bits of the 64-bit pHash.
-    """
+    """Compares each file, given once, with all others, at `distance` bits of pHash; yields k - 1 links for k copies."""
     contents = sorted(contents)
     digests, phashes, dhashes = zip(*contents, strict=True)
     phash, dhash = (_as_rows(b"".join(hashes), _HASH_BYTES) for hashes in (phashes, dhashes))

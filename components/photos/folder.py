@@ -40,10 +40,7 @@ def _has_photo_suffix(path: str) -> bool:
 
 
 def find_class_root(paths: Collection[str]) -> str:
-    """Returns the folder of the class folders, ending in /, such as `flower_photos/`; empty is the top.
-
-    `paths` are relative ones of files, and of folders, which end in /.
-    """
+    """Returns the folder of the class folders, such as "flower_photos/", or ""; folders in `paths` end in /."""
     root = ""
     while True:
         folders = _top_folders(_below(root, paths))
@@ -100,10 +97,7 @@ def _list(folder: Path, below: str) -> tuple[list[str], list[str]]:
 
 
 def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
-    """Finds classes, splits and photos among the files of a folder.
-
-    Raises UserError for no photos in class folders, fewer than two classes, or splits without train.
-    """
+    """Finds classes, splits and photos; raises UserError for fewer than two classes with photos, or a missing train."""
     paths = [*listing.files, *listing.empty_folders]
     class_root = find_class_root(paths)
     below = _below(class_root, paths)
@@ -143,10 +137,10 @@ def _why_unused(path: str, class_root: str, split_folders: Mapping[str, str]) ->
 
 
 def _find_split_folders(folders: Iterable[str], photos: Iterable[str], source: str) -> dict[str, str]:
-    """Returns {folder: split} of the top folders that are splits, in the order of the splits.
+    """Returns {folder: split} of the top folders that are splits, in the order of the splits; UserError without train.
 
     At least two have the name of a split, and the photos are in class folders below them: photos directly in a folder
-    called train make it a class (vehicles). UserError if there are splits, but no train.
+    called train make it a class (vehicles).
     """
     found = {folder: SPLIT_NAMES[folder.lower()] for folder in sorted(folders) if folder.lower() in SPLIT_NAMES}
     if len(found) < 2:  # noqa: PLR2004  (a single one may be a class)

@@ -17,10 +17,7 @@ def photo_key(example_id: bytes, digest: str) -> PhotoKey:
 
 
 def first_photos(file_patterns: Sequence[str], count: int) -> dict[PhotoKey, bytes]:
-    """Reads at most `count` photos of a split, as stored: a random sample, as files hold examples in hash order.
-
-    `file_patterns` are glob patterns of raw examples.
-    """
+    """Reads at most `count` photos from patterns of a split's files: a random sample, as their order is by hash."""
     files = sorted(file for pattern in file_patterns for file in tf.io.gfile.glob(pattern))
     photos = {}
     # One dataset of all files: making one per shard takes many times as long as reading it.

@@ -80,10 +80,7 @@ class PhotoSet:
 def make_photo_set(
     source: str, name: str, files: Sequence[PhotoFile], unused_files: Iterable[UnusedFile], layout: str
 ) -> PhotoSet:
-    """Finds the classes of photos, at least one, sorted by path, and computes their fingerprint.
-
-    Raises UserError for a single class, or a class name that is not UTF-8.
-    """
+    """Finds the classes of photos, sorted by path; raises UserError for a single one, or a name that is not UTF-8."""
     class_names = tuple(sorted({file.class_name for file in files}))
     if len(class_names) < MIN_CLASSES:
         raise UserError(f"only one class, {class_names[0]!r}, in {source!r}: expected photos of at least two")

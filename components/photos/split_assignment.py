@@ -57,11 +57,7 @@ def split_photos(photo_set: PhotoSet, fractions: Sequence[float] | None, group_b
 
 
 def stratify(photos: Iterable[PhotoFile], sizes: Mapping[str, int]) -> Splits:
-    """Assigns photos to splits class by class, in the order of a hash of their paths.
-
-    The splits get `sizes` photos, in all as many as there are, unless a class with a photo for each split could not be
-    in each.
-    """
+    """Assigns photos to splits class by class, in the order of a hash of their paths; see `count_shares`."""
     by_class: Splits = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: _path_hash(photo.path)):
         by_class[photo.class_name].append(photo)
@@ -75,10 +71,9 @@ def stratify(photos: Iterable[PhotoFile], sizes: Mapping[str, int]) -> Splits:
 
 
 def count_shares(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Counts:
-    """Returns how many photos of each class each split gets.
+    """Returns how many photos of each class each split gets, near its share; both sizes have the same sum.
 
-    Each class is near its share, and a class with a photo for each split is in each. `class_sizes` and `sizes` have the
-    same sum.
+    Splits have other sizes only where a class with a photo for each split could otherwise not be in each.
     """
     counts = _proportional(class_sizes, sizes)
     for name, size in sorted(class_sizes.items(), key=lambda item: -item[1]):
@@ -110,8 +105,7 @@ def _proportional(class_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> C
 def _add(name: str, split: str, counts: Counts) -> None:
     """Moves a photo of a class to a split, and one of another class back.
 
-    Where no class can spare one, a class with a photo for each split changes the sizes of the splits, and a smaller one
-    stays out.
+    If no class can spare one, only a class with a photo for each split moves there, which changes the splits' sizes.
     """
     own = counts[name]
     size = sum(own.values())

@@ -61,16 +61,13 @@ def choose(rng: Random, shares: Mapping[_Choice, float]) -> _Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Pose:
-    """Where a flower head is and how it faces the camera: centre, radius in pixels, rotation and foreshortening.
-
-    `squash` scales the y axis before the rotation: 1 faces the camera, 0 is seen edge-on.
-    """
+    """Where a flower head is, and how it faces the camera."""
 
     x: float
     y: float
-    radius: float
-    lean: float = 0.0
-    squash: float = 1.0
+    radius: float  # in pixels
+    lean: float = 0.0  # its rotation
+    squash: float = 1.0  # of the y axis before the rotation: 1 faces the camera, 0 is seen edge-on
 
     def at(self, y: float, scale: float, squash: float) -> "Pose":
         """Returns the pose of a part at (0, y), `scale` times as large and with its own foreshortening."""
