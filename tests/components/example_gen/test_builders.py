@@ -93,6 +93,7 @@ def test_an_interrupted_preparation_is_neither_used_nor_kept(tmp_path: Path):
     assert not unfinished.exists()
 
 
+@pytest.mark.slow
 def test_runs_that_prepare_at_once_wait_for_each_other(tmp_path: Path):
     source = DataSource(dataset="synthetic_flowers", data_dir=str(tmp_path), num_photos=20)
     builders = [make_builder(source) for _ in range(4)]

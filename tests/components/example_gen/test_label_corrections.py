@@ -63,6 +63,7 @@ def test_one_photo_cannot_be_relabelled_and_excluded(tmp_path: Path) -> None:
         read_corrections(review, review)
 
 
+@pytest.mark.slow
 def test_corrections_of_own_photos_are_applied_and_listed(
     tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -86,6 +87,7 @@ def test_corrections_of_own_photos_are_applied_and_listed(
     assert "1 photo excluded, 1 photo relabelled; 1 photo not found, such as 'x.jpg'" in caplog.text
 
 
+@pytest.mark.slow
 def test_corrections_of_a_tfds_dataset_are_applied(tmp_path: Path) -> None:
     dataset = {"dataset": "synthetic_flowers", "num_photos": 12}
     builder = prepare_dataset(make_builder(DataSource(data_dir=str(tmp_path / "data"), **dataset)))

@@ -83,6 +83,7 @@ def own_run(tmp_path_factory: pytest.TempPathFactory, my_photos: Path) -> Run:
     return Run(description, examples, [records.get().getMessage() for _ in range(records.qsize())])
 
 
+@pytest.mark.slow
 def test_a_slice_is_read_as_examples(tmp_path: Path):
     source = DataSource(dataset="synthetic_flowers", data_dir=str(tmp_path), num_photos=12)
     builder = prepare_dataset(make_builder(source))
@@ -96,6 +97,7 @@ def test_a_slice_is_read_as_examples(tmp_path: Path):
         assert_that(parsed | beam.Map(lambda example: example[1:]), equal_to(labels))
 
 
+@pytest.mark.slow
 def test_photos_are_read_by_workers_and_stored_nowhere_else(tmp_path: Path, my_photos: Path):
     photos = find_photos(DataSource(photos=str(my_photos), data_dir=str(tmp_path / "data"), split_method="hash"))
     with TestPipeline() as pipeline:
@@ -106,6 +108,7 @@ def test_photos_are_read_by_workers_and_stored_nowhere_else(tmp_path: Path, my_p
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_photo_that_cannot_be_read_is_one_line(tmp_path: Path, photo_folder: Path):
     photos = find_photos(DataSource(photos=str(photo_folder), data_dir=str(tmp_path)))
     gone = photo_folder / "red" / "red 00.jpg"
@@ -150,12 +153,14 @@ def test_files_that_are_not_used_are_told_and_listed(own_run: Run):
     assert listing[1].detail.startswith(".psd, not one of .jpg, ")
 
 
+@pytest.mark.slow
 def test_splits_are_the_same_every_time(tmp_path: Path, own_run: Run, my_photos: Path):
     again = run_example_gen(tmp_path, photos=str(my_photos))
     assert read_examples(again) == read_examples(own_run.examples)
     assert properties(again) == properties(own_run.examples)
 
 
+@pytest.mark.slow
 def test_odd_names_pass_through_and_an_empty_split_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     names = {" spaces ü <b>&\"'": b"\xff\xd8\xff truncated", "new\nline": b""}
     for name, content in names.items():
@@ -174,6 +179,7 @@ def test_odd_names_pass_through_and_an_empty_split_is_counted(tmp_path: Path, ca
     assert f"Not every class is in every split: {expected}" in caplog.messages
 
 
+@pytest.mark.slow
 def test_hash_splits_stay_when_photos_are_added(tmp_path: Path, photo_folder: Path, encode_image):
     arguments = {"photos": str(photo_folder), "split_method": "hash"}
     before = read_examples(run_example_gen(tmp_path / "before", **arguments))
@@ -190,6 +196,7 @@ def test_hash_splits_stay_when_photos_are_added(tmp_path: Path, photo_folder: Pa
     assert properties(after_examples)["split_counts"] == {split: len(after[split]) for split in after}
 
 
+@pytest.mark.slow
 def test_without_file_names_ids_follow_the_photos_content(tmp_path: Path):
     few, more = (
         read_examples(
@@ -202,6 +209,7 @@ def test_without_file_names_ids_follow_the_photos_content(tmp_path: Path):
         assert all(key == hashlib.sha256(image).hexdigest() for key, (image, _) in more[split].items())
 
 
+@pytest.mark.slow
 def test_a_dataset_is_split_by_its_shares_and_its_licence_is_recorded(tmp_path: Path):
     drawn = {"dataset": "synthetic_flowers", "num_photos": 12}
     examples = run_example_gen(tmp_path, **drawn)

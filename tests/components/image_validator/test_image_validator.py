@@ -192,10 +192,12 @@ def test_artifact_carries_the_data_set_with_new_counts(result: Result) -> None:
         assert json.loads(result.examples.get_string_custom_property(name)) == result.summary[name]
 
 
+@pytest.mark.slow
 def test_many_workers_give_the_same_files(result: Result, tmp_path: Path) -> None:
     assert Result(tmp_path, SPLITS, MANY_WORKERS).files() == result.files()
 
 
+@pytest.mark.slow
 def test_another_order_of_the_photos_gives_the_same_decisions(result: Result, tmp_path: Path) -> None:
     reordered = Result(tmp_path, {split: photos[::-1] for split, photos in SPLITS.items()})
 
@@ -203,6 +205,7 @@ def test_another_order_of_the_photos_gives_the_same_decisions(result: Result, tm
     assert [reordered.ids(split) for split in SPLITS] == [result.ids(split) for split in SPLITS]
 
 
+@pytest.mark.slow
 def test_too_many_unusable_photos_stop_the_run(tmp_path: Path) -> None:
     splits = {"train": [*GOOD, ("b.jpg", 0, HTML), ("a.jpg", 1, HTML), ("c", 1, b"")]}
 
@@ -215,6 +218,7 @@ def test_too_many_unusable_photos_stop_the_run(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_duplicates_do_not_count_towards_the_share(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     splits = {
         "train": [*GOOD, ("page", 0, HTML)],
@@ -228,6 +232,7 @@ def test_duplicates_do_not_count_towards_the_share(tmp_path: Path, caplog: pytes
     )
 
 
+@pytest.mark.slow
 def test_split_without_usable_photos_stops_the_run(tmp_path: Path) -> None:
     splits = {"train": GOOD, "test": [(f"copy {photo_id}", label, image) for photo_id, label, image in GOOD]}
 
@@ -235,6 +240,7 @@ def test_split_without_usable_photos_stops_the_run(tmp_path: Path) -> None:
         Result(tmp_path, splits)
 
 
+@pytest.mark.slow
 def test_split_that_was_empty_stays_empty(tmp_path: Path) -> None:
     result = Result(tmp_path, {"train": GOOD[:2], "test": []})
 
@@ -255,6 +261,7 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
         ImageValidator(examples=channel_of(), **options)
 
 
+@pytest.mark.slow
 def test_run_in_a_pipeline_records_both_artifacts(tmp_path: Path) -> None:
     source = make_examples(tmp_path / "in", {"train": GOOD, "test": [("t", 0, jpeg(51))]})
     properties = {contracts.CLASS_NAMES_PROPERTY: source.get_string_custom_property(contracts.CLASS_NAMES_PROPERTY)}

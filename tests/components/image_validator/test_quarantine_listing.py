@@ -39,6 +39,7 @@ def identities(files: list[Path]) -> dict[int, int]:
     return {status.st_ino: status.st_size for status in map(Path.stat, files)}
 
 
+@pytest.mark.slow
 def test_photos_are_stored_once_on_their_way_through_both(tmp_path: Path, photo_folder: Path) -> None:
     size = sum(photo.stat().st_size for photo in photo_folder.rglob("*.jpg"))
 
@@ -69,6 +70,7 @@ def stored(folder: Path) -> list[bytes]:
     return [tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0] for record in records]
 
 
+@pytest.mark.slow
 def test_photos_in_other_formats_are_converted_and_other_files_listed(
     tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

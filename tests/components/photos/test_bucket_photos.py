@@ -66,6 +66,7 @@ def test_split_folders_below_a_single_folder(storage: Storage, tmp_path: Path) -
     assert [file.path for file in found.unused_files] == ["README.md"]
 
 
+@pytest.mark.slow
 def test_workers_read_them_where_they_are(storage: Storage, photo_folder: Path, tmp_path: Path) -> None:
     photos = find_photos(DataSource(photos=storage.put_folder(photo_folder), data_dir=str(tmp_path / "data")))
     contents = [(photo_folder / photo.path).read_bytes() for photo in photos.splits["train"]]
@@ -129,6 +130,7 @@ def test_looking_reads_no_photo(s3_storage: Storage, photo_folder: Path, tmp_pat
     assert asked == ["GET object", "GET listing"]
 
 
+@pytest.mark.slow
 def test_few_photos_among_many_are_not_looked_for_one_by_one(s3_storage: Storage, asked: list[str]) -> None:
     from moto.s3.models import s3_backends
 
@@ -180,6 +182,7 @@ def test_access_denied(guarded: str, tmp_path: Path) -> None:
         scan_photos(f"{guarded}/photos", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_photo_that_goes_meanwhile(s3_storage: Storage, photo_folder: Path, tmp_path: Path) -> None:
     uri = s3_storage.put_folder(photo_folder)
     photos = find_photos(DataSource(photos=uri, data_dir=str(tmp_path)))

@@ -132,6 +132,7 @@ def test_splits_without_train_are_explained(tmp_path: Path):
         scan_photos(root, tmp_path)
 
 
+@pytest.mark.slow
 def test_examples_have_the_splits_and_classes_of_the_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     write_names(tmp_path / "set", *photos("train", 4, "a", "b"), *photos("val", 1, "b", "c"))
     caplog.set_level("INFO")
