@@ -1,7 +1,7 @@
 """Whether a photo can be trained on and served: TensorFlow decodes it, as it does in Transform and the served model.
 
 Pillow reads the header first, so that a decompression bomb is never decoded, and explains why TensorFlow could not
-decode a file.
+decode a file. TensorFlow is imported only to decode: `predict` checks headers before it loads a model.
 """
 
 import dataclasses
@@ -65,16 +65,17 @@ def check_and_decode(image: bytes) -> tuple[ImageCheck, np.ndarray | None]:
     """
     import tensorflow as tf
 
-    check = _check_header(image)
+    check = check_header(image)
     if check.defect:
         return check, None
     try:
         return check, tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
     except Exception as error:
-        return ImageCheck(_explain_undecodable(image, error), check.image_format, check.color_mode), None
+        return ImageCheck(explain_undecodable(image, error), check.image_format, check.color_mode), None
 
 
-def _check_header(image: bytes) -> ImageCheck:
+def check_header(image: bytes) -> ImageCheck:
+    """Checks the size, format and header of a photo; never raises."""
     image_format = find_format(image)
     defect = _check_file(image, image_format)
     if defect or not image_format:
@@ -89,7 +90,7 @@ def _check_header(image: bytes) -> ImageCheck:
     except Image.DecompressionBombError as error:
         defect = Defect(Reason.TOO_MANY_PIXELS, _one_line(error))
     except Exception as error:
-        defect = _explain_undecodable(image, error)
+        defect = explain_undecodable(image, error)
     return ImageCheck(defect, image_format.name, color_mode, converted_from)
 
 
@@ -119,7 +120,7 @@ def _check_frames(header: Image.Image, image_format: ImageFormat) -> Defect | No
     return None
 
 
-def _explain_undecodable(image: bytes, error: Exception) -> Defect:
+def explain_undecodable(image: bytes, error: Exception) -> Defect:
     """Distinguishes a truncated photo from a damaged one, after a decoder raised `error`."""
     try:
         with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS) as photo:
