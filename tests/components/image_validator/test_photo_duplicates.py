@@ -43,6 +43,7 @@ def spread(bits: int) -> int:
     return sum(1 << (index * 64 // bits) for index in range(bits))
 
 
+@pytest.mark.slow
 def test_hashes_within_the_distance_are_grouped() -> None:
     photos = [photo("a"), photo("b", phash=spread(4)), photo("c", phash=spread(5)), photo("d", phash=0xFFFF << 40)]
 
@@ -50,19 +51,23 @@ def test_hashes_within_the_distance_are_grouped() -> None:
     groups_of(photos, 3, [])
 
 
+@pytest.mark.slow
 def test_both_hashes_must_agree() -> None:
     groups_of([photo("a"), photo("b", dhash=spread(8)), photo("c", dhash=spread(64))], 4, [["a", "b"]])
 
 
+@pytest.mark.slow
 def test_chains_are_joined() -> None:
     groups_of([photo("a"), photo("c", phash=0b1111), photo("b", phash=0b11)], 2, [["a", "b", "c"]])
 
 
+@pytest.mark.slow
 def test_distance_zero_and_missing_hashes_group_equal_bytes_only() -> None:
     groups_of([photo("a"), photo("b"), photo("c", content="a")], 0, [["a", "c"]])
     groups_of([photo("a", phash=None), photo("b", phash=None), photo("c", content="a", phash=None)], 4, [["a", "c"]])
 
 
+@pytest.mark.slow
 def test_all_pairs_within_the_distance_are_found() -> None:
     generator = random.Random(3)
     photos = []
