@@ -130,7 +130,7 @@ def baseline_node(config: PipelineConfig, trainer: base_node.BaseNode) -> base_n
 
 def drift_detector(
     baseline: base_node.BaseNode | None, examples: types.BaseChannel, features: types.BaseChannel
-) -> DriftDetector:
+) -> base_node.BaseNode:
     """Returns the node that compares photos (raw `examples` and their `features`) with those of the baseline."""
     known = baseline.outputs if baseline else {}
     if "drift" in known:

@@ -247,7 +247,7 @@ def test_nothing_is_pushed_when_the_validation_fails(
     other_head = dataclasses.replace(options, hyperparameters=Hyperparameters(epochs=1, hidden_units=5, batch_size=8))
     versions = _versions(config)
     observer = _LosingValidationFeatures(config)
-    with pytest.raises(Exception, match="Split-validation"):
+    with pytest.raises(Exception, match="not among the features"):
         local.run(build_config(other_head), observer)
     observer.give_back()
     executions = open_store(config.output).runs[-1].executions

@@ -22,20 +22,20 @@ _Choice = TypeVar("_Choice")
 _STEPS = 256
 _ALONG = np.linspace(0, 1, _STEPS, dtype=np.float32)
 # Brightness of a petal from its margin (0) to its middle (1): a dark rim, veins and a lit midrib.
-_RELIEF = np.float32(0.66 + 0.46 * _ALONG**0.3 + 0.04 * np.sin(16 * _ALONG) * _ALONG)
+_RELIEF = np.asarray(0.66 + 0.46 * _ALONG**0.3 + 0.04 * np.sin(16 * _ALONG) * _ALONG, np.float32)
 _HALF = np.float32(0.5)
 
 
 def outline(half_width: Callable[[Array], Array]) -> Array:
     """Tabulates a petal's half-width, 0 to 1, from its base to its tip. Nothing is drawn beyond the two."""
-    table = np.float32(half_width(_ALONG))
+    table = np.asarray(half_width(_ALONG), np.float32)
     table[[0, -1]] = -1
     return table
 
 
 def mix(first: Array, second: Array, share: Array | float) -> Array:
     """Blends colours, `share` of the second."""
-    return np.float32(first + (second - first) * share)
+    return np.asarray(first + (second - first) * share, np.float32)
 
 
 def gradient(first: Array, second: Array, power: float = 1.0) -> Array:
@@ -140,7 +140,9 @@ class Canvas:
         index = place.astype(np.intp)
         lengths = petal.length * np.clip(rng.normal(1, 0.07, count), 0.5, 1.15)
         light = rng.normal(1, 0.07, count) + 0.1 * np.cos(np.arange(count) * (2 * np.pi / count) - rng.uniform(0, 7))
-        each = np.float32([0.5 + rng.normal(0, 0.1, count), 1 / lengths, light])[:, np.arange(2 * count + 1) % count]
+        each = np.asarray([0.5 + rng.normal(0, 0.1, count), 1 / lengths, light], np.float32)[
+            :, np.arange(2 * count + 1) % count
+        ]
         centers, stretch, light = each.take(index, axis=1)
         across = (place - index.astype(np.float32) - centers) * radius * (2 * math.pi / count * pose.radius)
         scaled = dataclasses.replace(petal, width=petal.width * pose.radius)

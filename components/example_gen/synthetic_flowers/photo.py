@@ -109,13 +109,18 @@ def _backdrop(rng: Random, size: tuple[int, int]) -> Array:
             pixels[:, :rows] = _blend_corners(rng, (width, rows), _TONES["sky"])
     elif kind != "bokeh":
         cells = rng.normal(1, 0.14 if kind == "soil" else rng.uniform(0, 0.08), (rng.integers(3, 40),) * 2)
-        pixels *= np.asarray(Image.fromarray(np.float32(cells)).resize((width, height), Image.Resampling.BILINEAR))
+        pixels *= np.asarray(
+            Image.fromarray(np.asarray(cells, np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        )
     canvas = Canvas(pixels)
     for _ in range(rng.integers(6, 20) if kind == "bokeh" else 0):
-        place = Pose(*rng.uniform(0, 1, 2) * (width, height), rng.uniform(0.02, 0.1) * max(width, height))
+        x, y = (rng.uniform(0, 1, 2) * (width, height)).tolist()
+        place = Pose(x, y, rng.uniform(0.02, 0.1) * max(width, height))
         canvas.disc(place, 1.0, mix(pick(rng, _GREENS), pick(rng, _TONES["bokeh"]), rng.uniform(0.1, 0.9)))
     for _ in range(rng.integers(1, 5) if choose(rng, {True: 16, False: 84}) else 0):
-        place = Pose(*rng.uniform(0, 1, 2) * (width, height), rng.uniform(0.03, 0.11) * max(width, height), 0, 0.8)
+        place = Pose(
+            *(rng.uniform(0, 1, 2) * (width, height)).tolist(), rng.uniform(0.03, 0.11) * max(width, height), 0, 0.8
+        )
         _SPECIES[choose(rng, _EVENLY)][0](canvas, place, rng)
     blur = rng.uniform(0.4, 1.5) if choose(rng, {True: 1, False: 1}) else rng.uniform(1.5, 7)
     image = canvas.image().filter(ImageFilter.BoxBlur(blur * max(size) / 280)).resize(size, Image.Resampling.BILINEAR)
@@ -123,7 +128,7 @@ def _backdrop(rng: Random, size: tuple[int, int]) -> Array:
 
 
 def _blend_corners(rng: Random, size: tuple[int, int], palette: Array) -> Array:
-    shares = np.float32(np.clip([[0, 0.2], [0.8, 1]] + 0.25 * rng.standard_normal((2, 2)), 0, 1))
+    shares = np.asarray(np.clip([[0, 0.2], [0.8, 1]] + 0.25 * rng.standard_normal((2, 2)), 0, 1), np.float32)
     smooth = np.asarray(Image.fromarray(shares).resize(size, Image.Resampling.BILINEAR))
     return mix(pick(rng, palette)[:, None, None], pick(rng, palette)[:, None, None] * np.float32(0.8), smooth)
 
@@ -149,7 +154,7 @@ def _grass(canvas: Canvas, rng: Random, count: int, reach: float, tone: Array) -
     """Draws blades of grass on the lower part of the picture, the longest with `reach` as a share of its height."""
     for row in np.sort(rng.uniform(0.6, 1.15, count)).tolist():
         length = reach * rng.uniform(0.3, 1) * canvas.height
-        color = np.float32(tone * rng.normal(1, 0.15) + rng.normal(0, 10, 3))
+        color = np.asarray(tone * rng.normal(1, 0.15) + rng.normal(0, 10, 3), np.float32)
         blade = Petal(length, max(0.7, length * rng.uniform(0.015, 0.04)), _BLADE, color, length * rng.normal(0, 0.2))
         canvas.petal((rng.uniform(-0.1, 1.1) * canvas.width, row * canvas.height), _UP + rng.normal(0, 0.35), blade)
 
@@ -199,13 +204,15 @@ def _obstruct(canvas: Canvas, rng: Random) -> None:
         size, turn, wing = rng.uniform(0.03, 0.09) * width, rng.uniform(0, 7), pick(rng, _TONES["bokeh"])
         for angle in (0.5, -0.5, 2.6, -2.6):
             canvas.petal((x, y), turn + angle, Petal(1.2 * size, 0.45 * size, _LEAF, wing))
-        canvas.disc(Pose(x, y, size, turn, 0.35), 0.75, np.float32([40, 28, 16]))
+        canvas.disc(Pose(x, y, size, turn, 0.35), 0.75, np.asarray([40, 28, 16], np.float32))
 
 
 @functools.cache
 def _noise() -> npt.NDArray[np.int16]:
     """Noise of which every photo takes another window: new noise costs more than the flower."""
-    return np.int16(32 * np.random.default_rng(0).standard_normal((_NOISE + 400, _NOISE + 400, 3), np.float32))
+    return np.asarray(
+        32 * np.random.default_rng(0).standard_normal((_NOISE + 400, _NOISE + 400, 3), np.float32), np.int16
+    )
 
 
 def _photograph(canvas: Canvas, rng: Random, size: tuple[int, int]) -> bytes:
@@ -218,8 +225,8 @@ def _photograph(canvas: Canvas, rng: Random, size: tuple[int, int]) -> bytes:
     )
     contrast, warmth = rng.uniform(0.7, 1.3), rng.normal(0, 0.08)
     balance = np.array([1 + warmth, 1 + rng.normal(0, 0.03), 1 - warmth]) * contrast * rng.uniform(0.75, 1.35)
-    canvas.pixels *= np.float32(1 + rows[:, None] + columns).ravel()
-    canvas.pixels *= np.float32(balance)[:, None]
+    canvas.pixels *= np.asarray(1 + rows[:, None] + columns, np.float32).ravel()
+    canvas.pixels *= np.asarray(balance, np.float32)[:, None]
     canvas.pixels += np.float32(118 * (1 - contrast) + rng.normal(6, 14))
     image = canvas.image()
     if image.size != size:
@@ -250,7 +257,7 @@ def _draw_sunflower(canvas: Canvas, pose: Pose, rng: Random) -> None:
     """Draws pointed rays around a broad dark disc."""
     color, count = pick(rng, _SUNFLOWERS, 7), int(rng.integers(13, 23))
     for length, shade in ((1.0, 0.8), (rng.uniform(0.86, 0.97), 1.0)):
-        tones = gradient(color * np.float32([0.85, 0.68, 0.6]), color, 0.7) * np.float32(shade)
+        tones = gradient(color * np.asarray([0.85, 0.68, 0.6], np.float32), color, 0.7) * np.float32(shade)
         canvas.whorl(pose, rng, count, Petal(length, 2.6 / count, _LEAF, tones))
     tones = gradient(mix(pick(rng, _BROWNS), pick(rng, _BROWNS), 0.5), pick(rng, _BROWNS[:5], 8), 0.6)
     _florets(canvas, pose, rng, rng.uniform(0.36, 0.6), tones)
@@ -264,9 +271,12 @@ def _draw_dandelion(canvas: Canvas, pose: Pose, rng: Random) -> None:
     for length in (1.0, 0.86, 0.68, 0.46, 0.26)[:: 1 if pose.radius > _SMALL else 2]:
         count = int(rng.integers(24, 36) * (0.4 + 0.6 * length))
         if seeds:
-            petal = Petal(length, 0.05, _TUFT, np.float32(color * (1.1 - 0.3 * length)))
+            petal = Petal(length, 0.05, _TUFT, np.asarray(color * (1.1 - 0.3 * length), np.float32))
         else:
-            tones = gradient(color * np.float32([0.75, 0.6, 0.3]), color * np.float32([1, 0.86 + 0.14 * length, 1]))
+            tones = gradient(
+                color * np.asarray([0.75, 0.6, 0.3], np.float32),
+                color * np.asarray([1, 0.86 + 0.14 * length, 1], np.float32),
+            )
             petal = Petal(length, 0.055, _STRAP, tones)
         canvas.whorl(pose.at(-0.18 * (1 - length) * (1 - pose.squash), 1, pose.squash), rng, count, petal)
     if seeds:
@@ -331,13 +341,15 @@ def _florets(canvas: Canvas, pose: Pose, rng: Random, radius: float, tones: Arra
 def _rosette(canvas: Canvas, pose: Pose, rng: Random, color: Array) -> None:
     """Draws a rose's petals, from outside in: each ring shades what is below, has a lit rim and darkens inwards."""
     layers = int(rng.integers(4, 7)) if pose.radius > _SMALL else 3
-    deep, turn = color * np.float32([0.55, 0.36, 0.36]), rng.uniform(0, 7)
+    deep, turn = color * np.asarray([0.55, 0.36, 0.36], np.float32), rng.uniform(0, 7)
     for depth in np.arange(layers) / layers:
         reach, count = (1 - depth) ** 0.85 + 0.07, max(2, round(5.5 * (1 - depth)))
         where, radius, theta = canvas.polar(pose, 1.12 * reach)
         place = theta * (count / (2 * np.pi)) + turn % count
         index = place.astype(np.intp)
-        each = np.float32([reach * np.clip(rng.normal(1, 0.05, count), 0.9, 1.1), rng.normal(1, 0.08, count)])
+        each = np.asarray(
+            [reach * np.clip(rng.normal(1, 0.05, count), 0.9, 1.1), rng.normal(1, 0.08, count)], np.float32
+        )
         rim, shade = each[:, np.arange(2 * count + 1) % count].take(index, axis=1)
         side = np.abs(place - index.astype(np.float32) - np.float32(0.5))
         inside = rim * (1 - np.float32(0.9) * side * side * side) - radius

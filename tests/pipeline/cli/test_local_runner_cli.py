@@ -43,7 +43,7 @@ def test_run_is_the_default_command() -> None:
         (["--learning-rate", "-1"], ["--learning-rate is -1.0"]),
         (["--min-accuracy", "1.5"], ["--min-accuracy is 1.5", "between 0 and 1"]),
         (["--bless", "loss<0.5"], ["loss<0.5", "METRIC>=X"]),
-        (["--bless", "Acuracy>=0.5", "--backbone", "no_such_backbone"], ["Acuracy", "no metric"]),
+        (["--bless", "Acuracy>=0.5", "--backbone", "no_such_backbone"], ["Acuracy", "not a metric"]),
         (["--dataset", "tf_flower"], ["tf_flower", "tf_flowers"]),
         (["--backbone", "no_such_backbone"], ["no_such_backbone", "efficientnet_lite0"]),
     ],
