@@ -1,7 +1,6 @@
 """FeatureExtractor, which turns photos into feature vectors with a frozen backbone.
 
-A frozen backbone is a pure function of the photo. It runs once, as a Beam component, instead of in every epoch, and
-later runs that only change the head reuse its output from the cache.
+It runs once instead of in every epoch, and later runs that only change the head reuse its output from the cache.
 """
 
 from tfx import types
@@ -15,9 +14,7 @@ from components.feature_extractor.executor import Executor
 class FeatureExtractorSpec(component_spec.ComponentSpec):
     """Inputs, outputs and parameters of FeatureExtractor."""
 
-    PARAMETERS = {
-        "batch_size": component_spec.ExecutionParameter(type=int),
-    }
+    PARAMETERS = {"batch_size": component_spec.ExecutionParameter(type=int)}
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
@@ -27,7 +24,7 @@ class FeatureExtractorSpec(component_spec.ComponentSpec):
 
 
 class FeatureExtractor(base_beam_component.BaseBeamComponent):
-    """Runs every photo through the frozen backbone once and writes feature examples."""
+    """Writes a feature example for each raw example."""
 
     SPEC_CLASS = FeatureExtractorSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
@@ -39,17 +36,7 @@ class FeatureExtractor(base_beam_component.BaseBeamComponent):
         backbone: types.BaseChannel,
         batch_size: int = 32,
     ):
-        """Constructs a FeatureExtractor.
-
-        Args:
-            examples: Raw examples with the splits train, validation and test.
-            transform_graph: Transform's graph, which decodes and resizes photos.
-            backbone: Model of a BackboneImporter.
-            batch_size: Photos per forward pass of the backbone, at least 1.
-
-        Raises:
-            UserError: `batch_size` is less than 1.
-        """
+        """Takes raw examples, Transform's graph, BackboneImporter's model, and photos per forward pass, at least 1."""
         if batch_size < 1:
             raise UserError(f"the feature extraction batch size is {batch_size}; it must be at least 1")
         super().__init__(

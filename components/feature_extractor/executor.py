@@ -9,7 +9,6 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 from apache_beam.metrics import Metrics, MetricsFilter
-from apache_beam.runners.runner import PipelineResult
 from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
@@ -38,13 +37,13 @@ _BACKBONE_PROPERTIES: Final = (
     contracts.BACKBONE_DIGEST_PROPERTY,
     contracts.IMAGE_SIZE_PROPERTY,
 )
+_Artifacts = dict[str, list[types.Artifact]]
 
 
 class ReadBatchesFn(beam.DoFn):
     """Reads files of examples in batches whose sizes differ by 1 at most.
 
-    Batches depend on the file alone, not on the worker: the last bit of a feature can depend on the number of photos
-    that pass through the backbone together.
+    Batches depend only on the file, as the last bit of a feature can depend on the number of photos in the batch.
     """
 
     def __init__(self, uris: Mapping[str, str], batch_size: int):
@@ -61,13 +60,13 @@ class ReadBatchesFn(beam.DoFn):
 
 
 class ExtractFeaturesFn(beam.DoFn):
-    """Turns batches of serialized raw examples into (id, serialized feature example) pairs, one output for each split.
+    """Turns serialized raw examples into (id, serialized feature example) pairs, one output for each split.
 
-    Feature examples carry the photo's digest instead of the photo.
+    Feature examples hold the photo's digest instead of the photo.
     """
 
     def __init__(self, config: ExtractionConfig):
-        """Takes what to load, once per worker process."""
+        """Takes what each worker process loads."""
         self._config = config
         self._shared = Shared()
         self._passes = Metrics.counter(type(self), contracts.BACKBONE_PASSES_PROPERTY)
@@ -81,11 +80,9 @@ class ExtractFeaturesFn(beam.DoFn):
             self._passes.inc(len(features))
             ids, labels, images = (raw[key] for key in (contracts.ID_KEY, contracts.LABEL_KEY, contracts.IMAGE_KEY))
             for example_id, label, image, vector in zip(ids, labels, images, features, strict=True):
-                example = self._feature_example(example_id, label, image, vector)
-                keyed = example_id, example.SerializeToString(deterministic=True)
-                yield beam.pvalue.TaggedOutput(split, keyed)
+                yield beam.pvalue.TaggedOutput(split, (example_id, self._serialize(example_id, label, image, vector)))
 
-    def _feature_example(self, example_id: bytes, label: int, image: bytes, vector: np.ndarray) -> tf.train.Example:
+    def _serialize(self, example_id: bytes, label: int, image: bytes, vector: np.ndarray) -> bytes:
         example = tf.train.Example()
         feature = example.features.feature
         feature[contracts.FEATURE_VECTOR_KEY].float_list.value.extend(vector)
@@ -93,18 +90,13 @@ class ExtractFeaturesFn(beam.DoFn):
         feature[contracts.ID_KEY].bytes_list.value.append(example_id)
         feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value.append(self._config.backbone_digest.encode())
         feature[contracts.PHOTO_DIGEST_KEY].bytes_list.value.append(photo_digest(image).encode())
-        return example
+        return example.SerializeToString(deterministic=True)
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Extracts the features of every split."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]) -> None:
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         backbone = artifact_utils.get_single_instance(input_dict["backbone"])
         features = artifact_utils.get_single_instance(output_dict["features"])
@@ -133,9 +125,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         copy_dataset_properties(examples, features)
         for name in _BACKBONE_PROPERTIES:
             features.set_string_custom_property(name, backbone.get_string_custom_property(name))
-        features.set_int_custom_property(contracts.BACKBONE_PASSES_PROPERTY, _backbone_passes(pipeline.result))
-
-
-def _backbone_passes(result: PipelineResult) -> int:
-    counters = result.metrics().query(MetricsFilter().with_name(contracts.BACKBONE_PASSES_PROPERTY))["counters"]
-    return sum(counter.result for counter in counters)
+        counted = pipeline.result.metrics().query(MetricsFilter().with_name(contracts.BACKBONE_PASSES_PROPERTY))
+        passes = sum(counter.result for counter in counted["counters"])
+        features.set_int_custom_property(contracts.BACKBONE_PASSES_PROPERTY, passes)

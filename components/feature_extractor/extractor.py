@@ -18,39 +18,23 @@ Decoded = tuple[dict[str, tf.Tensor], tf.Tensor]  # (raw features, images)
 
 
 def load_forward_pass(path: str, image_size: tuple[int, int]) -> Any:
-    """Loads a backbone for inference.
-
-    Args:
-        path: A SavedModel folder that `hub.KerasLayer` accepts.
-        image_size: Height and width of the images in pixels.
-
-    Returns:
-        A tf.function from float32 [N, H, W, 3] in [0, 1] to float32 [N, D].
-    """
-    # Loaded first: given a path, KerasLayer imports Keras 3 before it notices that it needs Keras 2.
+    """Loads a SavedModel for inference: a tf.function from float32 [N, H, W, 3] in [0, 1] to float32 [N, D]."""
+    # Given a path, KerasLayer imports Keras 3 before it notices that it needs Keras 2.
     backbone = hub.KerasLayer(hub.load(path), trainable=False)
-    # One trace for batches of any size; AutoGraph would spend seconds on translating Keras' source.
+    # One trace for batches of any size; AutoGraph would take seconds to translate Keras' source.
     signature = [tf.TensorSpec([None, *image_size, 3], tf.float32)]
     return tf.function(lambda images: backbone(images, training=False), signature, autograph=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExtractionConfig:
-    """What a worker needs to extract features.
+    """What a worker needs to extract features."""
 
-    Attributes:
-        backbone_path: Folder of the backbone's SavedModel.
-        backbone_digest: Its content digest, written into every feature example.
-        transform_graph_path: Folder of Transform's output.
-        total: Photos in all splits.
-        launcher: `process_name()` of the process that started the extraction.
-    """
-
-    backbone_path: str
-    backbone_digest: str
+    backbone_path: str  # a SavedModel folder
+    backbone_digest: str  # written into every feature example
     transform_graph_path: str
-    total: int
-    launcher: str
+    total: int  # photos in all splits
+    launcher: str  # `process_name()` of the process that started the extraction
 
 
 class Extractor:
@@ -68,13 +52,9 @@ class Extractor:
         self._progress = WorkerProgress("Extracting features", config.total, config.launcher)
 
     def extract(self, batches: Iterable[Batch]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """Runs photos through the backbone while a thread decodes the next batch.
+        """Runs batches through the backbone while a thread decodes the next one.
 
-        Args:
-            batches: Those that pass through the backbone together.
-
-        Yields:
-            Per batch, the raw features ({name: [N]}) and the feature vectors, float32 [N, D].
+        Yields the raw features of each batch, {name: [N]}, and its feature vectors, float32 [N, D].
         """
         for raw, images in self._decode_ahead(batches):
             features = self._features(images)
@@ -86,15 +66,11 @@ class Extractor:
         with ThreadPoolExecutor(max_workers=1) as decoder:
             decoded: Future[Decoded] | None = None
             for _, examples in batches:
-                previous, decoded = decoded, decoder.submit(self._decode, examples)
+                previous, decoded = decoded, decoder.submit(self._preprocess, tf.constant(examples))
                 if previous:
                     yield previous.result()
             if decoded:
                 yield decoded.result()
-
-    def _decode(self, examples: Sequence[bytes]) -> Decoded:
-        decoded: Decoded = self._preprocess(tf.constant(examples))
-        return decoded
 
     def _parse_and_transform(self, serialized: tf.Tensor) -> Decoded:
         raw = tf.io.parse_example(serialized, self._raw_spec)
@@ -103,6 +79,5 @@ class Extractor:
     def _features(self, images: tf.Tensor) -> np.ndarray:
         if len(images) > 1:
             return self._forward(images).numpy()
-        # oneDNN has other kernels for a single image, which round differently: a photo's features must not depend on
-        # whether it is the only one in its batch.
+        # oneDNN rounds a single image differently, but features must not depend on the size of the batch.
         return self._forward(tf.repeat(images, 2, axis=0)).numpy()[:1]

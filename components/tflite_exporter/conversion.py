@@ -1,4 +1,4 @@
-"""From the exported classifier to TensorFlow Lite flatbuffers."""
+"""Converts the exported classifier to TensorFlow Lite."""
 
 import contextlib
 import logging
@@ -22,25 +22,18 @@ _converter_log = logging.getLogger("tensorflow.lite")
 
 
 def freeze(model: Any, image_size: tuple[int, int], *, dense_only: bool = False) -> Any:
-    """Freezes the classifier without decoding, which TFLite cannot do, into one graph of constants.
+    """Freezes a loaded classifier without decoding, which TFLite cannot do, into one graph of constants.
 
-    With variables the converter would save the whole Keras model for each conversion: 19 s instead of 3 for
-    EfficientNet-Lite0.
-
-    Args:
-        model: A loaded classifier of this project's Trainer.
-        image_size: (H, W) in pixels.
-        dense_only: Whether to omit the kernel machine, for which int8 is too coarse.
-
-    Returns:
-        A concrete function from `image`, float32 [1, H, W, 3] in [0, 1], to `probabilities`, float32 [1, C].
+    Returns a concrete function from `image`, float32 [1, H, W, 3] in [0, 1], to `probabilities`, float32 [1, C].
+    `dense_only` omits the kernel machine, for which int8 is too coarse. With variables the converter would save the
+    whole Keras model for each conversion: 19 s instead of 3 for EfficientNet-Lite0.
     """
     weights = model.head_weights[:DENSE_WEIGHTS] if dense_only else model.head_weights
     classifier = build_classifier(model.backbone, image_size, rebuild_head(weights))
     spec = tf.TensorSpec([1, *image_size, 3], tf.float32, name="image")
     classify = tf.function(lambda image: tf.nn.softmax(classifier(image, training=False)), autograph=False)
     frozen = convert_variables_to_constants_v2(classify.get_concrete_function(spec))
-    # Freezing forgets the names of outputs.
+    # Freezing loses the names of outputs.
     named = tf.function(lambda image: {"probabilities": frozen(image)[0]}, autograph=False)
     return named.get_concrete_function(spec)
 
@@ -55,12 +48,8 @@ def to_float16(frozen: Any) -> bytes:
 def to_int8(frozen: Any, photos: Callable[[], Iterable[np.ndarray]]) -> bytes:
     """Converts with weights and arithmetic in int8; input and output stay float32.
 
-    Args:
-        frozen: What `freeze` returns.
-        photos: Gives the photos that the ranges of values are taken from, float32 [1, H, W, 3] in [0, 1] each.
-
-    Raises:
-        UserError: The backbone has an operation that int8 lacks.
+    `photos` gives the photos for calibration, float32 [1, H, W, 3] in [0, 1] each. Raises UserError if the backbone has
+    an operation that int8 lacks.
     """
     converter = _converter(frozen)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

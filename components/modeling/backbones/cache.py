@@ -15,7 +15,7 @@ from components.common.errors import UserError
 def content_digest(path: str) -> str:
     """Returns the hexadecimal SHA-256 of the relative names and the bytes of all files in a folder, local or remote.
 
-    It identifies a SavedModel wherever it is copied: times, owners, empty folders and the folder's name do not count.
+    It identifies a SavedModel wherever it is copied: times, owners, empty folders and the folder's name do not matter.
     """
     files = _remote_files(path.rstrip("/")) if "://" in path else _local_files(Path(path))
     digest = hashlib.sha256()
@@ -33,18 +33,15 @@ def _local_files(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 def _remote_files(root: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
     from tfx.dsl.io import fileio
 
+    def read(path: str) -> bytes:
+        with fileio.open(path, "rb") as file:
+            content: bytes = file.read()
+        return content
+
     for folder, _, names in fileio.walk(root):
         for name in names:
             path = f"{folder.rstrip('/')}/{name}"
-            yield path[len(root) + 1 :], functools.partial(_read, path)
-
-
-def _read(path: str) -> bytes:
-    from tfx.dsl.io import fileio
-
-    with fileio.open(path, "rb") as file:
-        content: bytes = file.read()
-    return content
+            yield path[len(root) + 1 :], functools.partial(read, path)
 
 
 # No build or unpacking takes this long: an older temporary folder was left by a killed process.
@@ -54,17 +51,16 @@ _STALE_AFTER_S: Final = 3600
 def cache_dir() -> Path:
     """Returns the folder of built and downloaded backbones, which need not exist yet.
 
-    It is TF Hub's own variable `TFHUB_CACHE_DIR` if set, else `flowers-pipeline/backbones` in the user's cache folder
-    (`XDG_CACHE_HOME`, by default ~/.cache).
+    It is TF Hub's `TFHUB_CACHE_DIR` if set, else `flowers-pipeline/backbones` in `XDG_CACHE_HOME` or ~/.cache.
     """
     if hub_cache := os.environ.get("TFHUB_CACHE_DIR"):
         return Path(hub_cache)
-    user_cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(user_cache) if user_cache else Path.home() / ".cache") / "flowers-pipeline" / "backbones"
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user_cache) / "flowers-pipeline" / "backbones"
 
 
 def hub_folder(url: str) -> Path:
-    """Returns the cache folder of a downloaded module, which TF Hub's client names by the SHA-1 of the URL."""
+    """Returns the cache folder of a downloaded module: TF Hub's client names it by the SHA-1 of the URL."""
     return cache_dir() / hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -1,17 +1,17 @@
-"""Checks that a SavedModel is a usable backbone, and measures its sizes.
+"""Checks a SavedModel against TF Hub's contract for feature vectors, and measures its sizes.
 
-The contract is TF Hub's: https://www.tensorflow.org/hub/common_signatures/images#feature-vector.
+https://www.tensorflow.org/hub/common_signatures/images#feature-vector
 """
 
 import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from components.common.code_digest import code_digest
 from components.common.errors import UserError, first_line
+from components.common.records import from_json
 from components.modeling.backbones.cache import cache_dir, content_digest
 from components.storage.atomic import write_atomically
 
@@ -24,27 +24,18 @@ _IMAGE_RANK, _FEATURE_RANK = 4, 2
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What was measured of a SavedModel.
+    """What was measured of a SavedModel."""
 
-    Attributes:
-        image_size: Height and width of the input in pixels.
-        feature_size: Length of the feature vector.
-        digest: SHA-256 of its content, see `content_digest`.
-        trainable: Whether it can be fine-tuned: it has trainable variables.
-        any_size: Whether it takes images of other sizes as well.
-    """
-
-    image_size: tuple[int, int]
+    image_size: tuple[int, int]  # height and width in pixels
     feature_size: int
-    digest: str
-    trainable: bool
-    any_size: bool
+    digest: str  # of `content_digest`
+    trainable: bool  # whether it has trainable variables, which fine-tuning needs
 
 
 def inspect_backbone(
     path: str, image_size: tuple[int, int] | None = None, feature_size: int | None = None, name: str | None = None
 ) -> BackboneInfo:
-    """Runs a SavedModel on blank images as `hub.KerasLayer` and checks it against the contract.
+    """Runs a SavedModel on blank images as `hub.KerasLayer`, and checks it against the contract.
 
     Args:
         path: A SavedModel folder.
@@ -57,11 +48,16 @@ def inspect_backbone(
     """
     name = name or path
     digest = content_digest(path)
-    record = _record_file(digest, image_size)
-    info = _read_record(record, digest)
-    if info is None:
+    facts = f"{digest} {image_size} {code_digest(__name__)}"
+    record = cache_dir() / "inspected" / f"{hashlib.sha256(facts.encode()).hexdigest()}.json"
+    try:
+        info = from_json(BackboneInfo, json.loads(record.read_text()))
+    except (OSError, ValueError):
         info = _measure(path, digest, image_size, name)
-        _write_record(record, info)
+        try:
+            write_atomically(record, json.dumps(asdict(info)))
+        except OSError as error:
+            logger.debug("The inspection of a backbone was not kept, so the next run repeats it: %s", error)
     if feature_size not in (None, info.feature_size):
         raise UserError(f"backbone {name} returns {info.feature_size} features where {feature_size} were expected")
     return info
@@ -72,40 +68,11 @@ def takes_any_size(module: Any) -> bool:
     return any(_image_size(spec) == (None, None) for spec in _input_specs(module))
 
 
-def _record_file(digest: str, image_size: tuple[int, int] | None) -> Path:
-    """Returns where the findings about this content are kept: measuring means seconds of loading."""
-    facts = f"{digest} {image_size} {code_digest(__name__)}"
-    return cache_dir() / "inspected" / f"{hashlib.sha256(facts.encode()).hexdigest()}.json"
-
-
-def _read_record(record: Path, digest: str) -> BackboneInfo | None:
-    try:
-        found = json.loads(record.read_text())
-        height, width = found["image_size"]
-        flags = bool(found["trainable"]), bool(found["any_size"])
-        return BackboneInfo((int(height), int(width)), int(found["feature_size"]), digest, *flags)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write_record(record: Path, info: BackboneInfo) -> None:
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(record, json.dumps(asdict(info)))
-    except OSError as error:
-        logger.debug("The inspection of a backbone was not kept, so the next run repeats it: %s", error)
-
-
 def _measure(path: str, digest: str, image_size: tuple[int, int] | None, name: str) -> BackboneInfo:
     module = _load(path, name)
     found_size = _check_input(module, image_size, name)
-    return BackboneInfo(
-        image_size=found_size,
-        feature_size=_check_output(module, found_size, name),
-        digest=digest,
-        trainable=bool(getattr(module, "trainable_variables", ())),
-        any_size=takes_any_size(module),
-    )
+    trainable = bool(getattr(module, "trainable_variables", ()))
+    return BackboneInfo(found_size, _check_output(module, found_size, name), digest, trainable)
 
 
 def _load(path: str, name: str) -> Any:
@@ -142,10 +109,8 @@ def _check_input(module: Any, expected: tuple[int, int] | None, name: str) -> tu
 
 def _image_size(spec: Any) -> tuple[int | None, int | None] | None:
     """Returns the height and width that an argument takes, None for any; None if it does not take images."""
-    import tensorflow as tf
-
     shape = spec.shape.as_list() if spec.shape.rank is not None else [None] * _IMAGE_RANK
-    if spec.dtype != tf.float32 or len(shape) != _IMAGE_RANK or shape[-1] not in (None, _CHANNELS):
+    if spec.dtype.name != "float32" or len(shape) != _IMAGE_RANK or shape[-1] not in (None, _CHANNELS):
         return None
     return shape[1], shape[2]
 
@@ -176,8 +141,7 @@ def _check_output(module: Any, image_size: tuple[int, int], name: str) -> int:
         raise UserError(f"backbone {name} returns a {type(features).__name__}, not a tensor: {_CONTRACT}")
     shape = features.shape
     if features.dtype != tf.float32 or shape.rank != _FEATURE_RANK or shape[0] != 2:  # noqa: PLR2004 the batch above
-        found = f"{features.dtype.name} {_dimensions([None, *shape[1:]])}"
-        raise UserError(f"backbone {name} returns {found}: {_CONTRACT}")
+        raise UserError(f"backbone {name} returns {features.dtype.name} {_dimensions(shape)}: {_CONTRACT}")
     return int(shape[1])
 
 
@@ -186,9 +150,6 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def _dimensions(shape: Any) -> str:
-    import tensorflow as tf
-
-    shape = tf.TensorShape(shape)
     if shape.rank is None:
         return "of any shape"
     return "[" + ", ".join("N" if i == 0 else str(d) for i, d in enumerate(shape.as_list())) + "]"

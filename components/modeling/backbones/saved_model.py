@@ -1,11 +1,11 @@
-"""Writes a tf.Module as a reusable TF2 SavedModel whose bytes depend on nothing but the module.
+"""Writes a tf.Module as a reusable TF2 SavedModel, reproducibly.
 
-The interface is https://www.tensorflow.org/hub/reusable_saved_models: what `hub.KerasLayer` needs for `trainable=True`.
+The interface is what `hub.KerasLayer` needs for `trainable=True`: https://www.tensorflow.org/hub/reusable_saved_models
 """
 
 import re
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import tensorflow as tf
 from google.protobuf import text_format
@@ -18,18 +18,11 @@ _COUNTED_NAMES: Final = (
 )
 
 
-class FeatureVector(Protocol):
-    """A module that maps images to feature vectors."""
+def save_feature_vector(module: tf.Module, path: Path, image_size: tuple[int | None, int | None]) -> None:
+    """Saves a module for `hub.KerasLayer` in a new folder; image height and width are in pixels, None for any.
 
-    variables: tuple[tf.Variable, ...]
-    trainable_variables: tuple[tf.Variable, ...]
-
-    def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Maps float32 [N, H, W, 3] in [0, 1] to float32 [N, D]."""
-
-
-def save_feature_vector(module: FeatureVector, path: Path, image_size: tuple[int | None, int | None]) -> None:
-    """Saves a module for `hub.KerasLayer` in a new folder; image height and width are in pixels, None for any."""
+    The module takes images, float32 [N, H, W, 3] in [0, 1], and `training`, and returns float32 [N, D].
+    """
     images = tf.TensorSpec([None, *image_size, 3], tf.float32, name="images")
 
     @tf.function

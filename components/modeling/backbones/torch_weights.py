@@ -1,4 +1,4 @@
-"""Reads tensors from a legacy PyTorch file without PyTorch and without running what a pickle may ask for.
+"""Reads tensors from a legacy PyTorch file without PyTorch, and without running code that the pickle names.
 
 The format is that of `torch.save` before 1.6: five pickles (magic number, protocol, system facts, the state dict,
 storage keys), then each storage as an int64 count and its raw elements.
@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 _MAGIC_NUMBER: Final = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION: Final = 1001
-_STORAGE_DTYPES: Final = {
-    "FloatStorage": np.dtype("<f4"),
-    "LongStorage": np.dtype("<i8"),
-}
+_STORAGE_DTYPES: Final = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
 class _Storage(NamedTuple):
@@ -38,7 +35,7 @@ def _rebuild_tensor_v2(
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Unpickles a state dict of float and int64 tensors; any other global is refused."""
+    """Unpickles a state dict of float and int64 tensors; refuses any other global."""
 
     _ALLOWED: Final[dict[tuple[str, str], Any]] = {
         ("collections", "OrderedDict"): OrderedDict,
@@ -62,21 +59,20 @@ class RestrictedUnpickler(pickle.Unpickler):
 def read_torch_weights(file: BinaryIO) -> dict[str, NDArray[Any]]:
     """Reads a state dict: float32 or int64 arrays by name, in PyTorch's shapes.
 
-    Raises:
-        pickle.UnpicklingError: The file is of another format, or asks for more than tensors.
+    Raises pickle.UnpicklingError if the file has another format or holds more than tensors.
     """
-    if _unpickle(file) != _MAGIC_NUMBER or _unpickle(file) != _PROTOCOL_VERSION:
+
+    def unpickle() -> Any:
+        return RestrictedUnpickler(file).load()
+
+    if unpickle() != _MAGIC_NUMBER or unpickle() != _PROTOCOL_VERSION:
         raise pickle.UnpicklingError("not a legacy PyTorch file")
-    _unpickle(file)  # system facts: little endian wherever this file was ever written
-    tensors: dict[str, _TensorView] = _unpickle(file)
-    keys: list[str] = _unpickle(file)
+    unpickle()  # system facts, such as the byte order
+    tensors: dict[str, _TensorView] = unpickle()
+    keys: list[str] = unpickle()
     dtypes = {view.storage.key: view.storage.dtype for view in tensors.values()}
     storages = {key: _read_storage(file, dtypes[key]) for key in keys}
     return {name: _as_array(view, storages[view.storage.key]) for name, view in tensors.items()}
-
-
-def _unpickle(file: BinaryIO) -> Any:
-    return RestrictedUnpickler(file).load()
 
 
 def _read_storage(file: BinaryIO, dtype: np.dtype) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +14,8 @@ from components.common.errors import UserError
 from components.contracts.artifact_types import TFLiteModel
 from components.contracts.tflite import ConvertedModel, read_info
 from components.modeling.image_pipeline import ImagePipeline
-from components.tflite_exporter.component import TFLiteExporter
+from components.tflite_exporter.component import TFLiteExporter, compare
 from components.tflite_exporter.conversion import to_int8
-from components.tflite_exporter.executor import Executor
-from components.tflite_exporter.measurement import compare
 
 CLASS_NAMES = ["blue", "grün", "two\nlines"]  # as in conftest
 _LABELS = "blue\ngrün\ntwo lines\n"
@@ -30,7 +27,8 @@ def _export(inputs: Inputs, folder: Path, **parameters: int) -> TFLiteModel:
     output = TFLiteModel()
     output.uri = str(folder)
     folder.mkdir(exist_ok=True)
-    Executor().Do(inputs, {"tflite_model": [output]}, {"calibration_photos": 100, "test_photos": 200, **parameters})
+    executor = TFLiteExporter.EXECUTOR_SPEC.executor_class()
+    executor.Do(inputs, {"tflite_model": [output]}, {"calibration_photos": 100, "test_photos": 200, **parameters})
     return output
 
 
@@ -64,6 +62,7 @@ def _classify(path: Path, photos: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([classify(image=photo)["probabilities"] for photo in photos])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", _PRECISIONS)
 def test_metrics_are_those_of_the_file(
     exported: TFLiteModel, artifacts: Inputs, test_photos: tuple[list[np.ndarray], np.ndarray], precision: str
@@ -88,6 +87,7 @@ def test_metrics_are_those_of_the_file(
     assert difference < (0.01 if precision == "float16" else 0.1)
 
 
+@pytest.mark.slow
 def test_the_original_is_beside_them(exported: TFLiteModel, artifacts: Inputs) -> None:
     original = json.loads((Path(exported.uri) / "metrics.json").read_text())["original"]
     assert original["accuracy"] == pytest.approx(13 / 14)
@@ -95,6 +95,7 @@ def test_the_original_is_beside_them(exported: TFLiteModel, artifacts: Inputs) -
     assert original["bytes"] == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_int8_is_computed_in_int8(exported: TFLiteModel) -> None:
     """Only the input's and the output's own tensors are floats."""
     interpreter = tf.lite.Interpreter(f"{exported.uri}/int8.tflite")
@@ -104,6 +105,7 @@ def test_int8_is_computed_in_int8(exported: TFLiteModel) -> None:
     assert kinds <= {np.int8, np.int32}
 
 
+@pytest.mark.slow
 def test_labels_and_a_description_are_beside_the_models(exported: TFLiteModel) -> None:
     folder = Path(exported.uri)
     assert (folder / "labels.txt").read_text() == _LABELS
@@ -120,6 +122,7 @@ def test_a_model_that_is_not_blessed_is_left_alone(artifacts: Inputs, tmp_path: 
     assert output.get_int_custom_property("exported") == 0
 
 
+@pytest.mark.slow
 def test_fewer_test_photos_and_the_same_files_again(
     exported: TFLiteModel, artifacts: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,15 +142,9 @@ def test_a_conversion_that_int8_cannot_do_is_a_user_error() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{"calibration_photos": 99}, {"test_photos": 0}])
-def test_too_few_photos_are_a_user_error(parameters: dict[str, Any]) -> None:
-    channels = {
-        "model": types.Channel(type=standard_artifacts.Model),
-        "examples": types.Channel(type=standard_artifacts.Examples),
-        "transform_graph": types.Channel(type=standard_artifacts.TransformGraph),
-    }
+def test_too_few_photos_are_a_user_error(parameters: dict[str, int], artifacts: Inputs, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 100 and 1"):
-        TFLiteExporter(**channels, **parameters)
-    assert TFLiteExporter(**channels).exec_properties["calibration_photos"] >= 100
+        _export(artifacts, tmp_path / "model", **parameters)
 
 
 def test_differences_are_the_largest_over_photos_and_classes() -> None:

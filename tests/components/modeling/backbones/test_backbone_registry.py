@@ -43,9 +43,9 @@ def test_cache_dir_prefers_hubs_variable_then_xdg_then_home(monkeypatch):
     assert cache_dir() == Path("/home/me/.cache/flowers-pipeline/backbones")
 
 
-def test_every_embedded_backbone_names_its_package_and_builder():
+def test_every_embedded_backbone_names_its_package():
     for backbone in BACKBONES.values():
-        assert bool(backbone.package) == bool(backbone.builder) == backbone.embedded
+        assert bool(backbone.package) == backbone.embedded
         assert bool(backbone.source_sha256) >= backbone.embedded
 
 
