@@ -118,9 +118,8 @@ def _backdrop(rng: Random, size: tuple[int, int]) -> Array:
         place = Pose(x, y, rng.uniform(0.02, 0.1) * max(width, height))
         canvas.disc(place, 1.0, mix(pick(rng, _GREENS), pick(rng, _TONES["bokeh"]), rng.uniform(0.1, 0.9)))
     for _ in range(rng.integers(1, 5) if choose(rng, {True: 16, False: 84}) else 0):
-        place = Pose(
-            *(rng.uniform(0, 1, 2) * (width, height)).tolist(), rng.uniform(0.03, 0.11) * max(width, height), 0, 0.8
-        )
+        x, y = (rng.uniform(0, 1, 2) * (width, height)).tolist()
+        place = Pose(x, y, rng.uniform(0.03, 0.11) * max(width, height), 0, 0.8)
         _SPECIES[choose(rng, _EVENLY)][0](canvas, place, rng)
     blur = rng.uniform(0.4, 1.5) if choose(rng, {True: 1, False: 1}) else rng.uniform(1.5, 7)
     image = canvas.image().filter(ImageFilter.BoxBlur(blur * max(size) / 280)).resize(size, Image.Resampling.BILINEAR)
