@@ -391,7 +391,8 @@ def _one_line_errors(uri: str) -> Iterator[None]:
         elif isinstance(error, (PermissionError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)):
             kind = PermissionError
             hint = SCHEMES[uri.partition("://")[0]].sign_in
-        raise kind(f"{uri}: {_reason(error)}{hint and f'; {hint}'}") from error
+        # Not "from error": servers repeat the access key's id in what obstore quotes.
+        raise kind(f"{uri}: {_reason(error)}{hint and f'; {hint}'}") from None
 
 
 def _reason(error: Exception) -> str:
