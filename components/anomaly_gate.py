@@ -4,10 +4,7 @@ ExampleValidator itself only records anomalies. The gate fails in a step of its 
 ML Metadata.
 """
 
-from typing import TypeVar
-
-from google.protobuf.message import Message
-from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact
 from tfx.dsl.component.experimental.decorators import component
@@ -15,8 +12,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils
 
 from components.common.errors import UserError
-
-MessageT = TypeVar("MessageT", bound=Message)
+from components.contracts.anomalies import ANOMALIES_FILE, STATISTICS_FILE, parse_anomalies
 
 
 @component
@@ -27,23 +23,16 @@ def AnomalyGate(
     """Fails when a split has anomalies or no examples; TFDV accepts an empty split."""
     found: list[str] = []
     for split in artifact_utils.decode_split_names(anomalies.split_names):
-        lines = _describe(_read(anomalies, split, "SchemaDiff.pb", anomalies_pb2.Anomalies()))
-        measured = _read(statistics, split, "FeatureStats.pb", statistics_pb2.DatasetFeatureStatisticsList())
-        if not sum(dataset.num_examples for dataset in measured.datasets):
+        contradictions = parse_anomalies(_read(anomalies, split, ANOMALIES_FILE))
+        lines = [f"{anomaly.feature or 'dataset'}: {anomaly.description}" for anomaly in contradictions]
+        measured = statistics_pb2.DatasetFeatureStatisticsList.FromString(_read(statistics, split, STATISTICS_FILE))
+        if not any(dataset.num_examples for dataset in measured.datasets):
             lines.append("dataset: no examples; give more photos")
         found += [f"{split} split, {line}" for line in lines]
     if found:
         raise UserError(f"the data does not match its schema, nothing was trained: {'; '.join(found)}")
 
 
-def _describe(anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """Returns one line per anomaly: the feature and TFDV's description."""
-    lines = [f"{name}: {info.description}" for name, info in sorted(anomalies.anomaly_info.items())]
-    if anomalies.HasField("dataset_anomaly_info"):
-        lines.append(f"dataset: {anomalies.dataset_anomaly_info.description}")
-    return lines
-
-
-def _read(artifact: types.Artifact, split: str, name: str, message: MessageT) -> MessageT:
-    message.ParseFromString(io_utils.read_bytes_file(f"{artifact_utils.get_split_uri([artifact], split)}/{name}"))
-    return message
+def _read(artifact: types.Artifact, split: str, name: str) -> bytes:
+    content: bytes = io_utils.read_bytes_file(f"{artifact_utils.get_split_uri([artifact], split)}/{name}")
+    return content

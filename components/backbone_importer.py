@@ -7,16 +7,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils, path_utils
 
+from components import contracts
 from components.common.errors import UserError
-from components.contracts import (
-    BACKBONE_DIGEST_PROPERTY,
-    BACKBONE_HANDLE_PROPERTY,
-    BACKBONE_LICENSE_PROPERTY,
-    BACKBONE_SOURCE_PROPERTY,
-    FEATURE_SIZE_PROPERTY,
-    IMAGE_SIZE_PROPERTY,
-    UNKNOWN,
-)
 from components.modeling.backbones.loading import prepare_backbone
 from components.modeling.backbones.registry import find_backbone, resolve_handle
 
@@ -30,16 +22,10 @@ def BackboneImporter(
 ) -> None:
     """Resolves a backbone, checks its SavedModel and copies it to where the Trainer looks for a `base_model`.
 
-    Args:
-        backbone: A registry name, a Hub URL, the URL of a .tar.gz, or the path of a SavedModel folder.
-        image_size: JSON [height, width] in pixels, or null; needed only for a backbone that is not in the registry and
-            takes images of any size.
-        digest: Content digest that the backbone must have; empty accepts any. TFX's cache does not see into a folder
-            or behind a URL: with the digest a changed backbone is imported again.
-        model: The SavedModel, with its origin and sizes as custom properties.
-
-    Raises:
-        UserError: The backbone has another digest, or does not fit.
+    `backbone` is a registry name, a Hub URL, the URL of a .tar.gz, or the path of a SavedModel folder. `image_size` is
+    JSON [height, width] in pixels, or null; only backbones outside the registry that take images of any size need it.
+    The backbone must have the content digest `digest`, unless it is empty. TFX's cache does not see into a folder or
+    behind a URL: with the digest a changed backbone is imported again.
     """
     height_width = json.loads(image_size)
     path, info = prepare_backbone(backbone, tuple(height_width) if height_width else None)
@@ -50,9 +36,9 @@ def BackboneImporter(
         )
     io_utils.copy_dir(path, path_utils.serving_model_dir(model.uri))
     known = find_backbone(backbone)
-    model.set_string_custom_property(BACKBONE_HANDLE_PROPERTY, resolve_handle(backbone))
-    model.set_string_custom_property(BACKBONE_DIGEST_PROPERTY, info.digest)
-    model.set_string_custom_property(IMAGE_SIZE_PROPERTY, json.dumps(list(info.image_size)))
-    model.set_int_custom_property(FEATURE_SIZE_PROPERTY, info.feature_size)
-    model.set_string_custom_property(BACKBONE_LICENSE_PROPERTY, known.license if known else UNKNOWN)
-    model.set_string_custom_property(BACKBONE_SOURCE_PROPERTY, known.source if known else UNKNOWN)
+    model.set_string_custom_property(contracts.BACKBONE_HANDLE_PROPERTY, resolve_handle(backbone))
+    model.set_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY, info.digest)
+    model.set_string_custom_property(contracts.IMAGE_SIZE_PROPERTY, json.dumps(list(info.image_size)))
+    model.set_int_custom_property(contracts.FEATURE_SIZE_PROPERTY, info.feature_size)
+    model.set_string_custom_property(contracts.BACKBONE_LICENSE_PROPERTY, known.license if known else contracts.UNKNOWN)
+    model.set_string_custom_property(contracts.BACKBONE_SOURCE_PROPERTY, known.source if known else contracts.UNKNOWN)

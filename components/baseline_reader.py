@@ -32,12 +32,8 @@ def BaselineReader(
 ) -> None:
     """Copies the model that was pushed last, and the sample of its photos for DriftDetector if there is one.
 
-    Args:
-        serving_model_dir: The folder that Pusher pushes to.
-        candidate: The model to compare. When a run is repeated, it is the one that was pushed last; its baseline is
-            then the model that it was compared with the first time.
-        model: The copy, with its version as a custom property. Without a baseline the version is "none", and the
-            artifact holds no model.
+    When a run is repeated, its candidate is the model that was pushed last. The baseline is then the model that it was
+    compared with the first time. Without a baseline the version is "none", and the artifact holds no model.
     """
     version = _baseline_version(serving_model_dir, path_utils.serving_model_path(candidate.uri))
     model.set_string_custom_property(BASELINE_VERSION_PROPERTY, version)

@@ -45,13 +45,7 @@ def LabelReviewer(
     memory: Parameter[int],
     label_review: OutputArtifact[LabelReview],
 ) -> None:
-    """Lists doubtful labels of all splits; it changes nothing.
-
-    Args:
-        features: Feature examples of a FeatureExtractor.
-        memory: Bytes for features; photos that do not fit are reviewed in groups that do.
-        label_review: The listing and its summary.
-    """
+    """Lists doubtful labels of all splits; photos whose features exceed `memory` bytes are reviewed in groups."""
     class_names = class_names_of(features)
     found: list[tuple[float, DoubtfulLabel]] = []
     photos: Counter[str] = Counter()
@@ -61,8 +55,7 @@ def LabelReviewer(
         photos.update(group.splits[index] for index in reviewed)
         correct += int(np.sum(probabilities.argmax(axis=1) == group.labels[reviewed]))
         found += [_doubtful_label(group, reviewed[at], probabilities[at], class_names) for at in doubtful]
-    found.sort(key=lambda entry: (entry[0], entry[1].split, entry[1].id))
-    listing = [entry for _, entry in found]
+    listing = [entry for _, entry in sorted(found, key=lambda entry: (entry[0], entry[1].split, entry[1].id))]
     counts = Counter(entry.split for entry in listing)
     splits = splits_of(features)
     summary = LabelReviewSummary(
@@ -70,39 +63,29 @@ def LabelReviewer(
         doubtful={split: counts[split] for split in splits},
         accuracy=correct / photos.total() if photos else 0.0,
     )
-    _write(label_review.uri, listing, summary)
+    fileio.makedirs(label_review.uri)
+    with fileio.open(f"{label_review.uri}/{LISTING_FILE}", "w") as file:
+        file.write("".join(json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n" for entry in listing))
+    with fileio.open(f"{label_review.uri}/{SUMMARY_FILE}", "w") as file:
+        file.write(json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False) + "\n")
     logger.info("Doubtful labels: %d of %d", summary.num_doubtful, photos.total())
 
 
 class Review(NamedTuple):
-    """What cross-validation finds about the labels of some photos.
+    """What cross-validation finds about the labels of some photos."""
 
-    Attributes:
-        reviewed: Indices of the photos whose class has enough of them, int64 [N].
-        probabilities: Of those photos, by classifiers that were not fitted to them, float64 [N, C].
-        doubtful: Positions in `reviewed` of doubtful labels, int64 [M], the most doubtful first.
-    """
-
-    reviewed: np.ndarray
-    probabilities: np.ndarray
-    doubtful: np.ndarray
+    reviewed: np.ndarray  # int64 [N]: indices of the photos whose class has enough of them
+    probabilities: np.ndarray  # float64 [N, C]: of those photos, by classifiers that were not fitted to them
+    doubtful: np.ndarray  # int64 [M]: positions in `reviewed` of doubtful labels, the most doubtful first
 
 
 def review_labels(features: np.ndarray, labels: np.ndarray, num_classes: int) -> Review:
-    """Finds labels that contradict those of the other photos.
+    """Reviews labels int64 [P], from 0 to `num_classes` - 1, of features float32 [P, D].
 
     Every photo is classified by a linear discriminant analysis (covariance shrunk as by Ledoit and Wolf, 2004) of the
     other folds' principal components; square roots make features that come from a ReLU less skewed. Confident learning
     (Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068), in cleanlab's implementation, then tells
-    which labels are doubtful.
-
-    Args:
-        features: float32 [P, D].
-        labels: int64 [P], from 0 to C - 1.
-        num_classes: C.
-
-    Returns:
-        The review; an empty one unless two classes have at least 5 photos.
+    which labels are doubtful. The review is empty unless two classes have at least 5 photos.
     """
     enough = np.flatnonzero(np.bincount(labels, minlength=num_classes) >= FOLDS)
     reviewed = np.flatnonzero(np.isin(labels, enough))
@@ -165,17 +148,6 @@ def _read_rows(examples: types.Artifact, feature_size: int) -> Iterator[tuple[st
     for split, uri in split_uris(examples).items():
         for serialized in read_serialized([f"{uri}/*.gz"]).batch(_PARSED_AT_ONCE):
             batch = tf.io.parse_example(serialized, spec)
-            columns = (
-                batch[key].numpy() for key in (contracts.ID_KEY, contracts.LABEL_KEY, contracts.FEATURE_VECTOR_KEY)
-            )
-            for example_id, label, vector in zip(*columns, strict=True):
+            columns = (batch[key].numpy() for key in spec)
+            for vector, label, example_id in zip(*columns, strict=True):
                 yield split, example_id.decode("utf-8", "backslashreplace"), label, vector
-
-
-def _write(uri: str, listing: list[DoubtfulLabel], summary: LabelReviewSummary) -> None:
-    lines = [json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n" for entry in listing]
-    fileio.makedirs(uri)
-    with fileio.open(f"{uri}/{LISTING_FILE}", "w") as file:
-        file.write("".join(lines))
-    with fileio.open(f"{uri}/{SUMMARY_FILE}", "w") as file:
-        file.write(json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False) + "\n")

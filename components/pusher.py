@@ -18,23 +18,11 @@ from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.common.errors import UserError
 from components.common.records import from_json
+from components.contracts import serving_folder
 from components.contracts.artifact_types import Drift
 from components.contracts.drift import DRIFT_KEY, SAMPLE_FILE
 from components.contracts.evaluation import METRICS_FILE, EvaluationMetrics
-from components.contracts.serving_folder import (
-    BASELINE_VERSION_PROPERTY,
-    LATEST_BLESSED_FILE,
-    NO_VERSION,
-    PHOTOS_FOLDER,
-    PUSHING_PREFIX,
-    STAGING_PREFIX,
-    LatestBlessed,
-    latest_version,
-    names_in,
-    path_in,
-    photos_path,
-    read_latest,
-)
+from components.contracts.serving_folder import NO_VERSION, PUSHING_PREFIX, LatestBlessed, path_in
 from components.modeling.backbones.cache import content_digest
 from components.storage.atomic import write_atomically
 
@@ -42,7 +30,6 @@ _EVALUATION_KEY: Final = "evaluation"
 _BASELINE_KEY: Final = "baseline_model"
 # A push takes seconds once its copy is complete: an older mark was left by one that was killed.
 _STALE_SECONDS: Final = 900
-_KEY_DIGITS: Final = 16
 
 
 class Executor(executor.Executor):
@@ -71,7 +58,7 @@ class Executor(executor.Executor):
             return
         fileio.makedirs(base)
         # Another run may be pushing to the same folder.
-        staging = path_in(base, f"{STAGING_PREFIX}{uuid.uuid4().hex}")
+        staging = path_in(base, f"{serving_folder.STAGING_PREFIX}{uuid.uuid4().hex}")
         destination.filesystem.base_directory = staging
         try:
             super().Do(
@@ -79,19 +66,15 @@ class Executor(executor.Executor):
             )
             staged = model_push.get_string_custom_property("pushed_destination")
             version = _push(base, staged, model_push.uri, input_dict)
-            _keep_sample(base, version, input_dict.get(DRIFT_KEY, []))
+            for drift in input_dict.get(DRIFT_KEY, []):
+                fileio.makedirs(path_in(base, serving_folder.PHOTOS_FOLDER))
+                sample = path_in(drift.uri, SAMPLE_FILE)
+                fileio.copy(sample, serving_folder.photos_path(base, version), overwrite=True)
         finally:
             # An object store has no empty folders: there the renames removed the staging folder.
             if fileio.exists(staging):
                 fileio.rmtree(staging)
         self._MarkPushed(model_push, pushed_destination=path_in(base, version), pushed_version=version)
-
-
-def _keep_sample(base: str, version: str, drifts: list[types.Artifact]) -> None:
-    """Copies the sample of photos to where BaselineReader finds it."""
-    for drift in drifts:
-        fileio.makedirs(path_in(base, PHOTOS_FOLDER))
-        fileio.copy(path_in(drift.uri, SAMPLE_FILE), photos_path(base, version), overwrite=True)
 
 
 def _push(base: str, staged: str, push: str, input_dict: dict[str, list[types.Artifact]]) -> str:
@@ -100,13 +83,13 @@ def _push(base: str, staged: str, push: str, input_dict: dict[str, list[types.Ar
     if not input_dict.get(_BASELINE_KEY):
         return _push_now(base, staged, evaluation, None)
     baseline = artifact_utils.get_single_instance(input_dict[_BASELINE_KEY])
-    compared = baseline.get_string_custom_property(BASELINE_VERSION_PROPERTY)
+    compared = baseline.get_string_custom_property(serving_folder.BASELINE_VERSION_PROPERTY)
     with _push_turn(base, push):
         return _push_now(base, staged, evaluation, compared)
 
 
 def _push_now(base: str, staged: str, evaluation: types.Artifact, compared: str | None) -> str:
-    latest = latest_version(base)
+    latest = serving_folder.latest_version(base)
     # The latest version is this model if a push was killed after the rename: only its record is missing.
     if latest and content_digest(path_in(base, str(latest))) == content_digest(staged):
         version = str(latest)
@@ -116,13 +99,13 @@ def _push_now(base: str, staged: str, evaluation: types.Artifact, compared: str 
         version = str(max(int(time.time()), latest + 1))
         fileio.rename(staged, path_in(base, version))
     pointer = _described(path_in(base, version), version, evaluation, compared or NO_VERSION)
-    write_atomically(path_in(base, LATEST_BLESSED_FILE), pointer.to_json())
+    write_atomically(path_in(base, serving_folder.LATEST_BLESSED_FILE), pointer.to_json())
     return version
 
 
 def _check_pointer(base: str, compared: str) -> None:
     """Raises UserError if the latest model is no longer the baseline."""
-    latest = read_latest(base)
+    latest = serving_folder.read_latest(base)
     if (latest.version if latest else NO_VERSION) == compared:
         return
     found = f"version {latest.version} (test accuracy {latest.accuracy:.4f}) was pushed" if latest else "it was removed"
@@ -151,16 +134,10 @@ def _described(uri: str, version: str, evaluation: types.Artifact, compared: str
 def _push_turn(folder: str, push: str) -> Iterator[None]:
     """Marks a push in the serving folder while it lasts, on storage that has no locks.
 
-    Each push writes its own mark before it looks for others: of two at once, at least one sees the other and gives up.
-
-    Args:
-        folder: The serving folder.
-        push: Identifies this push; a retry after a kill has the same one.
-
-    Raises:
-        UserError: Another push is going on.
+    Each push writes its own mark before it looks for others: of two at once, at least one sees the other and raises
+    UserError. A retry after a kill has the same `push`, which identifies it.
     """
-    key = hashlib.sha256(push.encode()).hexdigest()[:_KEY_DIGITS]
+    key = hashlib.sha256(push.encode()).hexdigest()[:16]
     mark = f"{PUSHING_PREFIX}{int(time.time())}-{key}"
     io_utils.write_string_file(path_in(folder, mark), "A model is being pushed.\n")
     try:
@@ -179,7 +156,7 @@ def _push_turn(folder: str, push: str) -> Iterator[None]:
 
 
 def _marks(folder: str) -> list[str]:
-    return [name for name in names_in(folder) if name.startswith(PUSHING_PREFIX)]
+    return [name for name in serving_folder.names_in(folder) if name.startswith(PUSHING_PREFIX)]
 
 
 class PusherSpec(standard_component_specs.PusherSpec):
@@ -209,15 +186,10 @@ class Pusher(component.Pusher):
         baseline_model: types.BaseChannel | None = None,
         drift: types.BaseChannel | None = None,
     ):
-        """Constructs a Pusher.
+        """Takes the model's evaluation on the test split.
 
-        Args:
-            model: The model.
-            model_blessing: Whether to push it.
-            evaluation: Its evaluation on the test split.
-            serving_model_dir: The folder of versions to push to.
-            baseline_model: From a BaselineReader of the same folder, if the model was compared with that one.
-            drift: From a DriftDetector, whose sample of photos is kept beside the versions.
+        `baseline_model` is a BaselineReader's, if the model was compared with that one. The sample of photos in `drift`
+        is kept beside the versions.
         """
         filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=serving_model_dir)
         spec = PusherSpec(

@@ -65,24 +65,21 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
     gate = nodes.add(AnomalyGate(anomalies=anomalies, statistics=statistics))
 
     # Examples to features.
-    backbone = nodes.add(_backbone_importer(config)).outputs["model"]
+    importer = BackboneImporter(
+        backbone=config.backbone.name,
+        image_size=json.dumps(config.backbone.image_size),
+        digest=config.backbone.digest,
+    )
+    backbone = nodes.add(importer).outputs["model"]
     transform_graph = nodes.add(_transform(config, examples, schema), after=gate).outputs["transform_graph"]
     extractor = FeatureExtractor(
-        examples=examples,
-        transform_graph=transform_graph,
-        backbone=backbone,
-        batch_size=config.backbone.batch_size,
+        examples=examples, transform_graph=transform_graph, backbone=backbone, batch_size=config.backbone.batch_size
     )
     features = nodes.add(extractor, after=gate).outputs["features"]
 
     # Features to a trained model.
     for trainer in training_nodes(
-        config,
-        examples=examples,
-        features=features,
-        transform_graph=transform_graph,
-        schema=schema,
-        backbone=backbone,
+        config, examples=examples, features=features, transform_graph=transform_graph, schema=schema, backbone=backbone
     ):
         nodes.add(trainer)
     model = trainer.outputs["model"]
@@ -142,11 +139,6 @@ def _example_gen(config: PipelineConfig, nodes: _Nodes) -> TfdsExampleGen:
         digest = nodes.add(PhotosFingerprint(photos=data.photos, data_dir=data.data_dir, expected=fingerprint))
         fingerprint = digest.outputs["fingerprint"].future()[0].value
     return TfdsExampleGen(data, fingerprint=fingerprint, corrections=data.corrections)
-
-
-def _backbone_importer(config: PipelineConfig) -> base_component.BaseComponent:
-    backbone = config.backbone
-    return BackboneImporter(backbone=backbone.name, image_size=json.dumps(backbone.image_size), digest=backbone.digest)
 
 
 def _transform(config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel) -> Transform:

@@ -19,15 +19,11 @@ _OWN_PACKAGE: Final = "components"
 
 
 def code_digest(*modules: str) -> str:
-    """Digests the code that modules run.
+    """Digests the code that modules, or the modules of members, run; takes dotted names.
 
-    Args:
-        *modules: Dotted names of modules, or of their members. In this project's modules all imports are followed,
-            wherever they stand in a file; in a library's module only its own imports count.
-
-    Returns:
-        The first 16 hexadecimal digits of a SHA-256 over paths and contents of this project's files, and the versions
-        of libraries and Python.
+    In this project's modules all imports are followed, wherever they stand in a file; in a library's module only its
+    own imports count. Returns the first 16 hexadecimal digits of a SHA-256 over paths and contents of this project's
+    files, and the versions of libraries and Python.
     """
     files, libraries = code_closure(modules)
     digest = hashlib.sha256()

@@ -10,9 +10,9 @@ _MAX_REASON_LENGTH: Final = 300
 
 
 class UserError(Exception):
-    """Bad input or environment, with a message that names what was received and what to do.
+    """Bad input or environment; the message, of one line, says what was received and what to do.
 
-    The message is one line. Runners print it without a traceback and exit non-zero.
+    Runners print it without a traceback and exit non-zero.
     """
 
 

@@ -27,13 +27,9 @@ class WorkerProgress:
     """The progress of one worker process, counted by its threads."""
 
     def __init__(self, description: str, total: int, launcher: str, every: int = 1):
-        """Starts at 0.
+        """Starts at 0 of all workers' `total` photos (0: unknown), and reports after `every` photos.
 
-        Args:
-            description: The step.
-            total: Photos of all workers; 0 if it is unknown.
-            launcher: `process_name()` of the process that started the work.
-            every: Photos between two reports.
+        `launcher` is the `process_name()` of the process that started the work.
         """
         self._description = description
         self._total = total

@@ -20,11 +20,8 @@ _PRIMITIVES: Final[Mapping[type, tuple[type, ...]]] = {
 def from_json(cls: type[_T], content: Any) -> _T:
     """Builds a dataclass, or a type such as `list[Record]`, from parsed JSON.
 
-    Fields that the content lacks take their defaults; keys that are not fields are ignored.
-
-    Raises:
-        ValueError: A field without a default is missing, or a value has another type than its field. The message is
-            one line.
+    Fields that the content lacks take their defaults; keys that are not fields are ignored. Raises ValueError, with a
+    message of one line, if a field without a default is missing or a value has another type than its field.
     """
     try:
         return _converter().structure(content, cls)

@@ -12,36 +12,22 @@ _SETTING: Final = "setting"
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """The declaration of a field, besides its type and default.
+    """The declaration of a field, besides its type and default."""
 
-    Attributes:
-        help: For users; of a boolean that is true by default, the effect of its option, which turns it off.
-        minimum: The smallest value.
-        maximum: The largest value.
-        above: Exclusive lower limit; excludes infinity, too.
-        choices: The values allowed.
-        flag: The option; empty derives it from the field's name, None declares no option. On a field that is an
-            optional dataclass of settings: the switch that turns them on.
-        section: Title in the help, for the field or for the dataclass of settings in it.
-        prefix: Start of the names of the settings in a field that is a dataclass.
-        metavar: Placeholder for the value in the help.
-        default_text: Describes the default in the help, where it is not one value.
-        per_run: Whether a compiled pipeline takes it as a parameter of each run.
-        parse: Converts the option's text to the value; raises ValueError.
-    """
-
-    help: str = ""
+    help: str = ""  # of a boolean that is true by default: the effect of its option, which turns it off
     minimum: float | None = None
     maximum: float | None = None
-    above: float | None = None
+    above: float | None = None  # exclusive lower limit; excludes infinity, too
     choices: tuple[str, ...] = ()
+    # The option; empty derives it from the field's name, None declares no option. On a field that is an optional
+    # dataclass of settings: the switch that turns them on.
     flag: str | None = ""
-    section: str = ""
-    prefix: str = ""
-    metavar: str | None = None
-    default_text: str = ""
-    per_run: bool = False
-    parse: Callable[[str], Any] | None = None
+    section: str = ""  # title in the help, for the field or for the dataclass of settings in it
+    prefix: str = ""  # start of the names of the settings in a field that is a dataclass
+    metavar: str | None = None  # placeholder for the value in the help
+    default_text: str = ""  # describes the default in the help, where it is not one value
+    per_run: bool = False  # whether a compiled pipeline takes it as a parameter of each run
+    parse: Callable[[str], Any] | None = None  # converts the option's text to the value; raises ValueError
 
     def option(self, name: str) -> str:
         """Returns the option for a field `name`, which includes any prefix."""

@@ -14,54 +14,36 @@ SIGNIFICANCE: Final = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Shift:
-    """One comparison.
+    """One comparison."""
 
-    Attributes:
-        what: "labels", "longer sides", "shorter sides" or "features".
-        measure: Name of the measure of `value`.
-        value: Distance between the photos of both runs.
-        limit: Largest distance that is not drift.
-        p_value: Probability of this value or a higher one by chance alone.
-        moved: Whether the value is above the limit, and significantly so.
-        detail: The largest change, in a few words.
-    """
-
-    what: str
-    measure: str
-    value: float
-    limit: float
-    p_value: float
-    moved: bool
-    detail: str
+    what: str  # "labels", "longer sides", "shorter sides" or "features"
+    measure: str  # name of the measure of `value`
+    value: float  # distance between the photos of both runs
+    limit: float  # largest distance that is not drift
+    p_value: float  # probability of this value or a higher one by chance alone
+    moved: bool  # whether the value is above the limit, and significantly so
+    detail: str  # the largest change, in a few words
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassShift:
-    """One class: its share of the photos before and now, and the AUC of its photos (None: not measured)."""
+    """One class, and its shares of the photos."""
 
     name: str
     share_before: float
     share_now: float
-    auc: float | None
+    auc: float | None  # None: not measured
 
 
 @dataclasses.dataclass(frozen=True)
 class DriftReport:
-    """How the photos differ from those of the latest blessed model.
-
-    Attributes:
-        photos: Photos of this run.
-        baseline_photos: Photos of the baseline; 0 when nothing was compared.
-        shifts: The comparisons; empty when nothing was compared.
-        classes: The same by class.
-        remark: Why a comparison was skipped, in a clause; empty when none was.
-    """
+    """How the photos differ from those of the latest blessed model."""
 
     photos: int
-    baseline_photos: int
-    shifts: Sequence[Shift]
+    baseline_photos: int  # 0 when nothing was compared
+    shifts: Sequence[Shift]  # empty when nothing was compared
     classes: Sequence[ClassShift]
-    remark: str
+    remark: str  # why a comparison was skipped, in a clause; empty when none was
 
     @property
     def moved(self) -> bool:

@@ -22,25 +22,15 @@ UPPER: Final = "upper"
 
 @dataclasses.dataclass(frozen=True)
 class ThresholdResult:
-    """One threshold of the blessing, and how the model did.
+    """One threshold of the blessing, and how the model did."""
 
-    Attributes:
-        metric: Name of the metric, with the class if it is about one: `loss`, `recall[daisy]`.
-        kind: `value` (of the metric) or `change` (difference from the baseline's metric).
-        direction: Whether `bound` is the `lower` or the `upper` one.
-        bound: The smallest or largest value allowed.
-        passed: Whether the model met it.
-        value: The metric; None if it was not measured or is undefined.
-        baseline: The baseline's metric, for a change.
-    """
-
-    metric: str
-    kind: str
-    direction: str
-    bound: float
+    metric: str  # name of the metric, with the class if it is about one: `loss`, `recall[daisy]`
+    kind: str  # `value` (of the metric) or `change` (difference from the baseline's metric)
+    direction: str  # whether `bound` is the `lower` or the `upper` one
+    bound: float  # the smallest or largest value allowed
     passed: bool
-    value: float | None
-    baseline: float | None
+    value: float | None  # the metric; None if it was not measured or is undefined
+    baseline: float | None  # the baseline's metric, for a change
 
     @property
     def measured(self) -> float | None:
@@ -57,21 +47,13 @@ def f1_score(hits: float, predicted: float, actual: float) -> float | None:
 
 @dataclasses.dataclass(frozen=True)
 class ClassMetrics:
-    """One class against the rest; the prediction is the most probable class.
-
-    Attributes:
-        name: The class.
-        examples: Number of its examples.
-        precision: In [0, 1]; None if the class is never predicted.
-        recall: In [0, 1]; None without examples.
-        f1_score: See the function `f1_score`.
-    """
+    """One class against the rest, in [0, 1]; the prediction is the most probable class."""
 
     name: str
     examples: int
-    precision: float | None
-    recall: float | None
-    f1_score: float | None
+    precision: float | None  # None if the class is never predicted
+    recall: float | None  # None without examples
+    f1_score: float | None  # see the function `f1_score`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,19 +79,12 @@ class ModelMetrics:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationMetrics(ModelMetrics):
-    """Content of `metrics.json`: the candidate's metrics, thresholds and baseline.
+    """Content of `metrics.json`: the candidate's metrics, thresholds and baseline."""
 
-    Attributes:
-        baseline: The baseline's metrics on the same examples; None without a baseline.
-        thresholds: Empty without a blessing.
-        serving_difference: Largest difference in probability between the evaluated and the served model.
-        ignored_baseline_classes: The classes of a baseline that was ignored because they differ.
-    """
-
-    baseline: ModelMetrics | None
-    thresholds: Sequence[ThresholdResult]
-    serving_difference: float
-    ignored_baseline_classes: Sequence[str] | None = None
+    baseline: ModelMetrics | None  # on the same examples
+    thresholds: Sequence[ThresholdResult]  # empty without a blessing
+    serving_difference: float  # largest difference in probability between the evaluated and the served model
+    ignored_baseline_classes: Sequence[str] | None = None  # of a baseline that was ignored because they differ
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.utils import io_utils
 
 from components.contracts import ID_KEY, IMAGE_KEY, LABEL_KEY
 
@@ -32,6 +33,7 @@ def build_schema(class_names: Sequence[str]) -> schema_pb2.Schema:
     return schema
 
 
-def class_names_of(schema: schema_pb2.Schema) -> list[str]:
-    """Returns the class names in label order that `build_schema` put into a schema."""
+def read_class_names(schema_path: str) -> list[str]:
+    """Returns the class names in label order that `build_schema` put into a schema, from its file."""
+    schema = io_utils.SchemaReader().read(schema_path)
     return next(list(domain.value) for domain in schema.string_domain if domain.name == _CLASS_NAMES_DOMAIN)

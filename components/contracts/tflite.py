@@ -49,23 +49,14 @@ class TFLiteMetrics:
 
 @dataclasses.dataclass(frozen=True)
 class TFLiteInfo:
-    """What an app needs to use the models.
+    """What an app needs to use the models, whose input and output are float32."""
 
-    Attributes:
-        image_size: Height and width in pixels that photos are resized to; the aspect ratio is not kept.
-        color_space: Order of the channels.
-        pixel_scale: What 8-bit channel values are multiplied with.
-        value_range: The smallest and the largest channel value after scaling.
-        labels: Class names in the order of the output.
-        quantization: Type of the weights and the arithmetic by file; input and output are float32.
-    """
-
-    image_size: tuple[int, int]
-    labels: list[str]
-    color_space: str = "RGB"
-    pixel_scale: float = 1 / 255
-    value_range: tuple[float, float] = (0.0, 1.0)
-    quantization: dict[str, str] = dataclasses.field(
+    image_size: tuple[int, int]  # height and width in pixels that photos are resized to, without their aspect ratio
+    labels: list[str]  # class names in the order of the output
+    color_space: str = "RGB"  # order of the channels
+    pixel_scale: float = 1 / 255  # factor of 8-bit channel values
+    value_range: tuple[float, float] = (0.0, 1.0)  # channel values after scaling
+    quantization: dict[str, str] = dataclasses.field(  # weights and arithmetic by file
         default_factory=lambda: {
             FLOAT16_FILE: "float16 weights, float32 arithmetic",
             INT8_FILE: "int8 weights and arithmetic",

@@ -40,30 +40,21 @@ Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def l_infinity(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Returns the largest difference of a category's shares, [N]."""
-    largest: np.ndarray = np.abs(p - q).max(axis=1)
-    return largest
+    return np.asarray(np.abs(p - q).max(axis=1))
 
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Returns the Jensen-Shannon divergence in bits, [N]."""
-    divergence: np.ndarray = distance.jensenshannon(p, q, base=2, axis=1) ** 2
-    return divergence
+    return np.asarray(distance.jensenshannon(p, q, base=2, axis=1) ** 2)
 
 
 class FeatureShift(NamedTuple):
-    """Result of the classifier two-sample test.
+    """Result of the classifier two-sample test; the dictionaries are by label."""
 
-    Attributes:
-        auc: Probability that the classifier scores a new photo higher than an old one of its class; 0.5 is chance.
-        p_value: Of all photos and of every class, the lowest.
-        class_aucs: The AUC within a class, by label.
-        class_p_values: Share of permutations in which any AUC is as extreme as the class's, by label.
-    """
-
-    auc: float
-    p_value: float
+    auc: float  # probability that the classifier scores a new photo higher than an old one of its class; 0.5 is chance
+    p_value: float  # the lowest, of all photos and of every class
     class_aucs: dict[int, float]
-    class_p_values: dict[int, float]
+    class_p_values: dict[int, float]  # share of permutations in which any AUC is as extreme as the class's
 
 
 class Sample(NamedTuple):
@@ -86,7 +77,7 @@ def compare_samples(before: PhotoSample, now: PhotoSample) -> DriftReport:
     else:
         aucs = {names[label]: auc for label, auc in found.class_aucs.items()}
         shifts.append(_feature_shift(found, names))
-    classes = [ClassShift(name, *_shares(before, now, name), aucs.get(name)) for name in names]
+    classes = [ClassShift(name, _share(before, name), _share(now, name), aucs.get(name)) for name in names]
     return DriftReport(now.total, before.total, shifts, classes, remark)
 
 
@@ -95,18 +86,16 @@ def _all_names(before: PhotoSample, now: PhotoSample) -> list[str]:
     return list(dict.fromkeys([*now.class_names, *before.class_names]))
 
 
-def _shares(before: PhotoSample, now: PhotoSample, name: str) -> tuple[float, float]:
-    first, second = (sample.class_counts.get(name, 0) / max(sample.total, 1) for sample in (before, now))
-    return first, second
+def _share(sample: PhotoSample, name: str) -> float:
+    return sample.class_counts.get(name, 0) / max(sample.total, 1)
 
 
 def _label_shift(before: PhotoSample, now: PhotoSample) -> Shift:
     names = _all_names(before, now)
     limit = min(_MAX_SHARE_CHANGE, 0.5 / len(names))
     value, p_value = compare_counts(before.class_counts, now.class_counts, l_infinity)
-    most = max(names, key=lambda name: abs(np.subtract(*_shares(before, now, name))))
-    share_before, share_now = _shares(before, now, most)
-    detail = f"{most} {share_before:.1%} before, {share_now:.1%} now"
+    most = max(names, key=lambda name: abs(_share(before, name) - _share(now, name)))
+    detail = f"{most} {_share(before, most):.1%} before, {_share(now, most):.1%} now"
     moved = value > limit and p_value <= SIGNIFICANCE
     return Shift("labels", "largest change of a class's share", value, limit, p_value, moved, detail)
 
@@ -123,16 +112,10 @@ def _size_shifts(before: PhotoSample, now: PhotoSample) -> Iterator[Shift]:
 
 
 def compare_counts(before: Mapping[str, int], now: Mapping[str, int], measure: Distance) -> tuple[float, float]:
-    """Compares two samples of a categorical feature.
+    """Compares two samples' counts by category; in each sample at least one is positive.
 
-    Args:
-        before: Count by category; at least one is positive.
-        now: The same of the other sample.
-        measure: The distance of their shares: `l_infinity` or `jensen_shannon`.
-
-    Returns:
-        The distance, and its p-value by permutation: the share of random deals of the same examples to both samples
-        that give at least this distance.
+    Returns the distance of their shares, and its p-value by permutation: the share of random deals of the same
+    examples to both samples that give at least this distance.
     """
     rows = np.array([[counts.get(name, 0) for name in {**before, **now}] for counts in (before, now)])
     total, size = rows.sum(axis=0), int(rows[1].sum())
@@ -186,10 +169,8 @@ def compare_features(before: Sample, now: Sample) -> FeatureShift | None:
 
     A ridge classifier on principal components scores the photos of each fold after training on the other folds. All
     comparisons are within classes, so that a growing class does not shift features. P-values come from permutations
-    within classes, which a linear classifier scores without further training.
-
-    Returns:
-        The result; None when no class has at least 10 photos in both.
+    within classes, which a linear classifier scores without further training. Returns None when no class has at least
+    10 photos in both.
     """
     before, now = _without_repetitions(before), _without_repetitions(now)
     shared = _shared_classes(before.labels, now.labels)
@@ -258,8 +239,7 @@ def _components(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rooted = _centered(np.sign(features) * np.sqrt(np.abs(features)), labels)
     number = max(1, min(_MAX_COMPONENTS, len(features) // _PHOTOS_PER_COMPONENT, features.shape[1]))
     pca = PCA(number, whiten=True, svd_solver="randomized", random_state=_SEED)
-    whitened: np.ndarray = pca.fit_transform(rooted)
-    return np.nan_to_num(whitened)
+    return np.asarray(np.nan_to_num(pca.fit_transform(rooted)))
 
 
 def _scores(components: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:

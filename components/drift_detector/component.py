@@ -1,7 +1,7 @@
 """DriftDetector, which compares a run's photos with those of the latest blessed model.
 
-TFX's own DistributionValidator compares statistics of raw examples: they hold neither sizes nor features, and they
-number the classes, which may be other ones. And on Kubeflow no Resolver could find the baseline's.
+TFX's own DistributionValidator compares statistics of raw examples. They hold neither sizes nor features, and numbers
+instead of class names.
 """
 
 import dataclasses
@@ -35,12 +35,8 @@ def DriftDetector(
 ) -> None:
     """Tests labels, sizes and features for drift; it never stops a run.
 
-    Args:
-        examples: Raw examples.
-        features: Feature examples of them.
-        drift: The report, and a sample of the photos for the runs that are compared with this one.
-        baseline_drift: What a DriftDetector wrote when the baseline was made.
-        baseline_model: A BaselineReader's model, which holds that sample; used without `baseline_drift`.
+    Writes the report, and a sample of the photos for later runs. The baseline's sample is in `baseline_drift`, or else
+    in a BaselineReader's `baseline_model`.
     """
     now = take_sample(examples, features)
     before = _read_baseline(baseline_drift or baseline_model)

@@ -12,14 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 def write_atomically(path: Path | str, content: str | bytes) -> None:
-    """Replaces a file in one step: readers see the old content or all of the new one, even after a crash.
+    """Replaces a file in one step: readers see the old content or all of the new one, even after a crash or OSError.
 
-    Args:
-        path: A path, whose folder is made if necessary, or a URI that TFX writes.
-        content: Text is written as UTF-8, line ends unchanged.
-
-    Raises:
-        OSError: It cannot be written; the old content is still there.
+    Makes the folder of a path; TFX writes to a URI. Text is written as UTF-8, line ends unchanged.
     """
     content = content.encode() if isinstance(content, str) else content
     if "://" in str(path):

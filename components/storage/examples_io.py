@@ -1,7 +1,6 @@
-"""Reading and writing of Examples artifacts, byte for byte repeatable.
+"""Reading and writing of Examples artifacts: the same bytes on any runner and in any order of arrival.
 
-TFX's own `WriteSplit` reshuffles at random; the transforms here give the same files on any runner, with any number of
-workers and in any order of arrival, so that artifacts can be compared and caches trusted.
+TFX's own `WriteSplit` reshuffles at random.
 """
 
 import hashlib
@@ -130,11 +129,8 @@ def class_names_of(artifact: types.Artifact) -> list[str]:
 def shards_for(num_examples: int, per_shard: int = EXAMPLES_PER_SHARD) -> int:
     """Returns the number of files for a split, at least 1.
 
-    In buckets a shard is sorted in memory: 512 photos of 60 kB, tf_flowers' average, are 30 MB.
-
-    Args:
-        num_examples: Examples in the split, at least 0; an estimate will do.
-        per_shard: How many of them share a file as long as there are at most MAX_SMALL_SHARDS files.
+    `num_examples` may be an estimate; `per_shard` of them share a file as long as there are at most MAX_SMALL_SHARDS
+    files. In buckets a shard is sorted in memory: 512 photos of 60 kB, tf_flowers' average, are 30 MB.
     """
     small = min(MAX_SMALL_SHARDS, math.ceil(num_examples / per_shard))
     return max(1, small, math.ceil(num_examples / EXAMPLES_PER_SHARD))
@@ -151,10 +147,7 @@ def to_example(image: bytes, label: int, example_id: bytes) -> tf.train.Example:
 
 
 def list_files(uris: Mapping[str, str]) -> list[ExamplesFile]:
-    """Returns the files of the splits, from the folder of each.
-
-    `beam.Create` distributes them evenly among workers: a step that begins with it needs no reshuffle of photos.
-    """
+    """Returns the files of the splits, which `beam.Create` distributes evenly among workers without a reshuffle."""
     return [
         (split, name) for split, uri in uris.items() for name in sorted(fileio.listdir(uri)) if name.endswith(".gz")
     ]
@@ -170,6 +163,20 @@ def read_split(uris: Mapping[str, str], split: str) -> Iterator[bytes]:
     """Reads a split's serialized examples, in the order of its files; `uris` holds its folder."""
     for file in list_files({split: uris[split]}):
         yield from read_file(uris, file)
+
+
+def _write_shard(
+    element: tuple[int, dict[str, Iterable[Placed]]],
+    split_uri: str,
+    num_shards: int,
+    compression_level: int,
+    finish: Finish | None,
+) -> str:
+    shard, groups = element
+    path = f"{split_uri.rstrip('/')}/{_FILE_PREFIX}-{shard:05d}-of-{num_shards:05d}.gz"
+    examples = in_order(groups["examples"])
+    write_shard(path, finish(examples) if finish else examples, compression_level)
+    return path
 
 
 class WriteExamples(beam.PTransform):
@@ -196,7 +203,7 @@ class WriteExamples(beam.PTransform):
             raise ValueError(f"num_shards is {num_shards}, must be at least 1")
         self._split_uri = split_uri
         self._num_shards = num_shards
-        self._write = _WriteShardFn(split_uri, num_shards, compression_level, finish)
+        self._write = beam.Map(_write_shard, split_uri, num_shards, compression_level, finish)
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         set_aside = None if "://" in self._split_uri else f"{self._split_uri}/{_ASIDE_FOLDER}"
@@ -207,27 +214,9 @@ class WriteExamples(beam.PTransform):
         written = (
             {"examples": examples, "shards": shards}
             | "GroupByShard" >> beam.CoGroupByKey()
-            | "WriteShard" >> beam.ParDo(self._write)
+            | "WriteShard" >> self._write
         )
         if set_aside:
             folder = pcoll.pipeline | "AsideFolder" >> beam.Create([set_aside])
             _ = folder | "RemoveAside" >> beam.Map(remove_set_aside, beam.pvalue.AsIter(written))
         return written
-
-
-class _WriteShardFn(beam.DoFn):
-    """Writes one shard."""
-
-    def __init__(self, split_uri: str, num_shards: int, compression_level: int, finish: Finish | None) -> None:
-        self._split_uri = split_uri
-        self._num_shards = num_shards
-        self._compression_level = compression_level
-        self._finish = finish
-
-    def process(self, element: tuple[int, dict[str, Iterable[Placed]]]) -> Iterator[str]:
-        shard, groups = element
-        name = f"{_FILE_PREFIX}-{shard:05d}-of-{self._num_shards:05d}.gz"
-        path = f"{self._split_uri.rstrip('/')}/{name}"
-        examples = in_order(groups["examples"])
-        write_shard(path, self._finish(examples) if self._finish else examples, self._compression_level)
-        yield path

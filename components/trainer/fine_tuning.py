@@ -18,7 +18,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
 from components.common.errors import UserError
-from components.contracts.schema import class_names_of
+from components.contracts.schema import read_class_names
 from components.contracts.training import FINE_TUNING_FILE, FineTuningOutcome, best_epoch
 from components.modeling import devices
 from components.modeling.backbones.contract import takes_any_size
@@ -64,7 +64,7 @@ def run_fn(fn_args: FnArgs) -> None:
     serving = ServingModel(
         fine_tuner.classifier,
         fine_tuner.transform_output,
-        class_names_of(io_utils.SchemaReader().read(fn_args.schema_path)),
+        read_class_names(fn_args.schema_path),
         backbone_digest="",
         familiarity=fine_tuner.finish(calibrated=outcome.kept),
     )

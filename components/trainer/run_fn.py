@@ -9,7 +9,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
-from components.contracts.schema import class_names_of
+from components.contracts.schema import read_class_names
 from components.contracts.training import CURVE_FILE
 from components.modeling.classifier import build_classifier
 from components.modeling.familiarity import MAX_REFERENCES, fit_familiarity
@@ -36,7 +36,7 @@ def run_fn(fn_args: FnArgs) -> None:
     hyperparameters = Hyperparameters(**fn_args.custom_config["hyperparameters"])
     if fn_args.hyperparameters:
         hyperparameters = dataclasses.replace(hyperparameters, **fn_args.hyperparameters["values"])
-    class_names = class_names_of(io_utils.SchemaReader().read(fn_args.schema_path))
+    class_names = read_class_names(fn_args.schema_path)
     work_dir = resumable_work_dir(fn_args, __name__)
 
     features = FeaturePipeline(fn_args.train_files, fn_args.eval_files, fn_args.custom_config["feature_memory"])

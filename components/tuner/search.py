@@ -12,9 +12,8 @@ import keras_tuner
 from keras_tuner.engine import trial as trial_module
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
-from tfx.utils import io_utils
 
-from components.contracts.schema import class_names_of
+from components.contracts.schema import read_class_names
 from components.contracts.training import best_epoch
 from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
@@ -83,7 +82,7 @@ class HeadTuner(keras_tuner.engine.base_tuner.BaseTuner):
     def __init__(self, oracle: keras_tuner.Oracle, hyperparameters: Hyperparameters, fn_args: FnArgs):
         """Reads the features and resumes an interrupted search; `hyperparameters` are those without a search."""
         self._hyperparameters = hyperparameters
-        self._num_classes = len(class_names_of(io_utils.SchemaReader().read(fn_args.schema_path)))
+        self._num_classes = len(read_class_names(fn_args.schema_path))
         memory = fn_args.custom_config["feature_memory"]
         self._features = FeaturePipeline(fn_args.train_files, fn_args.eval_files, memory)
         self._work_dir = resumable_work_dir(fn_args, __name__)

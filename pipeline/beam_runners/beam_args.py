@@ -6,6 +6,7 @@ as a port.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError
@@ -29,15 +30,10 @@ _BEAM_NAMES: Final = {"DirectRunner": DIRECT, "FlinkRunner": "flink", "DataflowR
 
 
 def beam_args(runner: str, workers: int = 0, extra: Sequence[str] = ()) -> tuple[str, ...]:
-    """Builds the pipeline options of a runner.
+    """Builds the pipeline options of a runner: one of `RUNNERS`, or one of Beam's, which gets only `extra`.
 
-    Args:
-        runner: A name of `RUNNERS`, or one of Beam's, such as `SparkRunner`, which gets only `extra`.
-        workers: Parallel workers; 0 is one per CPU of this machine.
-        extra: Options `--name=value`, which replace the runner's defaults.
-
-    Raises:
-        UserError: The runner is unknown, or lacks something that it needs.
+    0 workers are one per CPU of this machine. Options `--name=value` in `extra` replace the runner's defaults. Raises
+    UserError if the runner is unknown, or lacks something that it needs.
     """
     given = _parse(extra)
     name = _BEAM_NAMES.get(runner, runner)
@@ -53,11 +49,7 @@ def beam_args(runner: str, workers: int = 0, extra: Sequence[str] = ()) -> tuple
 
 
 def prepare(args: Sequence[str], output: str) -> None:
-    """Prepares this process for pipelines with options from `beam_args`.
-
-    Raises:
-        UserError: The runner's workers cannot reach the output.
-    """
+    """Prepares this process for pipelines with options from `beam_args`; workers must be able to reach the output."""
     if _DATAFLOW in args and "://" not in output:
         raise UserError(
             f"Dataflow's workers cannot read {output}: use a gs:// folder; a whole pipeline has to run on Kubeflow "
@@ -70,7 +62,8 @@ def prepare(args: Sequence[str], output: str) -> None:
         # Workers share this terminal, and their imports print warnings.
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     if f"--flink_master={flink.EMBEDDED}" in args:
-        flink.listen_on_loopback_only()
+        # The embedded Flink listens on the loopback interface only, unless the user sets it.
+        os.environ.setdefault("FLINK_CONF_DIR", str(Path(__file__).parent / "flink_conf"))
 
 
 def _parse(extra: Sequence[str]) -> dict[str, str]:
@@ -99,12 +92,7 @@ def _direct(workers: int, given: Mapping[str, str]) -> list[str]:
 
 
 def _multi_processing(workers: int, _: Mapping[str, str]) -> list[str]:
-    return [
-        _IN_PROCESS,
-        _MULTI_PROCESSING,
-        f"--direct_num_workers={workers or _cpus()}",
-        _NO_PACKAGE,
-    ]
+    return [_IN_PROCESS, _MULTI_PROCESSING, f"--direct_num_workers={workers or _cpus()}", _NO_PACKAGE]
 
 
 def _flink(workers: int, given: Mapping[str, str]) -> list[str]:
@@ -124,7 +112,7 @@ def _flink(workers: int, given: Mapping[str, str]) -> list[str]:
 
 def _flink_cluster(workers: int, given: Mapping[str, str]) -> list[str]:
     """A running Flink cluster whose task managers start worker processes in this environment."""
-    master = given.get("flink_master", flink.DEFAULT_MASTER)
+    master = given.get("flink_master", "localhost:8081")
     job_server = flink.job_server_args(given)
     parallelism = workers or _cpus()
     flink.check_cluster(master, parallelism)

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit
 from components.common.errors import UserError
 
 EMBEDDED: Final = "[local]"
-DEFAULT_MASTER: Final = "localhost:8081"
 
 _HERE: Final = Path(__file__).parent
 _JOB_SERVER: Final = _HERE.parents[1] / "build" / "flink" / "job-server.jar"
@@ -21,11 +19,7 @@ _TIMEOUT_S: Final = 10
 
 
 def job_server_args(given: Mapping[str, str]) -> list[str]:
-    """Returns the options of the Java process that translates Beam pipelines to Flink jobs.
-
-    Raises:
-        UserError: Java or the job server is missing.
-    """
+    """Returns the options of the Java process that translates Beam pipelines to Flink jobs, which must be there."""
     java = given.get("job_server_java_launcher", "java")
     if not shutil.which(java):
         raise UserError(f"Flink needs Java 17, and {java!r} cannot be found: install it (Debian: openjdk-17-jre)")
@@ -42,20 +36,10 @@ def job_server_args(given: Mapping[str, str]) -> list[str]:
     ]
 
 
-def listen_on_loopback_only() -> None:
-    """Makes the embedded Flink listen on the loopback interface only, unless the user sets `FLINK_CONF_DIR`."""
-    os.environ.setdefault("FLINK_CONF_DIR", str(_HERE / "flink_conf"))
-
-
 def check_cluster(master: str, parallelism: int) -> None:
-    """Checks that a Flink cluster has enough task slots; Flink itself would wait for minutes before it fails.
+    """Raises UserError if a Flink cluster lacks task slots; Flink itself would wait for minutes before it fails.
 
-    Args:
-        master: Host and port of the REST interface, with or without `http://`.
-        parallelism: Task slots that a job needs.
-
-    Raises:
-        UserError: The cluster cannot be reached, or has fewer slots.
+    `master` is the host and port of the REST interface, with or without `http://`.
     """
     slots = _slots(master)
     if slots < parallelism:

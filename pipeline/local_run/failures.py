@@ -1,7 +1,7 @@
 """One clear line for an exception. Beam quotes a worker's UserError in the text of another exception."""
 
+import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.traceback import Traceback
@@ -31,11 +31,10 @@ _ENVIRONMENT = (
 
 
 def user_error_message(error: BaseException) -> str | None:
-    """Returns a message for an exception that the user can act on; None for any other.
-
-    It is, was caused by, or quotes a UserError, or it tells of a full disk or the like.
-    """
-    chain = list(_chain(error))
+    """Returns the message if the exception is, was caused by, or quotes a UserError or a full disk; else None."""
+    chain = [error]
+    while following := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(following)
     for seen in chain:
         if isinstance(seen, UserError):
             return _BEAM_SUFFIX.sub("", str(seen))
@@ -44,20 +43,11 @@ def user_error_message(error: BaseException) -> str | None:
     return next((text for seen in chain for known, text in _ENVIRONMENT if known.search(str(seen))), None)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
 def report_failure(error: Exception, console: RunConsole, log_file: Path, verbose: bool) -> int:
     """Prints one line, with `verbose` also the traceback of an unexpected error, and returns the exit status."""
     message = user_error_message(error)
     if message is None:
         message = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')} (details: {log_file})"
-        import logging
-
         logging.getLogger("failure").error("the run failed", exc_info=error)
         if verbose:
             console.console.print(Traceback.from_exception(type(error), error, error.__traceback__))

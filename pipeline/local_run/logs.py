@@ -12,18 +12,14 @@ from rich.logging import RichHandler
 from components.common.errors import UserError
 from pipeline.local_run.console import ConsoleHandler, RunConsole
 
-OWN_LOGGERS = ("components", "pipeline")
 _STDERR = 2
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool) -> None:
     """Sends this project's log records to the terminal, all records at INFO and above to a file.
 
-    With `verbose`, other libraries' records and warnings reach the terminal as well.
-
-    Raises:
-        UserError: The log file cannot be written.
+    With `verbose`, other libraries' records and warnings reach the terminal as well. Raises UserError if the log file
+    cannot be written.
     """
     # A full disk is reported once, not for every log record.
     logging.raiseExceptions = False
@@ -31,17 +27,20 @@ def configure_logging(console: RunConsole, log_file: Path | None, verbose: bool)
     root.handlers.clear()
     root.setLevel(logging.INFO)
     if log_file:
-        file_handler = _open(log_file)
-        file_handler.setFormatter(logging.Formatter(_FORMAT))
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            file_handler = logging.FileHandler(log_file)
+        except OSError as error:
+            raise UserError(f"cannot write to {log_file}: {error.strerror}; choose another --output") from error
+        file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(file_handler)
     if verbose:
         root.addHandler(RichHandler(console=console.console, show_path=False))
     else:
         warnings.filterwarnings("ignore")
         root.addHandler(logging.NullHandler())
-    own_handler = ConsoleHandler(console)
-    for name in OWN_LOGGERS:
-        logging.getLogger(name).addHandler(own_handler)
+    for name in ("components", "pipeline"):
+        logging.getLogger(name).addHandler(ConsoleHandler(console))
     _quiet_absl()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0" if verbose else "3"
 
@@ -60,14 +59,6 @@ def divert_native_output(log_file: Path | None) -> None:
         os.dup2(target, _STDERR)
         os.close(target)
         sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors)
-
-
-def _open(log_file: Path) -> logging.FileHandler:
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        return logging.FileHandler(log_file)
-    except OSError as error:
-        raise UserError(f"cannot write to {log_file}: {error.strerror}; choose another --output") from error
 
 
 def _quiet_absl() -> None:

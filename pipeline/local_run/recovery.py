@@ -28,15 +28,15 @@ _LOCK_PATIENCE_S: Final = 5.0
 _LATEST: Final = ListOptions(limit=200, order_by=OrderByField.ID, is_asc=False)
 _UNFINISHED: Final = (pb.Execution.NEW, pb.Execution.RUNNING)
 _SUCCEEDED: Final = (pb.Execution.COMPLETE, pb.Execution.CACHED)
+_WRITTEN: Final = (output_folder.WRITTEN_FILES_PROPERTY, output_folder.WRITTEN_BYTES_PROPERTY)
 
 
 @contextlib.contextmanager
 def recovering(config: PipelineConfig) -> Iterator[None]:
     """Removes what killed runs left in the locked output folder, and records this run as failed if it is interrupted.
 
-    Raises:
-        UserError: The metadata store cannot be written, is locked by another process, or is not the one that the
-            output folder was written with.
+    Raises UserError if the metadata store cannot be written, is locked by another process, or does not belong to the
+    output folder.
     """
     has_own_store = _check_unlocked(config)
     store = connect(config.metadata_uri)
@@ -47,11 +47,8 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
         logger.info("An earlier run was killed: its finished steps are kept, the others run again")
     _remove_leftovers(store, config)
     if context and (gone := _discard_incomplete(store, context)):
-        logger.info(
-            "%d earlier %s no longer complete on disk; the run makes what it needs of them again",
-            gone,
-            "artifact is" if gone == 1 else "artifacts are",
-        )
+        what = "artifact is" if gone == 1 else "artifacts are"
+        logger.info("%d earlier %s no longer complete on disk; the run makes what it needs of them again", gone, what)
     try:
         yield
     except KeyboardInterrupt:
@@ -136,9 +133,8 @@ def record_files(store: mlmd.MetadataStore, execution_id: int, output: str) -> N
     written = store.get_artifacts_by_id([event.artifact_id for event in events if event.type == pb.Event.OUTPUT])
     artifacts = [artifact for artifact in written if Path(artifact.uri).is_relative_to(output)]
     for artifact in artifacts:
-        files, size = _measure(artifact)
-        artifact.custom_properties[output_folder.WRITTEN_FILES_PROPERTY].int_value = files
-        artifact.custom_properties[output_folder.WRITTEN_BYTES_PROPERTY].int_value = size
+        for name, value in zip(_WRITTEN, _measure(artifact), strict=True):
+            artifact.custom_properties[name].int_value = value
     store.put_artifacts(artifacts)
 
 
@@ -150,21 +146,13 @@ def _discard_incomplete(store: mlmd.MetadataStore, context: pb.Context) -> int:
     incomplete = [
         artifact
         for artifact in store.get_artifacts_by_context(context.id)
-        if artifact.state == pb.Artifact.LIVE and output_folder.WRITTEN_FILES_PROPERTY in artifact.custom_properties
-        if _measure(artifact) != _recorded(artifact)
+        if artifact.state == pb.Artifact.LIVE and _WRITTEN[0] in artifact.custom_properties
+        if _measure(artifact) != tuple(artifact.custom_properties[name].int_value for name in _WRITTEN)
     ]
     for artifact in incomplete:
         artifact.state = pb.Artifact.DELETED
     store.put_artifacts(incomplete)
     return len(incomplete)
-
-
-def _recorded(artifact: pb.Artifact) -> tuple[int, int]:
-    properties = artifact.custom_properties
-    return (
-        properties[output_folder.WRITTEN_FILES_PROPERTY].int_value,
-        properties[output_folder.WRITTEN_BYTES_PROPERTY].int_value,
-    )
 
 
 def _measure(artifact: pb.Artifact) -> tuple[int, int]:

@@ -34,17 +34,10 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
     """TFX's LocalDagRunner with an observer, a run id that is known beforehand, and no log of the connection."""
 
     def __init__(self, observer: RunObserver, connection: ConnectionConfig, output: str, bucket: str = ""):
-        """Constructs a runner.
+        """Takes the absolute path of the output folder; every execution gets a context of that name.
 
-        Args:
-            observer: Receives every node's start and end.
-            connection: Of ML Metadata. It may hold a password, so it is not part of the compiled pipeline.
-            output: The absolute path of the output folder. Every execution gets a context of that name: a store may be
-                shared.
-            bucket: URI below which the pipeline keeps its artifacts, if not in the output folder.
-
-        Raises:
-            UserError: The bucket cannot be read.
+        The connection may hold a password, so it is not part of the compiled pipeline. `bucket` is the URI below which
+        the pipeline keeps its artifacts, if not in the output folder; raises UserError if it cannot be read.
         """
         self._operators = BucketArtifacts(bucket, output).operators() if bucket else None
         self._output = output
@@ -53,11 +46,7 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
         self.run_id = datetime.datetime.now().isoformat()
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
-        """Runs a compiled pipeline's nodes in topological order.
-
-        Raises:
-            Exception: Whatever a component's executor raised; outputs of earlier nodes stay published.
-        """
+        """Runs a compiled pipeline's nodes in topological order; when one raises, earlier outputs stay published."""
         if run_options:
             raise NotImplementedError("partial runs are not supported")
         runtime_parameter_utils.substitute_runtime_parameter(
@@ -96,11 +85,7 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
 
 
 def run(config: PipelineConfig, observer: RunObserver) -> str:
-    """Runs the pipeline and returns the run's id in ML Metadata.
-
-    Raises:
-        Exception: Whatever a component's executor raised.
-    """
+    """Runs the pipeline and returns the run's id in ML Metadata; executors' exceptions pass through."""
     runner = LocalDagRunner(observer, connection_config(config.metadata_uri), config.output, config.bucket)
     runner.run(create_pipeline(config))
     return runner.run_id

@@ -18,8 +18,7 @@ from components.contracts.output_folder import LOCK_FILE
 def locked_output(output: str) -> Iterator[None]:
     """Keeps other runs out of an output folder; the operating system frees the lock when the process dies.
 
-    Raises:
-        UserError: Another run holds the folder, or it cannot be written to.
+    Raises UserError if another run holds the folder, or it cannot be written to.
     """
     path = Path(output) / LOCK_FILE
     lock = FileLock(path)

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
-from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from components.contracts.anomalies import ANOMALIES_FILE, STATISTICS_FILE, Anomaly, parse_anomalies
 from components.contracts.nodes import ANOMALIES, STATISTICS, Output
 from pipeline.records.store import Run
 from pipeline.report.photos import split_folder
@@ -23,20 +24,11 @@ class FeatureStatistics(NamedTuple):
     details: str
 
 
-class Anomaly(NamedTuple):
-    """A contradiction between a split and the schema."""
-
-    split: str
-    feature: str
-    severity: str
-    description: str
-
-
 class Quality(NamedTuple):
-    """The findings; `anomalies` is None if the data was not checked."""
+    """The findings."""
 
     statistics: Sequence[FeatureStatistics]
-    anomalies: Sequence[Anomaly] | None
+    anomalies: Sequence[tuple[str, Anomaly]] | None  # with their splits; None if the data was not checked
 
 
 def load(view: RunView) -> Quality:
@@ -47,7 +39,7 @@ def load(view: RunView) -> Quality:
 
 
 def _statistics(run: Run) -> Iterator[FeatureStatistics]:
-    for split, content in _split_files(run, STATISTICS, "FeatureStats.pb"):
+    for split, content in _split_files(run, STATISTICS, STATISTICS_FILE):
         try:
             message = statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
         except DecodeError:
@@ -83,19 +75,12 @@ def _details(kind: str, values: Any) -> str:
     return ""
 
 
-def _anomalies(run: Run) -> Iterator[Anomaly]:
-    for split, content in _split_files(run, ANOMALIES, "SchemaDiff.pb"):
+def _anomalies(run: Run) -> Iterator[tuple[str, Anomaly]]:
+    for split, content in _split_files(run, ANOMALIES, ANOMALIES_FILE):
         try:
-            message = anomalies_pb2.Anomalies.FromString(content)
+            yield from ((split, anomaly) for anomaly in parse_anomalies(content))
         except DecodeError:
-            yield Anomaly(split, "", "UNKNOWN", "the file of anomalies cannot be read")
-            continue
-        found = sorted(message.anomaly_info.items())
-        if message.HasField("dataset_anomaly_info"):
-            found.append(("", message.dataset_anomaly_info))
-        for feature, info in found:
-            severity = anomalies_pb2.AnomalyInfo.Severity.Name(info.severity)
-            yield Anomaly(split, feature, severity, info.description)
+            yield split, Anomaly("", "UNKNOWN", "the file of anomalies cannot be read")
 
 
 def _split_files(run: Run, output: Output, name: str) -> Iterator[tuple[str, bytes]]:
