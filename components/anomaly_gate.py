@@ -1,8 +1,4 @@
-"""AnomalyGate, which stops a run when ExampleValidator found anomalies.
-
-ExampleValidator itself only records anomalies. The gate fails in a step of its own, so that their record stays in
-ML Metadata.
-"""
+"""AnomalyGate, which stops a run when ExampleValidator found anomalies; their record stays in ML Metadata."""
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types

@@ -9,16 +9,9 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils, path_utils
 
 from components.common.errors import UserError
+from components.contracts import serving_folder
 from components.contracts.drift import SAMPLE_FILE
-from components.contracts.serving_folder import (
-    BASELINE_VERSION_PROPERTY,
-    LATEST_BLESSED_FILE,
-    NO_VERSION,
-    latest_version,
-    path_in,
-    photos_path,
-    read_latest,
-)
+from components.contracts.serving_folder import LATEST_BLESSED_FILE, NO_VERSION, path_in
 from components.modeling.backbones.cache import content_digest
 
 logger = logging.getLogger(__name__)
@@ -36,20 +29,20 @@ def BaselineReader(
     compared with the first time. Without a baseline the version is "none", and the artifact holds no model.
     """
     version = _baseline_version(serving_model_dir, path_utils.serving_model_path(candidate.uri))
-    model.set_string_custom_property(BASELINE_VERSION_PROPERTY, version)
+    model.set_string_custom_property(serving_folder.BASELINE_VERSION_PROPERTY, version)
     if version == NO_VERSION:
         logger.info("No other model has been pushed to %s: there is no baseline", serving_model_dir)
         return
     io_utils.copy_dir(path_in(serving_model_dir, version), path_utils.serving_model_dir(model.uri))
-    if fileio.exists(photos := photos_path(serving_model_dir, version)):
+    if fileio.exists(photos := serving_folder.photos_path(serving_model_dir, version)):
         fileio.copy(photos, path_in(model.uri, SAMPLE_FILE), overwrite=True)
     logger.info("The baseline is version %s of %s", version, serving_model_dir)
 
 
 def _baseline_version(folder: str, candidate: str) -> str:
-    latest = read_latest(folder)
+    latest = serving_folder.read_latest(folder)
     if latest is None:
-        if version := latest_version(folder):
+        if version := serving_folder.latest_version(folder):
             logger.warning(
                 "%s has version %d but no %s: none of its versions is the baseline",
                 folder, version, LATEST_BLESSED_FILE,

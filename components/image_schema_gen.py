@@ -1,8 +1,4 @@
-"""ImageSchemaGen, which writes the schema of raw examples.
-
-An inferred schema would accept whatever the data holds. The features of raw examples are known; only the classes
-differ between datasets.
-"""
+"""ImageSchemaGen, which writes the schema of raw examples: an inferred one would accept whatever the data holds."""
 
 import json
 

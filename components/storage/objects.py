@@ -1,8 +1,7 @@
-"""Files in S3, Google Cloud Storage, Azure and HDFS by their URIs, SCHEME://BUCKET/NAME.
+"""Files in S3, Google Cloud Storage, Azure (obstore) and HDFS (fsspec) by their URIs, SCHEME://BUCKET/NAME.
 
-Object stores are read through obstore, HDFS through fsspec's WebHDFS. A process has one client per bucket. Listings
-tell each file's version (size, and entity tag or time), so no file is read to see whether it has changed. Whatever a
-storage refuses is an OSError of one line. A new scheme is an entry of `SCHEMES`.
+Listings tell each file's version (size, and entity tag or time). Whatever a storage refuses is an OSError of one line.
+A new scheme is an entry of `SCHEMES`.
 """
 
 import bisect
@@ -224,8 +223,7 @@ class Hdfs:
     def read(self, name: str) -> bytes:
         """Returns the content of a file."""
         # fsspec's own `cat_file` asks for the size first, and returns a data node's error message as the content.
-        content: bytes = self._files._call("OPEN", path=f"/{name}").content
-        return content
+        return bytes(self._files._call("OPEN", path=f"/{name}").content)
 
 
 def _s3(bucket: str) -> ObjectStore:

@@ -1,7 +1,7 @@
 """Beam's Flink runner, with one job server for all pipelines of a process.
 
-Named by the `--runner` option that `pipeline.beam_runners.beam_args` builds. Beam's own class starts a Java process for
-every pipeline and keeps all of them until the program exits: seven of them in a run of this project.
+Named by the `--runner` option of `beam_args`. Beam's own class starts a Java process for every pipeline, seven in a
+run, and keeps all of them until the program exits.
 """
 
 import logging

@@ -1,8 +1,4 @@
-"""Shows log records of Beam's worker processes under their own loggers.
-
-In multi-processing mode Beam sends its workers' records to this process, and logs each as the text of a protocol
-buffer.
-"""
+"""Shows log records of Beam's worker processes, which Beam logs as texts, under their own loggers."""
 
 import logging
 import re

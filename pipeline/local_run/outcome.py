@@ -18,7 +18,8 @@ def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds
     out = console.console
     out.print()
     out.print(_results_table(run))
-    if console.finished_nodes and set(console.finished_nodes) - set(console.cached_nodes) <= _NEVER_CACHED:
+    # The resolver queries ML Metadata in every run.
+    if console.finished_nodes and set(console.finished_nodes) - set(console.cached_nodes) <= {BASELINE_RESOLVER}:
         out.print("Nothing has changed since an earlier run: all results above come from TFX's cache.")
     for line in _training_lines(run):
         out.print(line, markup=False)
@@ -38,10 +39,6 @@ def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds
     out.print(f"Artifacts:       {config.pipeline_root}")
     out.print(f"ML Metadata:     {config.metadata_uri}")
     out.print(f"Time:            {seconds:.0f} s")
-
-
-# It queries ML Metadata in every run, which takes no time.
-_NEVER_CACHED = {BASELINE_RESOLVER}
 
 
 def _training_lines(run: Run) -> Iterator[str]:
