@@ -19,7 +19,7 @@ _OWN_PACKAGE: Final = "components"
 
 
 def code_digest(*modules: str) -> str:
-    """Digests the code that modules, or the modules of members, run; takes dotted names.
+    """Digests the code that modules run, given by their dotted names or those of their members.
 
     In this project's modules all imports are followed, wherever they stand in a file; in a library's module only its
     own imports count. Returns the first 16 hexadecimal digits of a SHA-256 over paths and contents of this project's

@@ -27,7 +27,7 @@ class WorkerProgress:
     """The progress of one worker process, counted by its threads."""
 
     def __init__(self, description: str, total: int, launcher: str, every: int = 1):
-        """Starts at 0 of all workers' `total` photos (0: unknown), and reports after `every` photos.
+        """Takes the number of all workers' photos, 0 if it is unknown; reports after every `every` photos.
 
         `launcher` is the `process_name()` of the process that started the work.
         """

@@ -31,7 +31,7 @@ _ENVIRONMENT = (
 
 
 def user_error_message(error: BaseException) -> str | None:
-    """Returns the message if the exception is, was caused by, or quotes a UserError or a full disk; else None."""
+    """Returns a message if an error is, was caused by or quotes a UserError, or tells of a full disk or the like."""
     chain = [error]
     while following := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(following)
