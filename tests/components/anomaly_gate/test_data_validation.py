@@ -72,10 +72,12 @@ def _good(encode_image: Callable[..., bytes], count: int = 4) -> list[bytes]:
     return [_example(encode_image(seed=index), index % 2, f"photo{index}") for index in range(count)]
 
 
+@pytest.mark.slow
 def test_good_data_passes(tmp_path: Path, encode_image: Callable[..., bytes]) -> None:
     _validate(tmp_path, {"train": _good(encode_image), "test": _good(encode_image)})
 
 
+@pytest.mark.slow
 def test_all_problems_of_all_splits_are_named(tmp_path: Path, encode_image: Callable[..., bytes]) -> None:
     good = _good(encode_image)
     unlabelled, other_class = _example(encode_image(), None, "unlabelled"), _example(encode_image(), 7, "bad")

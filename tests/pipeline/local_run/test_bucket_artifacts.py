@@ -53,6 +53,7 @@ def _run(config: PipelineConfig) -> tuple[str, list[str]]:
         return local.run(config, observer), observer.computed
 
 
+@pytest.mark.slow
 def test_artifacts_and_pushed_models_are_in_the_bucket(config: PipelineConfig, tmp_path: Path) -> None:
     run_id, _ = _run(config)
     finished = open_store(config.output).run(run_id)

@@ -28,6 +28,7 @@ def test_only_python_reaches_the_terminal(tmp_path: Path, kept: bool) -> None:
     assert log.read_text() == "a record\n" + ("from C++\nfrom a worker\n" if kept else "")
 
 
+@pytest.mark.slow
 def test_importing_tensorflow_prints_nothing(tmp_path: Path) -> None:
     code = "from pipeline.local_run.logs import divert_native_output; divert_native_output(None); import tensorflow"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
