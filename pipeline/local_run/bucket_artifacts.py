@@ -1,4 +1,7 @@
-"""Artifacts in a bucket: components work on local copies, because TensorFlow does not know s3://."""
+"""Artifacts in a bucket: components work on copies on this machine, as they do in Kubeflow's containers.
+
+TensorFlow does not know s3://, and reads its input many times.
+"""
 
 import contextlib
 import shutil
@@ -22,7 +25,15 @@ class BucketArtifacts:
     """The artifacts of a pipeline whose root is in a bucket, and their copies in the output folder."""
 
     def __init__(self, bucket: str, output: str):
-        """Raises UserError unless `bucket`, the URI below which artifacts are, can be read."""
+        """Checks that the bucket can be read.
+
+        Args:
+            bucket: The URI below which artifacts are.
+            output: The output folder on this machine.
+
+        Raises:
+            UserError: The bucket cannot be read.
+        """
         self._bucket, self._output = bucket, output
         register_buckets()
         with _storage_errors(bucket):
@@ -50,25 +61,22 @@ class BucketArtifacts:
         }
 
     def run_on_copies(self, info: data_types.ExecutionInfo, run: _RunExecutor) -> execution_result_pb2.ExecutorOutput:
-        """Runs an executor on copies of its inputs, copies its outputs to the bucket, and returns its result."""
-        try:
+        """Runs an executor on copies of its inputs, copies its outputs to the bucket, and returns its result.
+
+        Raises:
+            UserError: The bucket cannot be read or written.
+        """
+        with self._clearing_away(info):
             for artifact in _all(info.input_dict):
                 self._fetch(artifact.uri)
             with self._local(info):
                 for artifact in _all(info.output_dict):
                     Path(artifact.uri).mkdir(parents=True, exist_ok=True)
                 result = run(info)
-        except Exception:
-            # TFX would look for the outputs of a failed execution in the bucket.
-            for artifact in _all(info.output_dict):
-                shutil.rmtree(self._local_of(artifact.uri), ignore_errors=True)
-                artifact.is_external = True
-            raise
         for written in result.output_artifacts.values():
             for proto in written.artifacts:
-                path, proto.uri = Path(proto.uri), self._remote_of(proto.uri)
-                with _storage_errors(proto.uri):
-                    upload_folder(path, proto.uri)
+                self._send(proto.uri)
+                proto.uri = self._remote_of(proto.uri)
                 for value in proto.custom_properties.values():
                     if value.WhichOneof("value") == "string_value":
                         value.string_value = self._remote_of(value.string_value)
@@ -92,6 +100,17 @@ class BucketArtifacts:
             for name, uri in folders.items():
                 setattr(info, name, uri)
 
+    @contextlib.contextmanager
+    def _clearing_away(self, info: data_types.ExecutionInfo) -> Iterator[None]:
+        """Removes the outputs of an execution that fails: TFX would look for them in the bucket."""
+        try:
+            yield
+        except Exception:
+            for artifact in _all(info.output_dict):
+                shutil.rmtree(self._local_of(artifact.uri), ignore_errors=True)
+                artifact.is_external = True
+            raise
+
     def _local_of(self, uri: str) -> str:
         # An earlier run may have had another bucket.
         _, found, below = uri.partition(f"/{PIPELINES_FOLDER}/") if is_remote(uri) else ("", "", "")
@@ -110,6 +129,12 @@ class BucketArtifacts:
             shutil.rmtree(leftover)
         with _storage_errors(uri):
             download_folder(uri, [name for name, _ in list_objects(uri)], target)
+
+    def _send(self, path: str) -> None:
+        """Copies an artifact to the bucket."""
+        uri = self._remote_of(path)
+        with _storage_errors(uri):
+            upload_folder(Path(path), uri)
 
 
 def _all(artifacts: dict[str, list[Artifact]]) -> Iterable[Artifact]:
