@@ -30,17 +30,10 @@ _CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
 
 
 def build_eval_config(blessing: BlessingConfig | None = None, class_names: Sequence[str] = ()) -> config_pb2.EvalConfig:
-    """Builds the configuration of an Evaluator.
+    """Builds the configuration of an Evaluator; without `blessing` there is no decision.
 
     Metrics are accuracy, cross-entropy and confusion matrix, over all examples and per true class, and those with a
-    threshold.
-
-    Args:
-        blessing: The thresholds; with None there is no decision on a blessing.
-        class_names: The classes in label order, for thresholds per class.
-
-    Raises:
-        UserError: A threshold names an unknown class.
+    threshold. `class_names` are in label order; raises UserError if a threshold names another class.
     """
     metrics = {
         ACCURACY: _metric(ACCURACY),
@@ -94,11 +87,8 @@ def _class_ids(threshold: Threshold, class_names: Sequence[str]) -> Sequence[int
 def _metric_threshold(threshold: Threshold, spec: config_pb2.SlicingSpec) -> config_pb2.PerSliceMetricThreshold:
     if threshold.is_change:
         # Without a baseline, as in the first run, Evaluator removes the threshold on the change.
-        direction = (
-            config_pb2.MetricDirection.HIGHER_IS_BETTER
-            if threshold.is_lower
-            else config_pb2.MetricDirection.LOWER_IS_BETTER
-        )
+        better = config_pb2.MetricDirection
+        direction = better.HIGHER_IS_BETTER if threshold.is_lower else better.LOWER_IS_BETTER
         change = config_pb2.GenericChangeThreshold(direction=direction, absolute={"value": threshold.bound})
         result = config_pb2.MetricThreshold(change_threshold=change)
     else:

@@ -3,7 +3,6 @@
 import logging
 
 import ml_metadata as mlmd
-from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.types.standard_component_specs import BASELINE_MODEL_KEY
@@ -19,10 +18,10 @@ CANDIDATE_KEY = "candidate"
 
 
 class LatestOtherBlessedModelStrategy(latest_blessed_model_strategy.LatestBlessedModelStrategy):
-    """Resolves the latest blessed model other than the candidate, with what DriftDetector wrote for it.
+    """Resolves the latest blessed model other than the candidate, and DriftDetector's output for it.
 
-    In a run that is repeated or resumed, the candidate can be the latest blessed model already; TFX's own strategy
-    would then compare it with itself.
+    In a repeated or resumed run, the candidate can be the latest blessed model: TFX's own strategy would compare it
+    with itself.
     """
 
     def resolve_artifacts(
@@ -41,16 +40,16 @@ class LatestOtherBlessedModelStrategy(latest_blessed_model_strategy.LatestBlesse
 def _pushed_with(
     store: mlmd.MetadataStore, models: list[types.Artifact], drifts: list[types.Artifact]
 ) -> list[types.Artifact]:
-    """Returns what DriftDetector wrote for a model. Pusher reads both, which connects them."""
+    """Returns DriftDetector's output for a model: Pusher reads both, which connects them."""
     if not models or not drifts:
         return []
     readers = {event.execution_id for event in store.get_events_by_artifact_ids([model.id for model in models])}
-    read = {event.artifact_id for event in store.get_events_by_execution_ids(list(readers)) if _is_drift(event)}
+    read = {
+        event.artifact_id
+        for event in store.get_events_by_execution_ids(list(readers))
+        if event.type == event.INPUT and [step.key for step in event.path.steps[:1]] == [DRIFT_KEY]
+    }
     return sorted((drift for drift in drifts if drift.id in read), key=lambda drift: drift.id)[-1:]
-
-
-def _is_drift(event: metadata_store_pb2.Event) -> bool:
-    return event.type == event.INPUT and [step.key for step in event.path.steps[:1]] == [DRIFT_KEY]
 
 
 def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dict[str, list[types.Artifact]]:

@@ -1,10 +1,11 @@
 """Classification metrics for TFMA on integer labels, computed in float64.
 
-`pipeline.blessing` names this module to TFMA. TFMA's own metrics of these names wrap Keras: they take seconds of
-tracing in every evaluation, and sum in float32 in batches that differ between runs.
+TFMA's own metrics of these names wrap Keras: they trace for seconds in every evaluation, and sum in float32 in batches
+that differ between runs. `pipeline.blessing` names this module to TFMA.
 """
 
 import abc
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,12 +25,7 @@ class _Metric(tfma.metrics.Metric, metaclass=abc.ABCMeta):
     """A function of sums over examples."""
 
     def __init__(self, name: str, label_id: int | None = None):
-        """Constructs the metric.
-
-        Args:
-            name: Its name in TFMA's results.
-            label_id: The label of the class that a metric of one class is about. (`class_id` has a meaning in TFMA.)
-        """
+        """Constructs a metric, of the class with label `label_id` if given (`class_id` has another meaning in TFMA)."""
         super().__init__(metric_util.merge_per_key_computations(self._computations), name=name, label_id=label_id)
 
     @staticmethod
@@ -58,18 +54,12 @@ class _Metric(tfma.metrics.Metric, metaclass=abc.ABCMeta):
         return [tfma.metrics.MetricComputation(keys=[key], preprocessors=None, combiner=combine_fn)]
 
 
+@dataclasses.dataclass(eq=False)
 class _SumsCombineFn(beam.CombineFn):
-    def __init__(
-        self,
-        metric: type[_Metric],
-        key: tfma.metrics.MetricKey,
-        eval_config: config_pb2.EvalConfig,
-        label_id: int | None,
-    ):
-        self._metric = metric
-        self._key = key
-        self._eval_config = eval_config
-        self._label_id = label_id
+    _metric: type[_Metric]
+    _key: tfma.metrics.MetricKey
+    _eval_config: config_pb2.EvalConfig
+    _label_id: int | None
 
     def create_accumulator(self) -> list[float]:
         return []

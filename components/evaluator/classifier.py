@@ -1,4 +1,4 @@
-"""An exported model as Evaluator uses it: predictions of a split, and the check that the served signature agrees."""
+"""Classifies examples with an exported model, and checks that the served signature agrees."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from components.modeling.head import rebuild_head
 from components.photos.convert import photo_digest
 from components.photos.keyed_photos import PhotoKey, photo_key
 
-# Float32 through the same graph: features are rounded once on disk, and sums have another order.
+# Differences are of float32: features are rounded once on disk, and sums have another order.
 TOLERANCE = 1e-4
 SAMPLE_SIZE = 32
 _BATCH_SIZE = 256
@@ -26,7 +26,7 @@ _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 
 @functools.lru_cache(maxsize=2)
 def load_model(path: str) -> Any:
-    """Loads a SavedModel; keeps the last two, a candidate and its baseline. An artifact's folder never changes."""
+    """Loads a SavedModel, whose folder never changes; keeps the last two, a candidate and its baseline."""
     return tf.saved_model.load(path)
 
 
@@ -36,18 +36,12 @@ class FeatureClassifier:
     Features from the model's own backbone go to its classification layers, which are read alone: loading a whole model
     takes seconds. Raw examples (fine-tuned models, a baseline with another backbone) go to its signature.
 
-    Attributes:
-        backbone_digest: Content digest of the backbone whose features it takes; empty if it takes none.
-        class_names: In label order; empty for models that do not record them.
+    `backbone_digest` is that of the backbone whose features it takes, or empty; `class_names` are in label order, and
+    empty for models that do not record them.
     """
 
     def __init__(self, path: str, signature_name: str):
-        """Reads the classification layers.
-
-        Args:
-            path: The SavedModel's folder, local or remote.
-            signature_name: Its signature that takes raw `examples`, string [N].
-        """
+        """Reads the classification layers of a SavedModel; the signature takes raw `examples`, string [N]."""
         self._path = path
         self._signature_name = signature_name
         checkpoint = tf.train.load_checkpoint(f"{path}/{tf.saved_model.VARIABLES_DIRECTORY}/variables")
@@ -86,17 +80,11 @@ def load_classifier(path: str, signature_name: str) -> FeatureClassifier:
 
 @dataclasses.dataclass(frozen=True)
 class ClassifiedBatch:
-    """Examples that were classified.
-
-    Attributes:
-        photos: The photo of each example.
-        labels: int64 [N].
-        probabilities: By model, float32 [N, C].
-    """
+    """Classified examples."""
 
     photos: Sequence[PhotoKey]
-    labels: np.ndarray
-    probabilities: Mapping[str, np.ndarray]
+    labels: np.ndarray  # int64 [N]
+    probabilities: Mapping[str, np.ndarray]  # by model, float32 [N, C]
 
     def predictions(self, model: str) -> Iterator[ExamplePrediction]:
         """Yields one model's predictions, rounded to 6 digits."""
@@ -116,7 +104,8 @@ def classify(
         contracts.LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
     }
     for batch in examples.batch(_BATCH_SIZE):
-        ids, digests, photos, labels = (column.numpy() for column in _parse(batch, spec))
+        parsed = tf.io.parse_example(batch, spec)
+        ids, digests, photos, labels = (parsed[key].numpy() for key in spec)
         keys = [
             photo_key(example_id, digest.decode() or photo_digest(photo))
             for example_id, digest, photo in zip(ids, digests, photos, strict=True)
@@ -125,29 +114,20 @@ def classify(
         yield ClassifiedBatch(keys, labels, {name: model(serialized) for name, model in models.items()})
 
 
-def _parse(batch: tf.Tensor, spec: Mapping[str, tf.io.FixedLenFeature]) -> list[tf.Tensor]:
-    parsed = tf.io.parse_example(batch, spec)
-    return [parsed[key] for key in spec]
-
-
 def serving_difference(
     predicted: Sequence[ExamplePrediction],
     serve: Callable[..., dict[str, tf.Tensor]],
     photos: Mapping[PhotoKey, bytes],
 ) -> float:
-    """Compares evaluated with served probabilities on photos.
+    """Returns the largest difference between evaluated and served probabilities, to six digits; 0.0 without photos.
 
     Args:
         predicted: The evaluated predictions of these photos.
         serve: The exported model's signature from `image_bytes`, string [N].
         photos: Image files as stored.
 
-    Returns:
-        The largest absolute difference between two probabilities, to six digits; 0.0 without photos.
-
     Raises:
-        UserError: The difference is above `TOLERANCE`, or a photo was not evaluated: the metrics would not be those of
-            the served model.
+        UserError: The difference is above `TOLERANCE`, or a photo was not evaluated.
     """
     if not photos:
         return 0.0

@@ -37,7 +37,7 @@ class Evaluator(component.Evaluator):
         eval_config: config_pb2.EvalConfig,
         baseline_model: types.BaseChannel | None = None,
     ):
-        """Constructs an Evaluator of feature `examples` extracted from `photos`; `example_splits` names one split."""
+        """Takes feature `examples` extracted from `photos`; `example_splits` names one split."""
         spec = EvaluatorSpec(
             examples=examples,
             photos=photos,

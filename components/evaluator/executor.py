@@ -38,16 +38,6 @@ from components.storage.examples_io import class_names_of
 
 PHOTOS_KEY: Final = "photos"
 _EVAL_CONFIG_FILE: Final = "eval_config.json"
-_BLESSING_PROPERTIES: Final = {
-    MODEL_KEY: (
-        constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
-        constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY,
-    ),
-    BASELINE_MODEL_KEY: (
-        constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY,
-        constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY,
-    ),
-}
 _Artifacts = dict[str, list[types.Artifact]]
 
 
@@ -55,10 +45,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     """Evaluates with TFMA, as TFX's own executor does, and also writes `metrics.json` and `predictions.jsonl`.
 
     TFX's executor lets TFMA classify the examples. Here they are classified once, in the order of their files, and TFMA
-    gets the probabilities: results do not depend on how a runner forms its batches.
-
-    The evaluation's custom properties carry `split`, `accuracy`, `loss` and `serving_difference`, so that a query of
-    ML Metadata alone shows how a model did.
+    gets the probabilities: results do not depend on the batches of a runner. The evaluation's custom properties hold
+    `split`, `accuracy`, `loss` and `serving_difference`, for queries of ML Metadata.
     """
 
     def Do(self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]) -> None:
@@ -134,7 +122,7 @@ def _write_predictions(
 def _extracts(
     batches: Iterable[classifier.ClassifiedBatch], config: config_pb2.EvalConfig, names: Mapping[str, str]
 ) -> Iterator[tfma.types.Extracts]:
-    """Yields what TFMA's extractors make of examples: features to slice by, and predictions by model name."""
+    """Yields the output of TFMA's extractors: features to slice by, and predictions by model name."""
     prediction_key = config.model_specs[0].prediction_key
     for batch in batches:
         predictions = {name: {prediction_key: batch.probabilities[key]} for name, key in names.items()}
@@ -146,11 +134,7 @@ def _extracts(
 
 
 def _evaluate(extracts: beam.PCollection, config: config_pb2.EvalConfig, output: str) -> None:
-    """Applies the parts of TFMA that are needed: Beam takes long for every step, however few the examples.
-
-    TFMA's other steps read and classify examples, count their bytes, and write plots and attributions, of which there
-    are none.
-    """
+    """Applies only the necessary steps of TFMA, because Beam takes long for every step, however few the examples."""
     for extractor in (
         tfma.extractors.LabelsExtractor(eval_config=config),
         tfma.extractors.UnbatchExtractor(),
@@ -165,7 +149,7 @@ def _evaluate(extracts: beam.PCollection, config: config_pb2.EvalConfig, output:
 
 
 def _write_eval_config(config: config_pb2.EvalConfig, paths: Mapping[str, str], output: str) -> None:
-    """Writes the file that TFMA reads its configuration and the models' paths from."""
+    """Writes TFMA's file of its configuration and the models' paths."""
     run = config_pb2.EvalRun(
         eval_config=config,
         version=tfma.__version__,
@@ -186,10 +170,11 @@ def _write_blessing(
     if not tfma.metrics.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config):
         return
     blessing = artifact_utils.get_single_instance(outputs["blessing"])
-    for key, (uri_property, id_property) in _BLESSING_PROPERTIES.items():
-        if key in models:
-            blessing.set_string_custom_property(uri_property, models[key].uri)
-            blessing.set_int_custom_property(id_property, models[key].id)
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, models[MODEL_KEY].uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, models[MODEL_KEY].id)
+    if baseline := models.get(BASELINE_MODEL_KEY):
+        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
+        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
     blessed = tfma.load_validation_result(evaluation.uri).validation_ok
     name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
     io_utils.write_string_file(f"{blessing.uri}/{name}", "")

@@ -1,4 +1,4 @@
-"""TFMA's results as the plain data that `metrics.json` holds."""
+"""TFMA's results as the records of `metrics.json`."""
 
 import math
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def _model_metrics(result: tfma.EvalResult, class_names: Sequence[str], split: s
     return ModelMetrics(
         split=split,
         examples=int(overall["example_count"]),
-        # TFMA writes NaN, the loss of a training that diverged, as text.
+        # TFMA writes the NaN of a training that diverged as text.
         accuracy=float(overall[ACCURACY]),
         loss=float(overall[LOSS]),
         classes=[class_metrics(name, counts.get(i, 0), matrix, i) for i, name in enumerate(class_names)],
@@ -88,7 +88,7 @@ def class_metrics(name: str, examples: int, confusion_matrix: Sequence[Sequence[
 
 
 def threshold_results(path: str, class_names: Sequence[str]) -> list[ThresholdResult]:
-    """Returns every threshold that the model was tested against, as TFMA decided; see `load_metrics`."""
+    """Returns TFMA's decision on each threshold; see `load_metrics`."""
     validation = tfma.load_validation_result(path)
     if validation is None:
         return []

@@ -22,21 +22,13 @@ _FORM: Final = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Threshold:
-    """What a metric must reach for a blessing.
+    """What a metric must reach for a blessing."""
 
-    Attributes:
-        metric: A name in `OWN_METRICS`, or a metric class of TFMA or Keras.
-        class_name: The class it applies to; `*` means each class, None all examples.
-        is_lower: Whether `bound` is a lower bound, otherwise an upper one.
-        bound: The smallest or largest value allowed.
-        is_change: Whether `bound` limits the difference from the baseline's metric.
-    """
-
-    metric: str
-    class_name: str | None
-    is_lower: bool
+    metric: str  # a name in `OWN_METRICS`, or a metric class of TFMA or Keras
+    class_name: str | None  # `*` for each class, None for all examples
+    is_lower: bool  # whether `bound` is a lower bound, otherwise an upper one
     bound: float
-    is_change: bool = False
+    is_change: bool = False  # whether `bound` limits the difference from the baseline's metric
 
     @classmethod
     def parse(cls, text: str) -> "Threshold":

@@ -24,26 +24,25 @@ SIZES = {"train": 11, "validation": 5, "test": 4}
 Extract = Callable[..., standard_artifacts.Examples]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def extract(
-    tmp_path: Path, raw_examples: types.Artifact, transform_graph: types.Artifact, save_convnet: Callable[..., Path]
+    tmp_path_factory: pytest.TempPathFactory,
+    raw_examples: types.Artifact,
+    transform_graph: types.Artifact,
+    save_convnet: Callable[..., Path],
 ) -> Extract:
     """A function that runs the executor into a folder of its own."""
 
-    def run(
-        name: str,
-        beam_args: list[str] | None = None,
-        passes_file: str = "",
-        batch_size: int = 4,
-    ) -> Any:
+    def run(beam_args: list[str] | None = None, passes_file: str = "", batch_size: int = 4) -> Any:
+        folder = tmp_path_factory.mktemp("extracted")
         backbone = standard_artifacts.Model()
-        backbone.uri = str(tmp_path / name / "backbone")
-        Path(backbone.uri).mkdir(parents=True)
+        backbone.uri = str(folder / "backbone")
+        Path(backbone.uri).mkdir()
         save_convnet(passes_file).rename(f"{backbone.uri}/Format-Serving")
         backbone.set_string_custom_property(contracts.BACKBONE_HANDLE_PROPERTY, "tiny handle")
         backbone.set_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY, "d1")
         features = standard_artifacts.Examples()
-        features.uri = str(tmp_path / name / "features")
+        features.uri = str(folder / "features")
         context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=beam_args, unique_id="1")
         Executor(context).Do(
             {"examples": [raw_examples], "transform_graph": [transform_graph], "backbone": [backbone]},
@@ -53,6 +52,11 @@ def extract(
         return features
 
     return run
+
+
+@pytest.fixture(scope="module")
+def features(extract: Extract) -> standard_artifacts.Examples:
+    return extract()
 
 
 def _examples(artifact: types.Artifact, split: str) -> Iterator[dict[str, Any]]:
@@ -72,9 +76,8 @@ def _digests(artifact: types.Artifact) -> dict[str, str]:
 
 
 def test_features_are_the_backbones_on_the_preprocessed_photo(
-    extract: Extract, raw_examples: types.Artifact, save_convnet: Callable[..., Path]
+    features: types.Artifact, raw_examples: types.Artifact, save_convnet: Callable[..., Path]
 ) -> None:
-    features = extract("features")
     backbone = hub.KerasLayer(str(save_convnet()))
     for split, size in SIZES.items():
         extracted = {example["id"][0]: example for example in _examples(features, split)}
@@ -87,9 +90,8 @@ def test_features_are_the_backbones_on_the_preprocessed_photo(
 
 
 def test_a_feature_example_names_its_photo_and_does_not_carry_it(
-    extract: Extract, raw_examples: types.Artifact
+    features: types.Artifact, raw_examples: types.Artifact
 ) -> None:
-    features = extract("features")
     for split in SIZES:
         photos = {example["id"][0]: example["image"][0] for example in _examples(raw_examples, split)}
         for example in _examples(features, split):
@@ -98,8 +100,7 @@ def test_a_feature_example_names_its_photo_and_does_not_carry_it(
             assert example["backbone_digest"] == [b"d1"]
 
 
-def test_the_artifact_tells_where_the_features_come_from(extract: Extract) -> None:
-    features = extract("features")
+def test_the_artifact_tells_where_the_features_come_from(features: types.Artifact) -> None:
     assert features.get_string_custom_property(contracts.BACKBONE_HANDLE_PROPERTY) == "tiny handle"
     assert features.get_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY) == "d1"
     assert features.get_string_custom_property(contracts.DATASET_NAME_PROPERTY) == "tiny"
@@ -115,17 +116,18 @@ def test_every_photo_passes_through_the_backbone_once(
 ) -> None:
     """Counted by the backbone itself, in batches of each split's one file."""
     passes_file = tmp_path / "passes"
-    features = extract("features", passes_file=str(passes_file), batch_size=batch_size)
+    features = extract(passes_file=str(passes_file), batch_size=batch_size)
     batches = [int(line) for line in passes_file.read_text().split()]
     assert features.get_int_custom_property(BACKBONE_PASSES_PROPERTY) == sum(SIZES.values())
     assert sorted(batches) == sorted(expected)
 
 
-def test_bytes_do_not_depend_on_run_or_workers(extract: Extract) -> None:
-    first = _digests(extract("first"))
+@pytest.mark.slow
+def test_bytes_do_not_depend_on_run_or_workers(extract: Extract, features: types.Artifact) -> None:
+    first = _digests(features)
     threads = ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]
-    assert first == _digests(extract("second"))
-    assert first == _digests(extract("threads", beam_args=threads))
+    assert first == _digests(extract())
+    assert first == _digests(extract(beam_args=threads))
 
 
 def test_batch_size_below_one_is_refused() -> None:

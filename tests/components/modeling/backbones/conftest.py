@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from components.modeling.backbones.loading import load_backbone
@@ -27,12 +29,17 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def small_backbone(tmp_path):
-    """The folder of a backbone from [N, 4, 6, 3] to [N, 6]."""
-    path = tmp_path / "tiny"
+@pytest.fixture(scope="session")
+def saved_small_backbone(tmp_path_factory):
+    path = tmp_path_factory.mktemp("small_backbone") / "tiny"
     save_feature_vector(HalfMeans(), path, (4, 6))
     return path
+
+
+@pytest.fixture
+def small_backbone(saved_small_backbone, tmp_path):
+    """The folder of a backbone from [N, 4, 6, 3] to [N, 6]."""
+    return shutil.copytree(saved_small_backbone, tmp_path / "tiny")
 
 
 @pytest.fixture(scope="session")
