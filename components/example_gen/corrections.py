@@ -14,6 +14,7 @@ from tfx.dsl.io import fileio
 
 from components.common.errors import UserError
 from components.common.records import from_json
+from components.common.text import counted
 from components.contracts import ID_KEY, LABEL_KEY
 from components.contracts.quarantine import Action, QuarantineEntry, Reason
 from components.photos.corrections import LabelCorrections
@@ -93,10 +94,6 @@ def check_applied(corrections: LabelCorrections, listing_path: str) -> None:
             f"no photo here has an id of --relabel or --exclude, such as {unknown[0]!r}: use a review of these photos"
         )
     counts = Counter(reason.value for reason in reasons.values())
-    line = ", ".join(f"{_photos(count)} {reason}" for reason, count in sorted(counts.items()))
-    missing = f"; {_photos(len(unknown))} not found, such as {unknown[0]!r}" if unknown else ""
+    line = ", ".join(f"{counted(count, 'photo')} {reason}" for reason, count in sorted(counts.items()))
+    missing = f"; {counted(len(unknown), 'photo')} not found, such as {unknown[0]!r}" if unknown else ""
     logger.info("A reviewer's corrections: %s%s", line, missing)
-
-
-def _photos(count: int) -> str:
-    return f"{count:,} {'photo' if count == 1 else 'photos'}"

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from components.common.errors import UserError
+from components.common.text import counted
 from components.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
 from components.contracts.quarantine import Action, DuplicatedPhoto, QuarantineEntry, QuarantineSummary, Reason
 from components.image_validator.duplicates import ExampleKey, Photo
@@ -141,7 +142,7 @@ def describe(summary: QuarantineSummary) -> str:
         formats = ", ".join(f"{count:,} {name}" for name, count in sorted(summary.converted.items()))
         line += f"; {sum(summary.converted.values()):,} converted to JPEG ({formats})"
     if dropped := sum(summary.dropped_from_evaluation.values()):
-        line += f"; {dropped:,} cross-split {_plural(dropped, 'duplicate')} dropped from evaluation"
+        line += f"; {counted(dropped, 'cross-split duplicate')} dropped from evaluation"
     return line
 
 
@@ -151,7 +152,7 @@ def check_usable(summary: QuarantineSummary, max_quarantine_share: float) -> Non
     if unusable > max_quarantine_share * photos:
         reason = max(summary.quarantined, key=lambda code: (summary.quarantined[code], code))
         raise UserError(
-            f"{unusable:,} of {photos:,} {_plural(photos, 'photo')} ({unusable / photos:.1%}) are unusable, more than "
+            f"{unusable:,} of {counted(photos, 'photo')} ({unusable / photos:.1%}) are unusable, more than "
             f"the {max_quarantine_share:.1%} that max_quarantine_share allows; most frequent: "
             f"{summary.quarantined[reason]:,} {_PHRASES[reason]}, such as {summary.first_ids[reason]!r}; "
             "fix the photos or raise the limit"
@@ -162,7 +163,3 @@ def check_usable(summary: QuarantineSummary, max_quarantine_share: float) -> Non
                 f"split {split} has no photo left of {count:,} after validation ({describe(summary)}); fix the photos "
                 "or the split"
             )
-
-
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"

@@ -4,7 +4,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 
+from components.common.errors import UserError
 from pipeline.cli.store_options import console, print_json, store_options, table, time_text
 
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 @store_options
 def artifacts(store: "RunStore", type_name: str | None, run: str | None, as_json: bool) -> None:
     """List artifacts: id, type, component, time and path."""
-    from rich.markup import escape
-
-    from components.common.errors import UserError
     from pipeline.records.lineage import Lineage
 
     lineage = Lineage(store)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from components.common.errors import UserError
 from pipeline.cli.run_options import collect_beam_options
-from pipeline.prediction.batch.prediction_files import FORMATS
+from pipeline.prediction.prediction_files import FORMATS
 
 if TYPE_CHECKING:
     from pipeline.local_run.console import RunConsole
-    from pipeline.prediction.batch.batch_job import ShardPlan
+    from pipeline.prediction.batch_job import ShardPlan
 
 _PHOTOS_PER_FILE = 2000
 _DEFAULT_FORMAT = next(iter(FORMATS))
@@ -55,8 +56,8 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
     from pipeline.local_run.console import RunConsole
     from pipeline.local_run.failures import report_failure
     from pipeline.local_run.logs import configure_logging, divert_native_output
-    from pipeline.prediction.batch.photo_listing import absolute, check_local
     from pipeline.prediction.model_folder import find_model
+    from pipeline.prediction.photo_listing import absolute, check_local
 
     if not source or not target:
         raise click.UsageError("--input and --to need each other: the photos, and where to write the predictions")
@@ -85,7 +86,7 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
 def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...], console: "RunConsole") -> int:
     from components.common.errors import UserError, storage_errors
     from components.storage.tfx_filesystem import register_buckets
-    from pipeline.prediction.batch.batch_job import UNREADABLE_FILE, check_same, read_plan, run_batch
+    from pipeline.prediction.batch_job import UNREADABLE_FILE, check_same, read_plan, run_batch
 
     started = time.monotonic()
     register_buckets()
@@ -115,9 +116,8 @@ def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...],
 
 def _make_plan(target: str, model: Path, asked: dict[str, Any], console: "RunConsole") -> "ShardPlan":
     """Lists the photos and assigns them to shards."""
-    from components.common.errors import UserError
-    from pipeline.prediction.batch.batch_job import ShardPlan, make_plan, stage_model
-    from pipeline.prediction.batch.photo_listing import describe_not_used, list_input
+    from pipeline.prediction.batch_job import ShardPlan, make_plan, stage_model
+    from pipeline.prediction.photo_listing import describe_not_used, list_input
 
     plan = ShardPlan(
         input=asked["input"],

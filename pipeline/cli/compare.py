@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
 
-from pipeline.cli.store_options import console, count_text, print_json, store_options, table
+from components.common.text import counted
+from pipeline.cli.store_options import console, print_json, store_options, table
 
 if TYPE_CHECKING:
     from pipeline.records.comparison import Comparison
@@ -43,7 +45,6 @@ def compare(store: "RunStore", first: str, second: str, limit: int, as_json: boo
 
 
 def _parameters_table(comparison: "Comparison") -> Any:
-    from rich.markup import escape
 
     if not comparison.parameters:
         return "All parameters are equal."
@@ -54,7 +55,6 @@ def _parameters_table(comparison: "Comparison") -> Any:
 
 
 def _metrics_table(split: str, metrics: dict[str, tuple[float | None, float | None]]) -> Any:
-    from rich.markup import escape
 
     if not metrics:
         return f"Neither run was evaluated on the {split} split."
@@ -67,7 +67,6 @@ def _metrics_table(split: str, metrics: dict[str, tuple[float | None, float | No
 
 
 def _print_changed(out: Any, comparison: "Comparison", limit: int) -> None:
-    from rich.markup import escape
 
     changed = comparison.changed_predictions
     if not comparison.common_photos:
@@ -76,7 +75,7 @@ def _print_changed(out: Any, comparison: "Comparison", limit: int) -> None:
     fixed = sum(change.second == change.true for change in changed)
     broken = sum(change.first == change.true for change in changed)
     out.print(
-        f"Predictions differ for {len(changed)} of {count_text(comparison.common_photos, 'test photo')}: "
+        f"Predictions differ for {len(changed)} of {counted(comparison.common_photos, 'test photo')}: "
         f"{fixed} fixed, {broken} broken, {len(changed) - fixed - broken} wrong in both."
     )
     if changed and limit:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import click
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from rich.markup import escape
+from rich.table import Table
 
 from components.modeling.backbones.cache import cache_dir, hub_folder
 from components.modeling.backbones.embedded import how_to_install, weights_file
@@ -193,9 +195,6 @@ def doctor(output: str, quick: bool, as_json: bool) -> None:
 
     Exit status: 1 if something is broken that every run needs.
     """
-    from rich.markup import escape
-    from rich.table import Table
-
     from pipeline.cli.doctor import BROKEN, examine
 
     findings = examine(Path(output).expanduser().absolute(), with_imports=not quick)

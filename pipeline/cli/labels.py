@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 
+from components.common.errors import UserError, reason_of
+from components.common.text import counted
 from components.contracts.label_review import DoubtfulLabel
-from pipeline.cli.store_options import console, count_text, percent, print_json, store_options, table
+from pipeline.cli.store_options import console, percent, print_json, store_options, table
 
 if TYPE_CHECKING:
     from pipeline.records.store import RunStore
@@ -27,17 +30,13 @@ def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bo
 
     Review the photos, keep the rows with wrong labels in the .csv, and pass it to `run --relabel` or `run --exclude`.
     """
-    from rich.markup import escape
-
-    from components.common.errors import UserError
-
     found = store.find_run(run)
     summary, doubtful = found.label_review, found.doubtful_labels
     if summary is None:
         raise UserError(f"run {found.run_id} has no review of labels: LabelReviewer did not run or did not finish")
     if to is not None:
         _write(to, doubtful)
-        click.echo(f"Wrote {count_text(len(doubtful), 'doubtful label')} to {to}")
+        click.echo(f"Wrote {counted(len(doubtful), 'doubtful label')} to {to}")
         return
     if as_json:
         print_json(doubtful)
@@ -52,7 +51,6 @@ def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bo
 
 
 def _write(path: Path, doubtful: Sequence[DoubtfulLabel]) -> None:
-    from components.common.errors import UserError, reason_of
 
     try:
         with path.open("w", encoding="utf-8", newline="") as file:

@@ -4,13 +4,13 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
+from rich.tree import Tree
 
 from components.contracts import TEST_SPLIT, VALIDATION_SPLIT
 from pipeline.cli.store_options import console, percent, print_json, store_options, table
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from pipeline.records.lineage import Lineage, Step
     from pipeline.records.metadata import ArtifactRecord
     from pipeline.records.store import RunStore
@@ -87,14 +87,12 @@ class _TreePrinter:
         self._drawn: set[int] = set()
 
     def tree(self, artifact: "ArtifactRecord") -> "Tree":
-        from rich.tree import Tree
 
         root = Tree(_artifact_label(artifact))
         self._grow(root, artifact)
         return root
 
     def _grow(self, branch: "Tree", artifact: "ArtifactRecord") -> None:
-        from rich.markup import escape
 
         from components.contracts.nodes import BASELINE_INPUT
 
@@ -123,7 +121,6 @@ class _TreePrinter:
 
 
 def _artifact_label(artifact: "ArtifactRecord") -> str:
-    from rich.markup import escape
 
     from pipeline.records.lineage import LABEL_PROPERTIES
 

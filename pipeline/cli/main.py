@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from components.common.errors import UserError
+
 PROGRAM_NAME = "local_runner.py"
 # The modules here that have a command of their name, in the order of the README.
 _COMMANDS = (
@@ -53,8 +55,6 @@ for _name in _COMMANDS:
 
 def main(args: list[str] | None = None) -> Any:
     """Runs the command line; user errors become one line and exit status 1."""
-    from components.common.errors import UserError
-
     try:
         return cli.main(args, prog_name=PROGRAM_NAME)
     except UserError as error:

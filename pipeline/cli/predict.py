@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from rich.bar import Bar
+from rich.markup import escape
+from rich.table import Table
 
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.cli.batch_prediction import batch_options, predict_batch
@@ -125,9 +128,6 @@ def _print_csv(predictions: "Iterable[Classification]") -> None:
 
 
 def _print_table(predictions: "Iterable[Classification]") -> None:
-    from rich.bar import Bar
-    from rich.markup import escape
-    from rich.table import Table
 
     table = Table()
     # Folded, never cut: two photos in one deep folder differ at the end of their paths.

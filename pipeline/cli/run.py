@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from components.common.errors import UserError
 from pipeline.cli.lean_start import skip_tfx_components_init, uncollected_imports
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import RunOptions
@@ -55,7 +56,6 @@ def _bucket(output: str) -> str:
 
 
 def _output_folder(output: str) -> str:
-    from components.common.errors import UserError
 
     path = Path(output).expanduser().resolve()
     try:

@@ -4,6 +4,8 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
+from rich.table import Table
 
 from components.contracts import DATASET_VERSION_PROPERTY, TEST_SPLIT, VALIDATION_SPLIT
 from pipeline.cli.store_options import console, percent, print_json, store_options
@@ -19,9 +21,6 @@ _STATE_STYLES = {"complete": "green", "failed": "red", "running": "cyan", "inter
 @store_options
 def runs(store: "RunStore", limit: int, as_json: bool) -> None:
     """List runs, latest first: data, backbone, accuracy, blessed or not, time."""
-    from rich.markup import escape
-    from rich.table import Table
-
     chosen = list(reversed(store.runs[-limit:]))
     if as_json:
         print_json([_content(run) for run in chosen])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from components.common.errors import UserError
 from pipeline.cli.store_options import console, print_json, store_options, time_text
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ def show(store: "RunStore", target: str, as_json: bool) -> None:
 
 def _find_step(store: "RunStore", lineage: "Lineage", target: str) -> "Step | None":
     """Returns the execution named by `target`; None if it can only be an artifact."""
-    from components.common.errors import UserError
     from pipeline.records.lineage import Step
 
     digits = target.removeprefix("e")

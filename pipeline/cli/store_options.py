@@ -56,11 +56,6 @@ def time_text(milliseconds: int) -> str:
     return datetime.datetime.fromtimestamp(milliseconds / 1000).isoformat(" ", "seconds")
 
 
-def count_text(number: int, noun: str) -> str:
-    """Returns `1 photo`, `2 photos`."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def print_json(content: Any) -> None:
     """Prints dataclasses, or containers of them, as JSON."""
     click.echo(json.dumps(content, indent=2, default=_plain))

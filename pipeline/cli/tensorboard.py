@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from components.common.errors import UserError
+from components.common.text import counted
 from components.contracts.nodes import FINE_TUNING
 from components.contracts.output_folder import TRAINING_FOLDER
 
@@ -30,7 +32,6 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
     Scalars: training curves. Graphs: the classifier. Images and Text: sample predictions. Projector: the features of
     validation photos, with labels and thumbnails.
     """
-    from components.common.errors import UserError
     from pipeline.records.store import open_store
 
     store = open_store(output, metadata)
@@ -42,7 +43,7 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
         for name, folder in folders.items():
             (Path(logdir) / name).symlink_to(folder.absolute(), target_is_directory=True)
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", logdir, "--host", host, "--port", str(port)]
-        click.echo(f"{len(folders)} trainings: {', '.join(folders)}")
+        click.echo(f"{counted(len(folders), 'training')}: {', '.join(folders)}")
         sys.exit(_serve(command))
 
 

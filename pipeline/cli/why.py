@@ -4,7 +4,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import click
+from rich.table import Table
 
+from components.common.text import counted
 from components.contracts.evaluation import LOWER
 from pipeline.cli.store_options import console, print_json, store_options
 
@@ -22,8 +24,6 @@ def why(store: "RunStore", run: str, as_json: bool) -> None:
     For every threshold: the bound, what was measured, the gap between the two, and a 95% confidence interval. If the
     bound lies inside the interval, other test photos could have changed the outcome.
     """
-    from rich.table import Table
-
     from pipeline.records.explanation import explain
 
     explanation = explain(store.find_run(run))
@@ -70,8 +70,7 @@ def _headline(explanation: "Explanation") -> str:
     if explanation.blessed:
         return f"Run {explanation.run_id} was blessed."
     missed = [_threshold_name(threshold) for threshold in explanation.thresholds if not threshold.passed]
-    total = len(explanation.thresholds)
-    reason = f": it missed {len(missed)} of {total} threshold{'s' * (total != 1)}" if missed else ""
+    reason = f": it missed {len(missed)} of {counted(len(explanation.thresholds), 'threshold')}" if missed else ""
     return f"Run {explanation.run_id} was not blessed{reason}."
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.common.errors import UserError
+from components.common.text import counted
 from components.contracts.output_folder import METADATA_FILE
 from components.modeling.backbones.registry import BACKBONES, find_backbone
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
@@ -272,7 +273,7 @@ def collect(copy: str, output: str) -> None:
         raise UserError(f"{copy} is not a folder; copy the pipeline root first, e.g. with gsutil, aws s3 or mc")
     runs = collect_runs(Path(copy), Path(output) / METADATA_FILE)
     for run_id, executions in runs.items():
-        click.echo(f"{run_id}: {len(executions)} component{'s' * (len(executions) != 1)}")
+        click.echo(f"{run_id}: {counted(len(executions), 'component')}")
     click.echo(f"Next: local_runner.py runs --output {output}")
 
 

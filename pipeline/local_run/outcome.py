@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from components.common.text import counted
 from components.contracts import SPLITS, TEST_SPLIT, VALIDATION_SPLIT
 from components.contracts.nodes import BASELINE_RESOLVER, TFLITE_MODEL
 from components.contracts.tflite import FLOAT16_FILE, INT8_FILE
@@ -48,12 +49,12 @@ def _training_lines(run: Run) -> Iterator[str]:
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in sorted(tuning.values.items())
         )
-        trials = f"{tuning.trials} trial{'s' * (tuning.trials > 1)}"
+        trials = counted(tuning.trials, "trial")
         yield f"Best of {trials}: {values}; validation accuracy {tuning.validation_accuracy:.4f}"
     if outcome := run.fine_tuning:
         end = "" if outcome.kept else "; not better: the model before fine-tuning was kept"
         before, after = outcome.accuracy_before, outcome.accuracy_after
-        epochs = f"{outcome.epochs} epoch{'s' * (outcome.epochs > 1)}, " if outcome.epochs else ""
+        epochs = f"{counted(outcome.epochs, 'epoch')}, " if outcome.epochs else ""
         yield f"Fine-tuning: {epochs}validation accuracy {before:.4f} before, {after:.4f} after{end}"
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from components.common.text import counted
 from pipeline.records.intervals import Interval
 from pipeline.records.metadata import ExecutionRecord
 
@@ -43,11 +44,6 @@ def limits(interval: Interval) -> str:
 def count(value: float) -> str:
     """Returns a whole number with separators, such as "3,219"."""
     return f"{value:,.0f}"
-
-
-def counted(value: int, noun: str) -> str:
-    """Returns a count with its noun: "1 photo", "2 photos"."""
-    return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
 def listed(counts: Mapping[str, int]) -> str:

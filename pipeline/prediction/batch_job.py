@@ -26,8 +26,8 @@ from components.contracts.serving_folder import names_in, path_in
 from components.storage.atomic import remove_unfinished, write_atomically
 from components.storage.objects import is_remote
 from components.storage.tfx_filesystem import register_buckets
-from pipeline.prediction.batch.prediction_files import FORMATS, to_unreadable
 from pipeline.prediction.photo_inputs import PhotoInput, read_photo
+from pipeline.prediction.prediction_files import FORMATS, to_unreadable
 from pipeline.prediction.served_model import Classification, ServedModel
 
 # Readers of folders (Spark, Arrow, pandas) skip names that begin with an underscore.

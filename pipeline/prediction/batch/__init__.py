@@ -1,1 +1,0 @@
-"""Batch prediction with a pushed model on Beam."""
