@@ -1,8 +1,6 @@
-"""The pipeline's configuration: frozen dataclasses, the one place where an option is declared.
+"""The pipeline's configuration. Command-line options and Kubeflow's run-time parameters are derived from its fields.
 
-Command-line options and Kubeflow's run-time parameters are derived from the fields' declarations. `RunOptions` holds
-the user's choices; `PipelineConfig` adds the resolved photo source and backbone. Nothing here imports TensorFlow or
-TFX, so that `--help` stays fast.
+Nothing here imports TensorFlow or TFX, so that `--help` stays fast.
 """
 
 import dataclasses
@@ -14,12 +12,7 @@ from typing import Final
 from components.common.errors import UserError, refuse_credentials
 from components.common.settings import check_settings, on_unless, setting
 from components.contracts.evaluation import ACCURACY
-from components.contracts.output_folder import (
-    METADATA_FILE,
-    PIPELINES_FOLDER,
-    SERVING_MODEL_FOLDER,
-    TRAINING_FOLDER,
-)
+from components.contracts.output_folder import METADATA_FILE, PIPELINES_FOLDER, SERVING_MODEL_FOLDER, TRAINING_FOLDER
 from components.evaluator.thresholds import OWN_METRICS, Threshold
 from components.example_gen.options import DataSource
 from components.modeling.backbones.registry import BACKBONES
@@ -48,29 +41,20 @@ class DataOptions(DataSource):
         0.05, "Stop the run if a larger share of the photos is unusable.", minimum=0, maximum=1
     )
     relabel: str = setting(
-        "",
-        "A reviewed .csv of `labels --to`: its photos get the label in column suggested_label.",
-        metavar="FILE",
+        "", "A reviewed .csv of `labels --to`: its photos get the label in column suggested_label.", metavar="FILE"
     )
     exclude: str = setting("", "A reviewed .csv of `labels --to`: its photos are not used.", metavar="FILE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(DataOptions):
-    """The resolved photo source.
+    """The resolved photo source."""
 
-    Attributes:
-        class_names: In label order.
-        fingerprint: Identifies the content (a version, or a digest of the photos); part of the cache key.
-        fingerprint_per_run: Whether each run computes the fingerprint itself; `fingerprint` is then the expected one,
-            or empty for any photos.
-        corrections: Contents of `relabel` and `exclude`, as JSON; empty without either.
-    """
-
-    class_names: tuple[str, ...]
-    fingerprint: str
+    class_names: tuple[str, ...]  # in label order
+    fingerprint: str  # identifies the content (a version, or a digest of the photos); part of the cache key
+    # Whether each run computes the fingerprint itself; `fingerprint` is then the expected one, or empty for any photos.
     fingerprint_per_run: bool = False
-    corrections: str = ""
+    corrections: str = ""  # contents of `relabel` and `exclude`, as JSON; empty without either
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,19 +82,12 @@ class BackboneOptions:
 
 @dataclasses.dataclass(frozen=True)
 class BackboneConfig(BackboneOptions):
-    """The resolved TF Hub feature vector.
+    """The resolved TF Hub feature vector."""
 
-    Attributes:
-        name: Registry name, Hub URL or SavedModel folder.
-        image_size: Height and width of its input in pixels.
-        digest: Content digest of its SavedModel; empty if unknown before the run.
-        batch_size: Photos per forward pass during feature extraction.
-    """
-
-    name: str = dataclasses.field()
-    image_size: tuple[int, int] = dataclasses.field()
-    digest: str = ""
-    batch_size: int = 32
+    name: str = dataclasses.field()  # registry name, Hub URL or SavedModel folder
+    image_size: tuple[int, int] = dataclasses.field()  # height and width of its input in pixels
+    digest: str = ""  # of the SavedModel's content; empty if unknown before the run
+    batch_size: int = 32  # photos per forward pass during feature extraction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +98,7 @@ class BlessingConfig:
         0.7, "Test accuracy required for a blessing.", minimum=0, maximum=1, default_text="the preset's", per_run=True
     )
     max_accuracy_drop: float = setting(
-        0.02,
-        "Largest drop of test accuracy below the latest blessed model.",
-        minimum=0,
-        maximum=1,
-        per_run=True,
+        0.02, "Largest drop of test accuracy below the latest blessed model.", minimum=0, maximum=1, per_run=True
     )
     bless: tuple[str, ...] = setting(
         (),
@@ -153,9 +126,7 @@ class BeamOptions:
     """The Beam runner and its options."""
 
     runner: str = setting(
-        DIRECT,
-        f"Beam runner: {', '.join(RUNNERS)}, or a class of Beam, such as SparkRunner.",
-        metavar="NAME",
+        DIRECT, f"Beam runner: {', '.join(RUNNERS)}, or a class of Beam, such as SparkRunner.", metavar="NAME"
     )
     workers: int = setting(0, "Number of Beam workers.", minimum=0, metavar="N", default_text="one per CPU")
     args: tuple[str, ...] = setting(
@@ -172,7 +143,7 @@ class BeamOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The user's choices."""
+    """The user's choices, before the photo source and the backbone are resolved."""
 
     data: DataOptions = setting(factory=DataOptions, section="Photos")
     backbone: BackboneOptions = setting(factory=BackboneOptions, section="Backbone")
@@ -226,24 +197,16 @@ class RunOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig(RunOptions):
-    """The complete configuration of one pipeline.
+    """The complete configuration of one pipeline."""
 
-    Attributes:
-        name: The pipeline's name in ML Metadata; models are compared with earlier ones of the same name.
-        data: The resolved photo source.
-        backbone: The resolved feature extractor.
-        baseline: The model that change thresholds compare with: `resolver` (the latest blessed one in ML Metadata),
-            `pushed` (the latest one in the serving folder), `none`, or the folder of a Model artifact.
-        work_root: Local folder for intermediate files; empty is `output`.
-        bucket: URI for a local run's artifacts and pushed models; empty is `output`.
-    """
-
-    name: str
+    name: str  # in ML Metadata; models are compared with earlier ones of the same name
     data: DataConfig
     backbone: BackboneConfig
+    # The model that change thresholds compare with: `resolver` (the latest blessed one in ML Metadata), `pushed` (the
+    # latest one in the serving folder), `none`, or the folder of a Model artifact.
     baseline: str = RESOLVER_BASELINE
-    work_root: str = ""
-    bucket: str = ""
+    work_root: str = ""  # local folder for intermediate files; empty is `output`
+    bucket: str = ""  # URI for a local run's artifacts and pushed models; empty is `output`
 
     @functools.cached_property
     def beam_args(self) -> tuple[str, ...]:

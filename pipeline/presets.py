@@ -15,10 +15,10 @@ from pipeline.config import BackboneConfig, DataConfig, PipelineConfig, RunOptio
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A named set of defaults: a summary for `--help`, and values by option name, with underscores."""
+    """A named set of defaults."""
 
-    summary: str
-    options: Mapping[str, Any]
+    summary: str  # for `--help`
+    options: Mapping[str, Any]  # by option name, with underscores
 
 
 PRESETS: Final = {
@@ -34,17 +34,11 @@ PRESETS: Final = {
 
 
 def build_config(options: RunOptions, backbone: BackboneConfig | None = None) -> PipelineConfig:
-    """Resolves the photo source and the backbone.
+    """Resolves the photo source and the backbone; `backbone` None loads it.
 
-    Args:
-        options: The user's choices.
-        backbone: The resolved backbone; None loads it.
-
-    Raises:
-        UserError: The photos or the backbone cannot be found or used, or the Beam runner is not set up.
+    Raises UserError if the photos, the backbone or the Beam runner cannot be used.
     """
-    # Before the steps that may download, or import TensorFlow.
-    options.beam.to_args()
+    options.beam.to_args()  # checks Beam before steps that may download, or import TensorFlow
     data, name = _data_config(options)
     backbone = backbone or _backbone_config(options)
     return PipelineConfig(**{**vars(options), "name": name, "data": data, "backbone": backbone})
@@ -76,7 +70,7 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
 
 
 def _pipeline_name(dataset: str, class_names: tuple[str, ...], own_photos: bool) -> str:
-    """Different classes give different names: models are compared with earlier ones of the same pipeline."""
+    """Names include a digest of the user's classes: models are compared with earlier ones of the same pipeline."""
     slug = re.sub(r"[^A-Za-z0-9]+", "_", dataset).strip("_") or "photos"
     if not own_photos:
         return slug

@@ -39,18 +39,8 @@ def batch_options(command: Callable[..., None]) -> Callable[..., None]:
 def predict_batch(output: Path, model: str | None, *, source: str | None, target: str | None, **options: Any) -> int:
     """Classifies the photos of `source` into files of `target`, or resumes an interrupted start.
 
-    Args:
-        output: The folder that runs write to.
-        model: As for `find_model`; None is the latest pushed model, or that of the interrupted start.
-        source: Folder, glob, manifest or prefix.
-        target: Folder or prefix for the predictions.
-        **options: `format`, `photos_per_file`, and those of Beam; None is not given.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        UserError: There is no model or no such input, or the Beam runner is not set up.
+    `model` None is the latest pushed model, or that of the interrupted start. `options` are `format`,
+    `photos_per_file` and those of Beam; None is not given. Returns the exit status.
     """
     from pipeline.beam_runners.beam_args import prepare
     from pipeline.local_run.console import RunConsole
@@ -64,7 +54,7 @@ def predict_batch(output: Path, model: str | None, *, source: str | None, target
     asked = {name: options.pop(name) for name in ("format", "photos_per_file")}
     args = collect_beam_options(**options).to_args()
     found = find_model(output, model)
-    # Without --model, a resumed start uses the model of the first one, even if another was pushed since.
+    # Without --model, a resumed start keeps the first start's model, even if another was pushed since.
     asked |= {"input": absolute(source), "model": str(found) if model else None}
     check_local(asked["input"])
     for place in (asked["input"], absolute(target)):

@@ -20,18 +20,7 @@ def completion(shell: str) -> None:
 
 
 def completion_script(shell: str, python: str, runner: Path) -> str:
-    """Writes the script.
-
-    Click's own templates complete an executable of one word; this runner is a script that Python runs.
-
-    Args:
-        shell: `bash` or `zsh`.
-        python: The interpreter that runs the runner.
-        runner: `local_runner.py`.
-
-    Returns:
-        Shell code.
-    """
+    """Returns shell code that defines a function `flowers`, which runs `runner` with `python`, and its completion."""
     from click.shell_completion import get_completion_class
 
     from pipeline.cli.main import PROGRAM_NAME, cli
@@ -39,13 +28,10 @@ def completion_script(shell: str, python: str, runner: Path) -> str:
     completer_class = get_completion_class(shell)
     if completer_class is None:
         raise click.UsageError(f"no completion for {shell}")
-    # The variable that click looks for when the runner starts.
+    # Click reads this variable when the runner starts.
     variable = f"_{PROGRAM_NAME}_COMPLETE".replace(".", "_").upper()
     completer = completer_class(cli, {}, _COMMAND, variable)
-    words = f"{shlex.quote(python)} {shlex.quote(str(runner))}"
-    called = "$1" if shell == "bash" else _COMMAND
+    # The command is a shell function, but click's scripts expect an executable, which `env` runs.
     source = completer.source_template % completer.source_vars()
-    source = source.replace(f"={shell}_complete {called})", f"={shell}_complete {words})")
-    # Click leaves a shell function alone, and that is what the command is.
-    source = source.replace(f"(( ! $+commands[{_COMMAND}] )) && return 1", "")
-    return f'{_COMMAND}() {{ {words} "$@"; }}\n{source}'
+    source = source.replace("$(env ", "$(").replace(f"(( ! $+commands[{_COMMAND}] )) && return 1", "")
+    return f'{_COMMAND}() {{ {shlex.quote(python)} {shlex.quote(str(runner))} "$@"; }}\n{source}'

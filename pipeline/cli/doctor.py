@@ -17,15 +17,15 @@ import click
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from rich.markup import escape
-from rich.table import Table
 
 from components.modeling.backbones.cache import cache_dir, hub_folder
 from components.modeling.backbones.embedded import how_to_install, weights_file
 from components.modeling.backbones.registry import BACKBONES, Backbone
-from pipeline.cli.store_options import console, print_json
+from pipeline.cli.store_options import console, print_json, table
 
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 
+_STYLES: Final = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 _DISTRIBUTION: Final = "flowers-pipeline"
 _REINSTALL: Final = "rm -r .venv && make .venv/ready"
 _PACKAGES: Final = (
@@ -51,30 +51,18 @@ print(json.dumps(tf.keras.layers.Layer is tf_keras.layers.Layer))
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """One check.
-
-    Attributes:
-        check: What was looked at.
-        status: `ok`, `warning` (something optional is missing) or `broken` (nothing will run).
-        found: What was seen.
-        fix: What to do; empty when nothing is.
-    """
+    """The result of one check."""
 
     check: str
-    status: str
+    status: str  # `ok`, `warning` (something optional is missing) or `broken` (nothing will run)
     found: str
-    fix: str = ""
+    fix: str = ""  # what to do
 
 
 def examine(output: Path, with_imports: bool) -> list[Diagnosis]:
-    """Runs every check.
+    """Runs every check; `with_imports` also imports TensorFlow and TFX in another process, for up to a minute.
 
-    Args:
-        output: The folder that runs write to; it need not exist.
-        with_imports: Whether to import TensorFlow and TFX in a process of its own, which takes up to a minute.
-
-    Returns:
-        The findings, in the order of the checks.
+    The folder `output` need not exist.
     """
     findings = _project()
     if with_imports:
@@ -118,7 +106,7 @@ def _package(name: str, pinned: str | None) -> Diagnosis:
 
 
 def _imports() -> Diagnosis:
-    """Imports what a run imports: versions alone do not tell whether the libraries load together."""
+    """Imports what a run imports: versions do not tell whether the libraries load together."""
     name = "imports and Keras mode"
     command = [sys.executable, "-c", _IMPORTS]
     try:
@@ -149,16 +137,14 @@ def _backbone(backbone: Backbone) -> Diagnosis:
 
 def _disk(check: str, path: Path) -> Diagnosis:
     existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    fix = "choose another --output or TFHUB_CACHE_DIR"
+    if not os.access(existing, os.W_OK):
+        return Diagnosis(check, BROKEN, f"{existing} cannot be written to", fix)
     free = shutil.disk_usage(existing).free / _GIB
     found = f"{free:.1f} GiB free at {existing}"
-    if not os.access(existing, os.W_OK):
-        return Diagnosis(
-            check, BROKEN, f"{existing} cannot be written to", "choose another --output or TFHUB_CACHE_DIR"
-        )
     if free < _LOW_DISK_GIB:
-        status = BROKEN if free < _NO_DISK_GIB else WARNING
         return Diagnosis(
-            check, status, found, f"free {_LOW_DISK_GIB} GiB, or choose another --output or TFHUB_CACHE_DIR"
+            check, BROKEN if free < _NO_DISK_GIB else WARNING, found, f"free {_LOW_DISK_GIB} GiB, or {fix}"
         )
     return Diagnosis(check, OK, found)
 
@@ -176,14 +162,9 @@ def _host(host: str, needed_for: str, proxy: str | None) -> Diagnosis:
     try:
         socket.create_connection(address, timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
-        reason = error.strerror or str(error)
-        return Diagnosis(
-            host, WARNING, f"not reachable{way} ({reason})", f"check the network or set HTTPS_PROXY; {needed_for}"
-        )
+        found = f"not reachable{way} ({error.strerror or error})"
+        return Diagnosis(host, WARNING, found, f"check the network or set HTTPS_PROXY; {needed_for}")
     return Diagnosis(host, OK, f"reachable{way}")
-
-
-_STYLES = {"ok": "green", "warning": "yellow", "broken": "red"}
 
 
 @click.command()
@@ -195,16 +176,14 @@ def doctor(output: str, quick: bool, as_json: bool) -> None:
 
     Exit status: 1 if something is broken that every run needs.
     """
-    from pipeline.cli.doctor import BROKEN, examine
-
     findings = examine(Path(output).expanduser().absolute(), with_imports=not quick)
     if as_json:
         print_json(findings)
     else:
-        table = Table("check", "", "found", "what to do")
+        rows = table("check", "", "found", "what to do")
         for finding in findings:
             status = f"[{_STYLES[finding.status]}]{finding.status}[/]"
-            table.add_row(finding.check, status, escape(finding.found), escape(finding.fix))
-        console().print(table)
+            rows.add_row(finding.check, status, escape(finding.found), escape(finding.fix))
+        console().print(rows)
     if any(finding.status == BROKEN for finding in findings):
         sys.exit(1)

@@ -15,8 +15,8 @@ _PACKAGE: Final = "tfx.components"
 def skip_tfx_components_init() -> None:
     """Lets modules below `tfx.components` be imported without the package's `__init__`.
 
-    It imports every component there is, with Keras Tuner and a Kubernetes client: a third of a run's imports. Names
-    like `tfx.components.Trainer` are missing afterwards, so this is for a command line, which owns its process.
+    It imports every component, Keras Tuner and a Kubernetes client: a third of a run's imports. Names like
+    `tfx.components.Trainer` are missing afterwards, so this is only for a command line, which owns its process.
     """
     if _PACKAGE not in sys.modules and (spec := importlib.util.find_spec(_PACKAGE)):
         sys.modules[_PACKAGE] = importlib.util.module_from_spec(spec)
@@ -25,10 +25,10 @@ def skip_tfx_components_init() -> None:
 
 @contextlib.contextmanager
 def uncollected_imports() -> Iterator[None]:
-    """Keeps the garbage collector away from what is imported inside, then and later.
+    """Exempts everything imported inside from garbage collection.
 
-    Modules stay as long as the process, and those of TensorFlow and TFX hold half a million objects: to look through
-    them again and again takes a quarter of the time of a run that is answered from the cache.
+    The modules of TensorFlow and TFX hold half a million objects until the process ends: scanning them repeatedly takes
+    a quarter of the time of a fully cached run.
     """
     gc.disable()
     try:

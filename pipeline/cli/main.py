@@ -1,6 +1,6 @@
 """The command line of `local_runner.py`.
 
-TensorFlow and TFX are imported by the commands that need them, not here: `--help` has to answer at once.
+Commands import TensorFlow and TFX only when they run, so that `--help` is fast.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from components.common.errors import UserError
 
 PROGRAM_NAME = "local_runner.py"
-# The modules here that have a command of their name, in the order of the README.
+# Modules with a command of the same name, in the order of the README.
 _COMMANDS = (
     "runs", "report", "why", "labels", "compare", "lineage", "artifacts", "show", "tensorboard",
     "run", "predict", "doctor", "completion",
@@ -21,12 +21,12 @@ _COMMANDS = (
 
 
 class _DefaultGroup(click.Group):
-    """A group whose first command is meant when none is named."""
+    """A group with a default command."""
 
     default_command = "run"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Puts the default command first unless a command, or help, is asked for."""
+        """Inserts the default command unless a command or help is requested."""
         completes_command = ctx.resilient_parsing and not args
         if not completes_command and (not args or args[0] not in (*self.commands, "--help", "-h")):
             args = [self.default_command, *args]
@@ -45,7 +45,7 @@ class _DefaultGroup(click.Group):
 def cli() -> None:
     """Transfer learning on TFX: photos in, a blessed and pushed SavedModel out.
 
-    Without a command, `run` is meant: `local_runner.py --photos DIR` is `local_runner.py run --photos DIR`.
+    The default command is `run`: `local_runner.py --photos DIR` is `local_runner.py run --photos DIR`.
     """
 
 

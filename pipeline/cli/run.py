@@ -25,13 +25,12 @@ def run(output: str, verbose: bool, **values: Any) -> None:
 
     Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed (nothing was pushed).
     """
+    from pipeline.local_run.console import RunConsole
     from pipeline.local_run.logs import configure_logging, divert_native_output
 
     bucket = _bucket(output)
-    # With artifacts in a bucket the rest stays here: ML Metadata, logs, reports, copies to work on.
+    # With artifacts in a bucket, ML Metadata, logs, reports and working copies stay on this machine.
     options = collect_run_options(output=_output_folder(RunOptions().output if bucket else output), **values)
-    from pipeline.local_run.console import RunConsole
-
     console = RunConsole()
     log_file = Path(options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     configure_logging(console, log_file, verbose)
@@ -41,7 +40,7 @@ def run(output: str, verbose: bool, **values: Any) -> None:
 
 
 def _bucket(output: str) -> str:
-    """Returns the URI below which artifacts are to be kept; empty for a folder on this machine."""
+    """Returns the URI of a bucket for artifacts; empty for a local folder."""
     from components.common.errors import UserError, refuse_credentials
     from components.storage.objects import WRITABLE_SCHEMES, is_remote
 
@@ -74,7 +73,7 @@ def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose
         if options.metadata:
             from pipeline.records.connection import check_recordable, connect
 
-            # A server that is down is reported now, not after the data was looked at.
+            # Reports an unreachable server before the data is read.
             check_recordable(options.metadata)
             connect(options.metadata)
         with locked_output(options.output), temporary_folder(options.output):
@@ -92,7 +91,7 @@ def _run_alone(options: RunOptions, bucket: str, console: Any) -> int:
     from pipeline.beam_runners.beam_args import prepare
     from pipeline.presets import build_config
 
-    # Before TFX is imported, which takes long: wrong input is told at once.
+    # Before the slow import of TFX, so that wrong input is reported at once.
     config = dataclasses.replace(build_config(options), bucket=bucket)
     prepare(config.beam_args, config.output)
     console.configured(config)

@@ -1,4 +1,4 @@
-"""Command-line options derived from the declarations of `RunOptions`, and back from their values to `RunOptions`."""
+"""Command-line options derived from `RunOptions`, and `RunOptions` built from their values."""
 
 import dataclasses
 import typing
@@ -13,6 +13,7 @@ from pipeline.config import BEAM_PREFIX, BeamOptions, RunOptions
 from pipeline.presets import PRESETS
 
 _LAST_SECTION: Final = "Run"
+_Settings = typing.TypeVar("_Settings")
 
 
 class SectionedCommand(click.Command):
@@ -36,11 +37,7 @@ class _SectionOption(click.Option):
 
 
 def run_options(*, without: frozenset[str] = frozenset()) -> Callable[[click.Command], click.Command]:
-    """Returns a decorator that adds `--preset` and an option for every setting of `RunOptions`.
-
-    Args:
-        without: Names of options to leave out, with underscores.
-    """
+    """Returns a decorator that adds `--preset` and the options of `RunOptions` except `without` (with underscores)."""
     help_text = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
     choice = click.Choice(list(PRESETS))
     preset = click.Option(["--preset"], type=choice, default="quickstart", show_default=True, help=help_text)
@@ -60,26 +57,18 @@ def beam_options(command: click.Command) -> click.Command:
 
 def collect_beam_options(**values: Any) -> BeamOptions:
     """Returns the settings from values by option name, with underscores; raises UserError for one out of range."""
-    options: BeamOptions = _build(BeamOptions, BEAM_PREFIX, _given(values))
-    return options
+    return _build(BeamOptions, BEAM_PREFIX, _given(values))
 
 
 def collect_run_options(preset: str, **values: Any) -> RunOptions:
-    """Returns the settings from values by option name, with underscores.
+    """Returns the settings from the preset and values by option name, with underscores; None is not given.
 
-    Args:
-        preset: Its values replace the declared defaults.
-        **values: None is not given.
-
-    Raises:
-        click.UsageError: An option is given without the switch that it needs.
-        UserError: A value is out of range.
+    Raises click.UsageError for an option without the switch that it needs, UserError for a value out of range.
     """
     given, defaults = _given(values), dict(PRESETS[preset].options)
     if given.get("fine_tune"):
         defaults["recipe"] = REFERENCE
-    options: RunOptions = _build(RunOptions, "", {**defaults, **given})
-    return options
+    return _build(RunOptions, "", {**defaults, **given})
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +125,7 @@ def _parsing(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Para
     return callback
 
 
-def _build(cls: Any, prefix: str, values: Mapping[str, Any]) -> Any:
+def _build(cls: type[_Settings], prefix: str, values: Mapping[str, Any]) -> _Settings:
     """Builds a dataclass of settings, and those in its fields, from flat values."""
     own: dict[str, Any] = {}
     for field, declared, option, inner in _declared(cls, prefix):

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
+from components.common.text import counted
 from components.contracts import DATASET_VERSION_PROPERTY, TEST_SPLIT, VALIDATION_SPLIT
-from pipeline.cli.store_options import console, percent, print_json, store_options
+from pipeline.cli.store_options import console, percent, print_json, store_options, table
 
 if TYPE_CHECKING:
     from pipeline.records.store import Run, RunStore
@@ -25,12 +25,11 @@ def runs(store: "RunStore", limit: int, as_json: bool) -> None:
     if as_json:
         print_json([_content(run) for run in chosen])
         return
-    table = Table("run", "started", "state", "dataset", "backbone")
-    for heading in ("validation", "test", "blessed", "time"):
-        table.add_column(heading, justify="right")
+    numbers = ("validation", "test", "blessed", "time")
+    rows = table("run", "started", "state", "dataset", "backbone", numbers=numbers)
     for run in chosen:
         content = _content(run)
-        table.add_row(
+        rows.add_row(
             run.run_id,
             content["started"].replace("T", " "),
             f"[{_STATE_STYLES[run.state]}]{escape(' '.join([run.state, *run.failed_nodes]))}[/]",
@@ -42,9 +41,9 @@ def runs(store: "RunStore", limit: int, as_json: bool) -> None:
             f"{content['seconds']:.0f} s",
         )
     out = console()
-    out.print(table)
+    out.print(rows)
     if older := len(store.runs) - len(chosen):
-        out.print(f"{older} older runs are left out: --limit 0 lists them all.")
+        out.print(f"{counted(older, 'older run')} not shown: --limit 0 lists all runs.")
 
 
 def _content(run: "Run") -> dict[str, Any]:

@@ -48,20 +48,14 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
 
 
 def log_folders(store: "RunStore", runs: "list[Run]") -> dict[str, Path]:
-    """Finds what the Trainer logged.
+    """Returns the log folders of `runs`; without `runs`, those of all runs and of unfinished training.
 
-    Args:
-        store: All runs.
-        runs: Those to show; empty means every run, and whatever is being trained now.
-
-    Returns:
-        Existing folders by a name for each: the id of the run that trained, `RUN fine-tuning` for what came after, or
-        `PIPELINE unfinished KEY`.
+    Their names are the id of the run that trained, `RUN fine-tuning`, or `PIPELINE unfinished KEY`.
     """
     folders: dict[str, Path] = {}
     for run in runs or store.runs:
         for node_id, model_run in run.model_runs.items():
-            # A run that was answered from the cache shows what the run that it took it from has shown.
+            # A cached model shares the folder of the run that trained it.
             if model_run.path.is_dir() and model_run.path not in folders.values():
                 folders[f"{run.run_id} fine-tuning" if node_id == FINE_TUNING else run.run_id] = model_run.path
     if not runs:
@@ -71,9 +65,8 @@ def log_folders(store: "RunStore", runs: "list[Run]") -> dict[str, Path]:
 
 
 def _serve(command: list[str]) -> int:
-    """Runs TensorBoard until it or this process is ended; it never outlives this process."""
-    # Its dependencies warn of each other's deprecations.
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    """Runs TensorBoard until it ends or this process is stopped, which also stops TensorBoard."""
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}  # deprecations in TensorBoard's dependencies
     with subprocess.Popen(command, env=environment) as process:  # noqa: S603  (our own interpreter)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -4,11 +4,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from components.common.text import counted
 from components.contracts.evaluation import LOWER
-from pipeline.cli.store_options import console, print_json, store_options
+from pipeline.cli.store_options import console, print_json, store_options, table
 
 if TYPE_CHECKING:
     from pipeline.records.explanation import ExplainedThreshold, Explanation
@@ -36,13 +35,11 @@ def why(store: "RunStore", run: str, as_json: bool) -> None:
     out.print(_headline(explanation), style="green" if explanation.blessed else "yellow", markup=False)
     if not explanation.thresholds:
         return
-    table = Table("threshold", "", title=None)
-    for heading in ("required", "measured", "baseline", "gap", "95% interval"):
-        table.add_column(heading, justify="right")
+    rows = table("threshold", "", numbers=("required", "measured", "baseline", "gap", "95% interval"))
     for threshold in explanation.thresholds:
         interval = threshold.interval
         limits = "-" if interval is None else f"{interval.low:+.4f} to {interval.high:+.4f}"
-        table.add_row(
+        rows.add_row(
             _threshold_name(threshold),
             "[green]met[/]" if threshold.passed else "[red]missed[/]",
             _number(threshold.bound, threshold),
@@ -51,13 +48,13 @@ def why(store: "RunStore", run: str, as_json: bool) -> None:
             "-" if threshold.gap is None else f"{threshold.gap:+.4f}",
             limits if threshold.kind == "change" else limits.replace("+", ""),
         )
-    out.print(table)
+    out.print(rows)
     for threshold in explanation.thresholds:
         out.print(_remark(threshold), markup=False)
     if explanation.baseline_run:
         out.print(f"The baseline is the model of run {explanation.baseline_run}.", markup=False)
-    if remark := explanation.baseline_remark:
-        out.print(remark, markup=False)
+    if explanation.baseline_remark:
+        out.print(explanation.baseline_remark, markup=False)
 
 
 def _headline(explanation: "Explanation") -> str:
@@ -69,8 +66,8 @@ def _headline(explanation: "Explanation") -> str:
         return f"Run {explanation.run_id} has no verdict: {reason}."
     if explanation.blessed:
         return f"Run {explanation.run_id} was blessed."
-    missed = [_threshold_name(threshold) for threshold in explanation.thresholds if not threshold.passed]
-    reason = f": it missed {len(missed)} of {counted(len(explanation.thresholds), 'threshold')}" if missed else ""
+    missed = sum(not threshold.passed for threshold in explanation.thresholds)
+    reason = f": it missed {missed} of {counted(len(explanation.thresholds), 'threshold')}" if missed else ""
     return f"Run {explanation.run_id} was not blessed{reason}."
 
 

@@ -33,36 +33,28 @@ from pipeline.prediction.served_model import Classification, ServedModel
 # Readers of folders (Spark, Arrow, pandas) skip names that begin with an underscore.
 PLAN_FOLDER: Final = "_plan"
 _PLAN_FILE: Final = f"{PLAN_FOLDER}/plan.json"
+UNREADABLE_FILE: Final = "_unreadable.jsonl"
+# A bucket answers many requests at once, each after tens of milliseconds.
+_READERS: Final = 16
+_AHEAD: Final = 32
+_REPORT_EVERY: Final = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlan:
-    """Input, model and shards of a batch.
+    """Input, model and shards of a batch."""
 
-    Attributes:
-        input: The input that the user named.
-        model: The SavedModel's folder.
-        served_from: Where workers load the model from.
-        format: A key of `FORMATS`.
-        photos_per_file: Photos of every shard except the last.
-        photos: Number of photos.
-    """
-
-    input: str
-    model: str
-    served_from: str
-    format: str
-    photos_per_file: int
+    input: str  # as the user named it
+    model: str  # SavedModel folder
+    served_from: str  # where workers load the model from
+    format: str  # a key of `FORMATS`
+    photos_per_file: int  # of every shard except the last
     photos: int = 0
 
     @property
     def shards(self) -> int:
         """Number of shards."""
         return -(-self.photos // self.photos_per_file)
-
-    def size_of(self, shard: int) -> int:
-        """Returns the number of photos of a shard."""
-        return min(self.photos_per_file, self.photos - shard * self.photos_per_file)
 
     def predictions_file(self, shard: int) -> str:
         """Returns the name of a shard's prediction file."""
@@ -91,13 +83,6 @@ def read_file(target: str, name: str) -> bytes:
     return content
 
 
-def remove_leftovers(target: str) -> None:
-    """Removes the unfinished files of killed workers; a bucket has none."""
-    if not is_remote(target):
-        for folder in (target, path_in(target, PLAN_FOLDER)):
-            remove_unfinished(Path(folder))
-
-
 def read_plan(target: str) -> ShardPlan | None:
     """Returns the plan of an earlier start, or None; raises UserError if the target contains other files."""
     names = names_in(target)
@@ -114,13 +99,7 @@ def read_plan(target: str) -> ShardPlan | None:
 def make_plan(target: str, photos: Iterable[str], plan: ShardPlan) -> ShardPlan:
     """Writes the lists of photos as they arrive, then the plan unless there are no photos.
 
-    Args:
-        target: Folder or prefix of the plan.
-        photos: Paths and URIs.
-        plan: The plan without the number of photos.
-
-    Returns:
-        The complete plan.
+    `plan` lacks the number of photos; returns the complete plan.
     """
     photos = iter(photos)
     total = 0
@@ -158,13 +137,6 @@ def _photos_file(shard: int) -> str:
     return f"{PLAN_FOLDER}/photos-{shard:05d}.jsonl"
 
 
-UNREADABLE_FILE: Final = "_unreadable.jsonl"
-# A bucket answers many requests at once, each after tens of milliseconds.
-_READERS: Final = 16
-_AHEAD: Final = 32
-_REPORT_EVERY: Final = 64
-
-
 @dataclasses.dataclass(frozen=True)
 class BatchOutcome:
     """Numbers of classified and of unreadable photos."""
@@ -182,7 +154,7 @@ class _Classifier:
         self._progress = WorkerProgress("Classifying photos", total, launcher, _REPORT_EVERY)
 
     def classify(self, photos: Sequence[str]) -> list[Classification]:
-        answers: list[Classification] = []
+        answers = []
         for answer in self._model.classify(_read_ahead(photos)):
             answers.append(answer)
             self._progress.add()
@@ -220,17 +192,11 @@ class ClassifyShardFn(beam.DoFn):
 def run_batch(target: str, plan: ShardPlan, args: Sequence[str]) -> BatchOutcome:
     """Classifies the unfinished shards of a plan and merges their lists of unreadable photos.
 
-    Args:
-        target: Folder or prefix of the plan and the predictions.
-        plan: The plan.
-        args: Beam's pipeline options.
-
-    Returns:
-        The outcome for all photos of the plan.
+    `args` are Beam's pipeline options; returns the outcome for all photos of the plan.
     """
     shards = plan.to_do(target)
     if shards:
-        total = sum(map(plan.size_of, shards))
+        total = sum(min(plan.photos_per_file, plan.photos - shard * plan.photos_per_file) for shard in shards)
         with beam.Pipeline(options=PipelineOptions(list(args))) as pipeline:
             _ = (
                 pipeline
@@ -243,7 +209,10 @@ def run_batch(target: str, plan: ShardPlan, args: Sequence[str]) -> BatchOutcome
         listed = readers.map(lambda shard: read_file(target, plan.unreadable_file(shard)), range(plan.shards))
         lines = b"".join(listed)
     write_file(target, UNREADABLE_FILE, lines)
-    remove_leftovers(target)
+    # Files of killed workers; a bucket has none.
+    if not is_remote(target):
+        for folder in (target, path_in(target, PLAN_FOLDER)):
+            remove_unfinished(Path(folder))
     unreadable = lines.count(b"\n")
     return BatchOutcome(plan.photos - unreadable, unreadable)
 
@@ -252,7 +221,7 @@ def stage_model(model: str, target: str) -> str:
     """Copies a SavedModel folder to a target in a bucket, where all workers can read it, and returns its location."""
     if not is_remote(target):
         return model
-    copy = path_in(target, "_plan/model")
+    copy = path_in(target, f"{PLAN_FOLDER}/model")
     io_utils.copy_dir(model, copy)
     return copy
 

@@ -17,13 +17,8 @@ _TFX_FOLDER: Final = "Format-Serving"  # of a Model artifact
 def find_model(output: Path, model: str | None) -> Path:
     """Returns the SavedModel folder to use; for a model in a bucket, a copy below `output`.
 
-    Args:
-        output: The folder that runs write to.
-        model: A SavedModel folder, a Model artifact or a folder of numbered versions (the highest is used), as a path
-            or URI; None is the latest version pushed below `output`.
-
-    Raises:
-        UserError: There is no model, or it cannot be copied.
+    `model` is a SavedModel folder, a Model artifact or a folder of numbered versions (the highest is used), as a path
+    or URI; None is the latest version pushed below `output`. Raises UserError if there is none.
     """
     if model is None:
         return _pushed_model(output)

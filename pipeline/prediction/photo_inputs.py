@@ -1,7 +1,4 @@
-"""Photos that a user names: files, folders, URLs, objects in buckets.
-
-Nothing here imports TensorFlow, so that wrong paths and formats are reported at once.
-"""
+"""Photos that a user names: files, folders, URLs, objects in buckets. Imports no TensorFlow, so errors come fast."""
 
 import dataclasses
 import errno
@@ -36,8 +33,7 @@ class PhotoInput:
 def list_photos(sources: Iterable[str]) -> list[str]:
     """Returns paths and URLs, with each folder replaced by the photos in and below it; missing files are kept.
 
-    Raises:
-        UserError: A folder contains no photos.
+    Raises UserError for a folder without photos.
     """
     names: list[str] = []
     for source in sources:
@@ -58,13 +54,9 @@ def read_photos(names: Iterable[str]) -> Iterator[PhotoInput]:
 
 
 def read_photo(name: str) -> PhotoInput:
-    """Reads a photo and checks its header.
+    """Reads a photo from a path, an http(s) URL, or a bucket (gs://BUCKET/rose.jpg), and checks its header.
 
-    Args:
-        name: A path, an http(s) URL, or the URI of a file in a bucket, such as gs://BUCKET/rose.jpg.
-
-    Raises:
-        UserError: A bucket does not answer, which says nothing about the photo.
+    Raises UserError if a bucket does not answer, which says nothing about the photo.
     """
     try:
         content = _fetch(name) if _is_url(name) else _read_remote(name) if "://" in name else _read(Path(name))

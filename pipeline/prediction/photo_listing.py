@@ -29,17 +29,15 @@ def check_local(source: str) -> None:
 
 
 def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
-    """Yields the photos of an input as absolute paths or URIs, always in the same order.
+    """Yields the photos of an input from `absolute` as absolute paths or URIs, always in the same order.
 
-    Args:
-        source: From `absolute`.
-        leave_out: Called with every file that is not a photo by its name. All files in a manifest count as photos.
-
-    Raises:
-        UserError: A bucket cannot be read, or a manifest cannot be understood.
+    `leave_out` is called with every file that is not a photo by its name; all files in a manifest count as photos.
+    Raises UserError for an unreadable bucket or manifest.
     """
     if is_manifest(source):
-        yield from _named_by_manifest(source)
+        if not is_remote(source) and not Path(source).is_file():
+            raise UserError(f"no manifest at {source!r}: {_EXPECTED}")
+        yield from photos_named(source)
         return
     for folder, file in _in_bucket(source) if is_remote(source) else _on_this_machine(source):
         path = f"{folder}/{file}" if folder else file
@@ -54,12 +52,6 @@ def describe_not_used(files: Sequence[str]) -> str:
     """Returns a summary of the unused files in one line; empty without any."""
     reasons = {True: Reason.HIDDEN, False: Reason.UNSUPPORTED_SUFFIX}
     return describe_unused([UnusedFile(file, reasons[is_hidden(PurePosixPath(file).name)]) for file in files])
-
-
-def _named_by_manifest(source: str) -> Iterator[str]:
-    if not is_remote(source) and not Path(source).is_file():
-        raise UserError(f"no manifest at {source!r}: {_EXPECTED}")
-    yield from photos_named(source)
 
 
 def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
@@ -77,7 +69,7 @@ def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
 
 
 def _on_this_machine(source: str) -> Iterator[tuple[str, str]]:
-    if os.path.isdir(source):  # noqa: PTH112  (a Path would cost more than the look, for millions of photos)
+    if os.path.isdir(source):  # noqa: PTH112  (pathlib is slower for millions of photos)
         for parent, folders, files in os.walk(source, onerror=_refuse):
             folders.sort()
             below = os.path.relpath(parent, source)

@@ -20,19 +20,12 @@ _INPUT, _PROBABILITIES = "image_bytes", "probabilities"
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-    """The model's output for a photo, or an error.
+    """The model's output for a photo, or an error."""
 
-    Attributes:
-        photo: Its path or URI.
-        classes: Classes with their probabilities, highest first.
-        error: Why the photo cannot be classified.
-        familiarity: Share of validation photos that are less familiar; None for models without this output.
-    """
-
-    photo: str
-    classes: list[tuple[str, float]]
+    photo: str  # path or URI
+    classes: list[tuple[str, float]]  # names with probabilities, highest first
     error: str | None = None
-    familiarity: float | None = None
+    familiarity: float | None = None  # share of validation photos that are less familiar; None: not in the model
 
     @property
     def unfamiliar(self) -> bool | None:
@@ -43,8 +36,8 @@ class Classification:
 class ServedModel:
     """A SavedModel with a signature from `image_bytes` to `probabilities`.
 
-    It is loaded into a session, as TF Serving does: `tf.saved_model.load` also makes a Python function of each function
-    in the model, which takes as long as the import of TensorFlow.
+    It is loaded into a session, as TF Serving does: `tf.saved_model.load` also wraps each function of the model in
+    Python, which takes as long as the import of TensorFlow.
     """
 
     def __init__(self, path: Path):
