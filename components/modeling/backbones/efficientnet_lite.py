@@ -6,6 +6,7 @@ instead of swish. Larger variants have wider stages with more blocks, but the sa
 show where a stage begins, so no table of coefficients is needed.
 """
 
+import io
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -13,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from components.modeling.backbones.torch_weights import read_torch_weights
 
 _BATCH_NORM_EPSILON: Final = 1e-3
 _BATCH_NORM_MOMENTUM: Final = 0.99
@@ -146,3 +149,8 @@ class EfficientNetLite(tf.Module):
         for block in self.blocks:
             outputs = block(outputs, training)
         return tf.reduce_mean(self.head(outputs, training), axis=[1, 2])
+
+
+def build(content: bytes) -> EfficientNetLite:
+    """Builds the network from the content of the weights' file."""
+    return EfficientNetLite(read_torch_weights(io.BytesIO(content)))

@@ -2,8 +2,8 @@
 
 import contextlib
 import hashlib
+import importlib
 import importlib.metadata
-import io
 import logging
 import shutil
 import uuid
@@ -27,7 +27,7 @@ def embedded_backbone(backbone: Backbone) -> Path:
     A cache entry is a folder with the SavedModel and its content digest. It appears by one rename, so it is complete or
     absent. Raises UserError if the weights are not installed or not the pinned ones, or the cache cannot be written.
     """
-    facts = f"{backbone.source_sha256} {code_digest(__name__)}"  # the builder's code, too
+    facts = f"{backbone.source_sha256} {code_digest(__name__, _module_name(backbone))}"  # the builder's code, too
     entry = cache_dir() / f"{backbone.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     if _is_intact(entry):
         return entry / _MODEL
@@ -85,15 +85,17 @@ def _discard(entry: Path) -> None:
 
 
 def _build(backbone: Backbone, folder: Path) -> None:
-    from components.modeling.backbones.efficientnet_lite import EfficientNetLite
     from components.modeling.backbones.saved_model import save_feature_vector
-    from components.modeling.backbones.torch_weights import read_torch_weights
 
     content = _read_weights(backbone)
     folder.mkdir()
-    module = EfficientNetLite(read_torch_weights(io.BytesIO(content)))
+    module = importlib.import_module(_module_name(backbone)).build(content)
     save_feature_vector(module, folder / _MODEL, (None, None))
     (folder / _DIGEST).write_text(content_digest(str(folder / _MODEL)))
+
+
+def _module_name(backbone: Backbone) -> str:
+    return f"{__package__}.{backbone.builder}"
 
 
 def _read_weights(backbone: Backbone) -> bytes:

