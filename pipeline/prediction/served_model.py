@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components.common.errors import UserError
 from components.contracts.familiarity import FAMILIARITY_OUTPUT, UNFAMILIAR_BELOW
-from components.photos.check import check_image, explain_undecodable
-from pipeline.prediction.photo_inputs import PhotoInput
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from pipeline.prediction.photo_inputs import PhotoInput
 
 _BATCH_SIZE: Final = 16
 _INPUT, _PROBABILITIES = "image_bytes", "probabilities"
@@ -62,7 +62,7 @@ class ServedModel:
         num_classes = signature.outputs[_PROBABILITIES].tensor_shape.dim[-1].size
         self.class_names = _class_names(self._session.graph, num_classes)
 
-    def classify(self, photos: Iterable[PhotoInput]) -> Iterator[Classification]:
+    def classify(self, photos: "Iterable[PhotoInput]") -> Iterator[Classification]:
         """Classifies photos in batches, and yields the results in order."""
         photos = iter(photos)
         while batch := list(itertools.islice(photos, _BATCH_SIZE)):
@@ -71,8 +71,10 @@ class ServedModel:
             for photo in batch:
                 yield next(answers) if photo.error is None else Classification(photo.name, [], photo.error)
 
-    def _answers(self, photos: list[PhotoInput]) -> list[Classification]:
+    def _answers(self, photos: "list[PhotoInput]") -> list[Classification]:
         import tensorflow as tf
+
+        from components.photos.check import check_image, explain_undecodable
 
         if not photos:
             return []
