@@ -10,7 +10,7 @@ _MAX_REASON_LENGTH: Final = 300
 
 
 class UserError(Exception):
-    """Bad input or environment; the message, of one line, says what was received and what to do.
+    """Bad input or environment. The message is one line: what was received and what to do.
 
     Runners print it without a traceback and exit non-zero.
     """
