@@ -10,7 +10,7 @@ from components.contracts import SPLITS, TRAIN_SPLIT
 from components.contracts.quarantine import Reason
 from components.photos.formats import ACCEPTED_SUFFIXES
 from components.photos.photo_set import PhotoFile, PhotoSet, UnusedFile, describe_unused, make_photo_set
-from components.photos.splits import SPLIT_NAMES, describe_missing_splits
+from components.photos.splits import describe_missing_splits, split_of_name
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _find_split_folders(folders: Iterable[str], photos: Iterable[str], source: s
     At least two have the name of a split, and the photos are in class folders below them: photos directly in a folder
     called train make it a class (vehicles).
     """
-    found = {folder: SPLIT_NAMES[folder.lower()] for folder in sorted(folders) if folder.lower() in SPLIT_NAMES}
+    found = {folder: split for folder in sorted(folders) if (split := split_of_name(folder))}
     if len(found) < 2:  # noqa: PLR2004  (a single one may be a class)
         return {}
     parents = {PurePosixPath(photo).parts[:-1][:2] for photo in photos}

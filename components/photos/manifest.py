@@ -18,11 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from components.common.errors import UserError, storage_errors
-from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
+from components.contracts import SPLITS, TRAIN_SPLIT
 from components.contracts.quarantine import Reason
 from components.photos.formats import ACCEPTED_SUFFIXES
 from components.photos.photo_set import PhotoFile, PhotoSet, UnusedFile, describe_unused, make_photo_set
-from components.photos.splits import SPLIT_NAMES, describe_missing_splits
+from components.photos.splits import describe_missing_splits, split_of_name
 from components.storage.objects import find_objects, is_remote, read_object
 
 _CSV_SUFFIXES: Final = (".csv", ".tsv")
@@ -40,11 +40,7 @@ _NAMES: Final[Mapping[str, Sequence[str]]] = {
     ),
     _SPLIT: ("split", "mluse", "subset", "set", "partition", "usage"),
 }  # fmt: skip
-_SPLITS: Final = {
-    **SPLIT_NAMES,
-    **{"training": TRAIN_SPLIT, "validate": VALIDATION_SPLIT, "dev": VALIDATION_SPLIT, "testing": TEST_SPLIT},
-    **dict.fromkeys(("unassigned", "default", ""), ""),
-}
+_NO_SPLIT: Final = frozenset(("", "unassigned", "default"))
 _Row = tuple[int, dict[str, str]]  # (line from 1, cells by column)
 
 
@@ -93,9 +89,10 @@ def _read_manifest(location: str, source: str, needs_label: bool = True) -> _Man
         roles = {**found, **roles}
         columns |= dict.fromkeys(cells)
         path, label, split = (cells[found[role]].strip() if role in found else "" for role in _NAMES)
-        if split.lower() not in _SPLITS:
+        found_split = "" if split.lower() in _NO_SPLIT else split_of_name(split)
+        if found_split is None:
             raise UserError(f"line {line} of {source!r} has the split {split!r}: expected train, validation or test")
-        rows.append(_ManifestRow(line, path, label, _SPLITS[split.lower()], cells))
+        rows.append(_ManifestRow(line, path, label, found_split, cells))
     for role in (_PATH, _LABEL) if needs_label else (_PATH,):
         if role not in roles:
             raise UserError(
@@ -149,8 +146,12 @@ def _starts_with_photo(cells: Sequence[str]) -> bool:
     return any("://" in cell or PurePosixPath(cell.strip()).suffix.lower() in ACCEPTED_SUFFIXES for cell in cells[:2])
 
 
+def _is_split(cell: str) -> bool:
+    return cell.strip().lower() in _NO_SPLIT or split_of_name(cell) is not None
+
+
 def _without_header(cells: Sequence[str], line: int, source: str) -> dict[str, str]:
-    has_split = len(cells) > 1 and cells[0].strip().lower() in _SPLITS
+    has_split = len(cells) > 1 and _is_split(cells[0])
     split, path, *labels = cells if has_split else ["", *cells]
     labels = [label for label in labels if label.strip()]
     if len(labels) > 1:

@@ -1,6 +1,7 @@
 """Which examples belong to train, validation and test, as TFDS slices or as hash buckets."""
 
 import itertools
+import re
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
@@ -11,15 +12,20 @@ from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPL
 SPLIT_METHODS: Final = ("count", "hash")
 DEFAULT_SPLIT_FRACTIONS: Final = (0.5, 0.25, 0.25)
 HASH_BUCKETS: Final = 10_000
-# Names of splits in folders and manifests, in lower case.
-SPLIT_NAMES: Final = {
-    "train": TRAIN_SPLIT,
-    "val": VALIDATION_SPLIT,
-    "valid": VALIDATION_SPLIT,
-    "validation": VALIDATION_SPLIT,
-    "test": TEST_SPLIT,
+_SPLIT_WORDS: Final = {
+    **dict.fromkeys(("train", "training", "trn"), TRAIN_SPLIT),
+    **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "eval", "evaluation"), VALIDATION_SPLIT),
+    **dict.fromkeys(("test", "testing", "tst"), TEST_SPLIT),
 }
+# What tools write around the name of a split: training_set, seg_train, train_images, val2017.
+_FILLERS: Final = frozenset(("set", "seg", "split", "image", "images", "img", "imgs", "photos", "data", "dataset"))
 _PERCENT: Final = 100
+
+
+def split_of_name(name: str) -> str | None:
+    """Returns the split that a folder or a cell of a manifest names, such as Train, val2017 or test_set; or None."""
+    words = [word for word in re.split(r"[\W\d_]+", name.casefold()) if word and word not in _FILLERS]
+    return _SPLIT_WORDS.get(words[0].removesuffix("set")) if len(words) == 1 else None
 
 
 def parse_split_fractions(text: str) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from components.photos.splits import (
     format_split_fractions,
     hash_buckets,
     parse_split_fractions,
+    split_of_name,
     split_slices,
 )
 
@@ -112,3 +113,16 @@ def test_bad_fractions_are_named(fractions):
 def test_several_splits_without_train_are_refused():
     with pytest.raises(UserError, match="no train split"):
         split_slices({"a": 4, "b": 5}, DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *((name, "train") for name in ("train", "Training", "trn", "training_set", "seg_train", "train_images")),
+        *((name, "validation") for name in ("val", "VALID", "Validation Set", "dev", "eval", "val2017", "valset")),
+        *((name, "test") for name in ("test", "Testing", "tst", "test-set", "test1", "images_test")),
+        *((name, None) for name in ("trains", "roses", "steam train", "set", "testament", "1", "", "train test")),
+    ],
+)
+def test_names_of_splits(name: str, split: str | None):
+    assert split_of_name(name) == split
