@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_hub as hub
+from tf_examples import examples_artifact, raw_example
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
@@ -18,34 +19,75 @@ from components.common.errors import UserError
 from components.contracts import BACKBONE_PASSES_PROPERTY
 from components.feature_extractor.component import FeatureExtractor
 from components.feature_extractor.executor import Executor
+from components.modeling.backbones.saved_model import save_feature_vector
 from components.photos.decode import decode_image
+from pipeline.beam_runners.beam_args import beam_args
 
 SIZES = {"train": 11, "validation": 5, "test": 4}
 Extract = Callable[..., standard_artifacts.Examples]
+
+
+class CountingBackbone(tf.Module):
+    """A convolution that notes its batch sizes in a file, if one is given."""
+
+    def __init__(self, passes_file: str) -> None:
+        super().__init__()
+        self.kernel = tf.Variable(tf.random.Generator.from_seed(7).normal([3, 3, 3, 12], stddev=0.3))
+        self._passes_file = passes_file
+
+    def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if self._passes_file and not training:
+            tf.print(tf.shape(images)[0], output_stream=f"file://{self._passes_file}")
+        return tf.reduce_mean(tf.nn.relu(tf.nn.conv2d(images, self.kernel, 2, "SAME")), [1, 2])
+
+
+@pytest.fixture(scope="module")
+def save_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    def save(passes_file: str = "") -> Path:
+        path = tmp_path_factory.mktemp("backbone") / "model"
+        save_feature_vector(CountingBackbone(passes_file), path, (16, 16))
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def raw_examples(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes]) -> types.Artifact:
+    """Photos of different sizes in three splits."""
+    splits = {
+        split: [
+            raw_example(
+                encode_image((20 * i, 100, 250 - 20 * i), size=(20 + i, 33 - i), seed=i), i % 3, f"{split}/{i}".encode()
+            )
+            for i in range(size)
+        ]
+        for split, size in SIZES.items()
+    }
+    return examples_artifact(tmp_path_factory.mktemp("raw"), splits, dataset_name="tiny")
 
 
 @pytest.fixture(scope="module")
 def extract(
     tmp_path_factory: pytest.TempPathFactory,
     raw_examples: types.Artifact,
-    transform_graph: types.Artifact,
-    save_convnet: Callable[..., Path],
+    transform_graph: str,
+    save_backbone: Callable[..., Path],
 ) -> Extract:
     """A function that runs the executor into a folder of its own."""
 
-    def run(beam_args: list[str] | None = None, passes_file: str = "", batch_size: int = 4) -> Any:
+    def run(args: tuple[str, ...] = beam_args("direct"), passes_file: str = "", batch_size: int = 4) -> Any:
         folder = tmp_path_factory.mktemp("extracted")
         backbone = standard_artifacts.Model()
         backbone.uri = str(folder / "backbone")
         Path(backbone.uri).mkdir()
-        save_convnet(passes_file).rename(f"{backbone.uri}/Format-Serving")
+        save_backbone(passes_file).rename(f"{backbone.uri}/Format-Serving")
         backbone.set_string_custom_property(contracts.BACKBONE_HANDLE_PROPERTY, "tiny handle")
         backbone.set_string_custom_property(contracts.BACKBONE_DIGEST_PROPERTY, "d1")
-        features = standard_artifacts.Examples()
-        features.uri = str(folder / "features")
-        context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=beam_args, unique_id="1")
+        graph, features = standard_artifacts.TransformGraph(), standard_artifacts.Examples()
+        graph.uri, features.uri = transform_graph, str(folder / "features")
+        context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=list(args), unique_id="1")
         Executor(context).Do(
-            {"examples": [raw_examples], "transform_graph": [transform_graph], "backbone": [backbone]},
+            {"examples": [raw_examples], "transform_graph": [graph], "backbone": [backbone]},
             {"features": [features]},
             {"batch_size": batch_size},
         )
@@ -69,16 +111,15 @@ def _examples(artifact: types.Artifact, split: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _digests(artifact: types.Artifact) -> dict[str, str]:
+def _contents(artifact: types.Artifact) -> dict[str, bytes]:
     root = Path(artifact.uri)
-    files = [path for path in root.rglob("*") if path.is_file()]
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_features_are_the_backbones_on_the_preprocessed_photo(
-    features: types.Artifact, raw_examples: types.Artifact, save_convnet: Callable[..., Path]
+    features: types.Artifact, raw_examples: types.Artifact, save_backbone: Callable[..., Path]
 ) -> None:
-    backbone = hub.KerasLayer(str(save_convnet()))
+    backbone = hub.KerasLayer(str(save_backbone()))
     for split, size in SIZES.items():
         extracted = {example["id"][0]: example for example in _examples(features, split)}
         raw = list(_examples(raw_examples, split))
@@ -123,11 +164,10 @@ def test_every_photo_passes_through_the_backbone_once(
 
 
 @pytest.mark.slow
-def test_bytes_do_not_depend_on_run_or_workers(extract: Extract, features: types.Artifact) -> None:
-    first = _digests(features)
-    threads = ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]
-    assert first == _digests(extract())
-    assert first == _digests(extract(beam_args=threads))
+@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
+def test_bytes_do_not_depend_on_run_or_workers(extract: Extract, features: types.Artifact, mode: str) -> None:
+    args = beam_args("multi_processing", 2, [f"--direct_running_mode={mode}"])
+    assert _contents(extract(args)) == _contents(features)
 
 
 def test_batch_size_below_one_is_refused() -> None:

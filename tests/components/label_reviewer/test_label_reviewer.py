@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from tf_examples import examples_artifact, feature_example
 from tfx import types
-from tfx.types import standard_artifacts
 
-from components import contracts
 from components.common.records import from_json
 from components.contracts.artifact_types import LabelReview
 from components.contracts.label_review import LISTING_FILE, SUMMARY_FILE, DoubtfulLabel, LabelReviewSummary
@@ -23,27 +21,14 @@ PHOTOS = {"train": 120, "validation": 45, "test": 45}
 
 def _examples(folder: Path, labels: dict[str, list[int]]) -> types.Artifact:
     """Writes features around their true class's place, photo i being of class i % 3."""
-    artifact = standard_artifacts.Examples()
-    artifact.uri = str(folder)
-    artifact.split_names = json.dumps(list(labels))
-    artifact.set_string_custom_property(contracts.CLASS_NAMES_PROPERTY, json.dumps(CLASSES))
-    counts = {split: len(given) for split, given in labels.items()}
-    artifact.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(counts))
     random = np.random.default_rng(0)
-    for split, given in labels.items():
-        path = folder / f"Split-{split}"
-        path.mkdir(parents=True)
-        options = tf.io.TFRecordOptions(compression_type="GZIP")
-        with tf.io.TFRecordWriter(str(path / "data_tfrecord-00000-of-00001.gz"), options) as writer:
-            for index, label in enumerate(given):
-                feature = (example := tf.train.Example()).features.feature
-                vector = np.maximum(random.normal(1, 0.3, FEATURES) + 2 * np.eye(3, FEATURES)[index % 3], 0)
-                feature[contracts.FEATURE_VECTOR_KEY].float_list.value.extend(vector)
-                feature[contracts.LABEL_KEY].int64_list.value.append(label)
-                feature[contracts.ID_KEY].bytes_list.value.append(f"{split}/{index}.jpg".encode())
-                feature[contracts.BACKBONE_DIGEST_KEY].bytes_list.value.append(b"d")
-                writer.write(example.SerializeToString())
-    return artifact
+
+    def record(split: str, index: int, label: int) -> bytes:
+        vector = np.maximum(random.normal(1, 0.3, FEATURES) + 2 * np.eye(3, FEATURES)[index % 3], 0)
+        return feature_example(vector, label, example_id=f"{split}/{index}.jpg".encode())
+
+    splits = {split: [record(split, *entry) for entry in enumerate(given)] for split, given in labels.items()}
+    return examples_artifact(folder, splits, CLASSES)
 
 
 def _review(

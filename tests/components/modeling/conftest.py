@@ -1,48 +1,27 @@
-"""Tiny data for everything from the Transform graph to an exported classifier: 3 classes told apart by colour."""
+"""Tiny data for everything from features to an exported classifier: 3 classes told apart by colour."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
-from tensorflow_transform.tf_metadata import dataset_metadata
 from tf_examples import feature_example, raw_example, write_split
 from tfx.components.trainer.fn_args_utils import FnArgs
-from tfx_bsl.public import tfxio
 
 from components.contracts.schema import build_schema
 from components.modeling.backbones.saved_model import save_feature_vector
 from components.modeling.classifier import build_classifier
 from components.modeling.head import build_head
 from components.modeling.serving import ServingModel, export
-from components.transform.preprocessing import preprocessing_fn
 
 CLASS_NAMES = ["blue", "green", "red"]
 COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
 SPLIT_SIZES = {"train": 30, "validation": 12}
-
-
-@pytest.fixture(scope="session")
-def transform_graph(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes]) -> str:
-    """Transform's output for 16x16 images."""
-    path = str(tmp_path_factory.mktemp("transform"))
-    source = tfxio.TFExampleBeamRecord(["test"], schema=build_schema(CLASS_NAMES))
-    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{path}/tmp"):
-        data = pipeline | beam.Create([raw_example(encode_image(), 0)]) | source.BeamSource()
-        graph = (data, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing_fn(inputs, {"image_size": [16, 16]})
-        )
-        _ = graph | tft_beam.WriteTransformFn(path)
-        raw_metadata = dataset_metadata.DatasetMetadata(build_schema(CLASS_NAMES))
-        _ = raw_metadata | tft_beam.WriteMetadata(f"{path}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,26 +1,74 @@
 """TFLiteExporter's executor on a real classifier, with TFLite's own converter and interpreter."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+from tf_examples import examples_artifact, raw_example
 from tfx import types
 from tfx.types import standard_artifacts
 
 from components.common.errors import UserError
 from components.contracts.artifact_types import TFLiteModel
 from components.contracts.tflite import ConvertedModel, read_info
+from components.modeling.classifier import build_classifier
+from components.modeling.head import build_head
 from components.modeling.image_pipeline import ImagePipeline
+from components.modeling.serving import ServingModel, export
 from components.tflite_exporter.component import TFLiteExporter, compare
 from components.tflite_exporter.conversion import to_int8
 
-CLASS_NAMES = ["blue", "grün", "two\nlines"]  # as in conftest
+CLASS_NAMES = ["blue", "grün", "two\nlines"]
 _LABELS = "blue\ngrün\ntwo lines\n"
+_COLORS = [(60, 80, 170), (70, 160, 80), (170, 80, 70)]
+_SIZES = {"train": 30, "test": 14}
 _PRECISIONS = ["float16", "int8"]
 Inputs = dict[str, list[types.Artifact]]
+
+
+@pytest.fixture(scope="module")
+def artifacts(
+    tmp_path_factory: pytest.TempPathFactory,
+    encode_image: Callable[..., bytes],
+    tiny_backbone: Path,
+    transform_graph: str,
+) -> Inputs:
+    """A trained classifier of 3 colours with its photos; the last photo's label of a split is wrong."""
+    root = tmp_path_factory.mktemp("tflite_inputs")
+    splits = {
+        split: [
+            raw_example(
+                encode_image(_COLORS[index % 3], size=(20 + index, 40 - index), seed=index),
+                (index + (index == size - 1)) % 3,
+                str(index).encode(),
+            )
+            for index in range(size)
+        ]
+        for split, size in _SIZES.items()
+    }
+    examples = examples_artifact(root / "examples", splits, CLASS_NAMES)
+    graph, model = standard_artifacts.TransformGraph(), standard_artifacts.Model()
+    graph.uri, model.uri = transform_graph, str(root / "model")
+    output = tft.TFTransformOutput(transform_graph)
+    classifier = build_classifier(str(tiny_backbone), (16, 16), build_head(12, len(CLASS_NAMES), 8, seed=0))
+    _train(classifier, ImagePipeline(output, _SIZES["train"]).validation_batches([f"{examples.uri}/Split-train/*"]))
+    export(ServingModel(classifier, output, CLASS_NAMES, "d1"), f"{model.uri}/Format-Serving")
+    return {"examples": [examples], "transform_graph": [graph], "model": [model]}
+
+
+def _train(classifier: tf.keras.Sequential, batches: tf.data.Dataset) -> None:
+    ((photos, labels),) = batches
+    features = classifier.get_layer("feature_extractor")(photos)
+    head, optimizer = classifier.get_layer("classification_layers"), tf.keras.optimizers.Adam(0.05)
+    for _ in range(60):
+        with tf.GradientTape() as tape:
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, head(features))
+        gradients = tape.gradient(loss, head.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, head.trainable_variables, strict=True))
 
 
 def _export(inputs: Inputs, folder: Path, **parameters: int) -> TFLiteModel:

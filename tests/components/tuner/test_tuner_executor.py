@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from google.protobuf import text_format
+from tf_examples import examples_artifact, feature_example
 from tfx import types
 from tfx.proto import trainer_pb2
 from tfx.types import standard_artifacts
@@ -25,28 +25,11 @@ def _artifact(artifact_type: type[types.Artifact], path: Path) -> types.Artifact
     return artifact
 
 
-@pytest.fixture
-def features(tmp_path: Path) -> types.Artifact:
-    artifact = _artifact(standard_artifacts.Examples, tmp_path / "features")
-    artifact.split_names = '["train", "validation"]'
-    rng = np.random.default_rng(0)
-    for split in ("train", "validation"):
-        folder = tmp_path / "features" / f"Split-{split}"
-        folder.mkdir()
-        options = tf.io.TFRecordOptions(compression_type="GZIP")
-        with tf.io.TFRecordWriter(str(folder / "data_tfrecord-00000-of-00001.gz"), options) as writer:
-            for index in range(20):
-                example = tf.train.Example()
-                vector = rng.normal(0, 0.5, 4) + np.eye(2, 4)[index % 2]
-                example.features.feature["feature_vector"].float_list.value.extend(vector)
-                example.features.feature["label"].int64_list.value.append(index % 2)
-                example.features.feature["backbone_digest"].bytes_list.value.append(b"d")
-                writer.write(example.SerializeToString())
-    return artifact
-
-
 @pytest.mark.slow
-def test_the_best_values_are_in_the_metadata(tmp_path: Path, features: types.Artifact) -> None:
+def test_the_best_values_are_in_the_metadata(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    records = [feature_example(rng.normal(0, 0.5, 4) + np.eye(2, 4)[index % 2], index % 2) for index in range(40)]
+    features = examples_artifact(tmp_path / "features", {"train": records[:20], "validation": records[20:]})
     schema = _artifact(standard_artifacts.Schema, tmp_path / "schema")
     (tmp_path / "schema" / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(["daisy", "roses"])))
     best = _artifact(standard_artifacts.HyperParameters, tmp_path / "best")
