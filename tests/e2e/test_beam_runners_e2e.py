@@ -1,6 +1,6 @@
-"""The same features and metrics on every Beam runner, each run for real on tiny data.
+"""The same features and metrics on Flink as on the direct runner, each run for real on tiny data.
 
-Flink's tests need Java and the job server that `make flink-jar` brings, and skip without.
+Needs Java and the job server that `make flink-jar` brings, and skips without.
 """
 
 import dataclasses
@@ -116,10 +116,6 @@ def _assert_same_results(run: _Run, reference: _Run) -> None:
         # Workers sum the losses in an order of their own, over batches of their own: the last bit of a probability
         # in float32 may differ.
         assert run.metrics()[name] == metrics | {"loss": pytest.approx(metrics["loss"], rel=1e-9, abs=1e-7)}
-
-
-def test_multi_processing_gives_the_same_features_and_metrics(run_on, direct_run: _Run) -> None:
-    _assert_same_results(run_on("multi_processing", _WORKERS), direct_run)
 
 
 @needs_flink

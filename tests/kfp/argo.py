@@ -47,12 +47,7 @@ class Step:
 
 
 class WorkflowRun:
-    """One run of one workflow.
-
-    Attributes:
-        steps: What was started so far.
-        pods: What has run.
-    """
+    """One run of one workflow: the steps started so far, and the pods that have ended."""
 
     def __init__(self, manifest: Manifest, node: Node, slots: threading.Semaphore, changed: threading.Event):
         assert not manifest["spec"].get("volumeClaimTemplates"), "not supported"

@@ -35,21 +35,12 @@ TRAINER_RESOURCES = ("--resources", "Trainer:cpu=1,memory=1G,memory_limit=3G,gpu
 
 @dataclasses.dataclass(frozen=True)
 class SubmittedRun:
-    """What `submit` said, and what came of it.
-
-    Attributes:
-        id: The run's id.
-        exit_code: The command's.
-        output: What it printed.
-        workflow: The workflow that the API server made, as it was run.
-        seconds: From the command's start to its end.
-    """
+    """What `submit` printed, and the workflow that the API server made, as it was run."""
 
     id: str
     exit_code: int
     output: str
     workflow: WorkflowRun
-    seconds: float
 
     def executed(self) -> list[str]:
         """Returns the tasks whose component ran, once for each try."""
@@ -57,22 +48,16 @@ class SubmittedRun:
         return sorted(parts[2] for parts in names if parts[-1].startswith("executor"))
 
 
-@dataclasses.dataclass
-class Figures:
-    """What the tests' summary says of the runs."""
-
-    lines: list[str] = dataclasses.field(default_factory=list)
-
-
-_FIGURES = pytest.StashKey[Figures]()
+# What the tests' summary says of the runs.
+_FIGURES = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_FIGURES] = Figures()
+    config.stash[_FIGURES] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash[_FIGURES].lines:
+    for line in config.stash[_FIGURES]:
         terminalreporter.write_line(line)
 
 
@@ -94,7 +79,7 @@ def kubeflow(
     except MissingPartError as error:
         pytest.skip(str(error))
     metadata, kubernetes = installation.metadata.calls, installation.kubernetes.calls
-    pytestconfig.stash[_FIGURES].lines.append(
+    pytestconfig.stash[_FIGURES].append(
         f"Calls: {metadata.total()} of ML Metadata ({len(metadata)} methods), {kubernetes.total()} of Kubernetes"
     )
 
@@ -144,8 +129,8 @@ def submit(pytestconfig: pytest.Config, kubeflow: Installation, buckets: Buckets
         assert not kubeflow.controller.errors
         [workflow] = set(kubeflow.controller.runs) - before
         [run_id] = re.findall(r"/runs/details/(\S+)", result.output)
-        submitted = SubmittedRun(run_id, result.exit_code, result.output, kubeflow.controller.runs[workflow], seconds)
-        pytestconfig.stash[_FIGURES].lines.append(
+        submitted = SubmittedRun(run_id, result.exit_code, result.output, kubeflow.controller.runs[workflow])
+        pytestconfig.stash[_FIGURES].append(
             f"Run {run_id}: {seconds:.0f} s, {len(submitted.executed())} components executed, "
             f"{len(submitted.workflow.pods)} pods"
         )

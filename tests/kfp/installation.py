@@ -154,15 +154,7 @@ class Installation:
 
 @contextlib.contextmanager
 def running(folder: Path, claims: dict[str, Path]) -> Iterator[Installation]:
-    """Runs an installation.
-
-    Args:
-        folder: Everything is written below it.
-        claims: Folders by the names of PersistentVolumeClaims.
-
-    Raises:
-        MissingPartError: This machine lacks something.
-    """
+    """Runs an installation below a folder; raises MissingPartError if this machine lacks something."""
     binaries = os.environ.get("KFP_BIN")
     if not binaries:
         raise MissingPartError("KFP_BIN is not set: a folder with Kubeflow Pipelines' driver, launcher-v2, apiserver")

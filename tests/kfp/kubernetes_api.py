@@ -31,14 +31,7 @@ Object = dict[str, Any]
 
 
 class KubernetesApi:
-    """The server and its objects.
-
-    Attributes:
-        certificate: What clients have to trust, a PEM file.
-        objects: By path.
-        created: Paths of objects that clients have created, oldest first.
-        calls: How often each verb was asked of each kind of objects.
-    """
+    """The server and its objects by path; `created` are paths of those that clients have created, oldest first."""
 
     def __init__(self, host: str, port: int, folder: Path):
         self.certificate = folder / "kubernetes.crt"

@@ -36,18 +36,11 @@ _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 @dataclasses.dataclass(frozen=True)
 class FinishedPod:
-    """A pod that has ended.
-
-    Attributes:
-        name: Its name.
-        spec: Its spec.
-        exit_code: That of the first container that failed, or 0.
-        folder: Where its file systems and logs are.
-    """
+    """A pod that has ended; `folder` has its file systems and logs."""
 
     name: str
     spec: Spec
-    exit_code: int
+    exit_code: int  # of the first container that failed, or 0
     folder: Path
 
     @property
@@ -63,23 +56,14 @@ class FinishedPod:
 
 @dataclasses.dataclass
 class Node:
-    """Where pods run.
-
-    Attributes:
-        folder: Pods are kept below it.
-        binaries: Kubeflow Pipelines' own, on every container's PATH.
-        api: The Kubernetes API, at `api_address`.
-        api_address: Host and port.
-        hosts: Addresses by the names that pods know.
-        claims: Folders by the names of PersistentVolumeClaims.
-    """
+    """Where pods run, below a folder."""
 
     folder: Path
-    binaries: Path
+    binaries: Path  # Kubeflow Pipelines' own, on every container's PATH
     api: KubernetesApi
     api_address: tuple[str, int]
-    hosts: dict[str, str]
-    claims: dict[str, Path] = dataclasses.field(default_factory=dict)
+    hosts: dict[str, str]  # addresses by the names that pods know
+    claims: dict[str, Path] = dataclasses.field(default_factory=dict)  # folders by the names of PersistentVolumeClaims
 
     def __post_init__(self) -> None:
         account = self.folder / "serviceaccount"

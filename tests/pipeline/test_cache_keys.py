@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pipeline_configs import WHOLE, nodes_of
 from tfx.dsl.components.base import base_component
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import cache_utils
@@ -16,20 +17,8 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from components.common import code_digest as digests
 from components.contracts import CODE_DIGEST_PARAMETER
-from components.modeling.hyperparameters import FineTuning
-from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
-from pipeline.graph import create_pipeline
 
 _ROOT = Path(digests.__file__).parents[2]
-_CONFIG = PipelineConfig(
-    name="flowers",
-    output="/tmp/flowers",
-    data=DataConfig(class_names=("daisy", "roses"), fingerprint="1", dataset="synthetic_flowers"),
-    backbone=BackboneConfig("efficientnet_lite0", (224, 224), digest="d1"),
-    tuning_trials=2,
-    fine_tuning=FineTuning(),
-    export_tflite=True,
-)
 # Forks after what is common to all, so that each component's own imports are seen apart from the others'.
 _LIST_IMPORTS = """
 import importlib, json, os, sys
@@ -47,8 +36,7 @@ for node_id, modules in json.load(sys.stdin).items():
 
 
 def _components() -> list[base_component.BaseComponent]:
-    nodes = create_pipeline(_CONFIG).components
-    return [node for node in nodes if isinstance(node, base_component.BaseComponent)]
+    return [node for node in nodes_of(WHOLE).values() if isinstance(node, base_component.BaseComponent)]
 
 
 def _modules(component: base_component.BaseComponent) -> list[str]:
@@ -96,6 +84,7 @@ def before() -> dict[str, str]:
     return _cache_keys()
 
 
+@pytest.mark.slow
 def test_an_edit_of_any_file_that_a_component_runs_makes_it_run_again(
     copied_tree: Path, files_run: dict[str, set[Path]]
 ) -> None:

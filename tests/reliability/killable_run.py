@@ -1,24 +1,27 @@
-"""Runs `local_runner.py` as a user does, in a process of its own, and kills it where a test wants.
+"""Runs the command line as a user does, in a process of its own, and kills it where a test wants.
 
 The moment is read off the run's log file, so that no production code knows of the tests.
 """
 
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from pipeline.cli.main import main
 from pipeline.records.connection import sqlite_config
 from pipeline.records.store import RunStore, open_store
 
@@ -74,23 +77,27 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
 
 @dataclasses.dataclass
 class StartedRun:
-    """A process, and a way to read its log."""
+    """A process, and ways to read its log and what it printed."""
 
-    process: subprocess.Popen
+    process: BaseProcess
     read_log: ReadLog
+    printed: Path
 
     def wait_for(self, moment: Moment) -> None:
         """Waits until the run comes to a moment."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not moment(self.read_log):
-            assert self.process.poll() is None, f"the run ended before: {self.process.communicate()[0]}"
+            assert self.process.is_alive(), f"the run ended before: {self.printed.read_text()}"
             assert time.monotonic() < deadline, "the run never came there"
             time.sleep(_POLL_SECONDS)
 
-    def outcome(self) -> tuple[int, str]:
+    def send(self, signal_number: signal.Signals) -> None:
+        os.kill(self.process.pid, signal_number)
+
+    def outcome(self) -> tuple[int | None, str]:
         """Waits for the end; returns the exit status and what was printed."""
-        printed, _ = self.process.communicate(timeout=_PATIENCE_SECONDS)
-        return self.process.returncode, printed
+        self.process.join(_PATIENCE_SECONDS)
+        return self.process.exitcode, self.printed.read_text()
 
 
 @dataclasses.dataclass
@@ -100,8 +107,6 @@ class KillableRun:
     output: Path
     photos: Path
     backbone: Path
-    options: tuple[str, ...] = ("--epochs", "12", "--batch-size", "8", "--min-accuracy", "0")
-    prefix: tuple[str, ...] = ()
     temporary: Path | None = None
 
     @property
@@ -109,39 +114,45 @@ class KillableRun:
         return self.output / "metadata.sqlite"
 
     @contextlib.contextmanager
-    def started(self) -> Iterator["StartedRun"]:
+    def started(self) -> Iterator[StartedRun]:
         """Starts the run; whatever the test does, the process is gone afterwards."""
         earlier_logs = set(self._logs())
-        command = [
-            *self.prefix, sys.executable, str(_ROOT / "local_runner.py"), "run", "--photos", str(self.photos),
-            "--backbone", str(self.backbone), "--output", str(self.output), *self.options,
-        ]  # fmt: skip
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "COLUMNS": "200"} | ({"TMPDIR": str(self.temporary)} if self.temporary else {}),
-            # In the background of a shell script these tests are started with interrupts ignored, which is inherited.
-            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-        )
-        try:
-            yield StartedRun(process, lambda: "".join(path.read_text() for path in self._logs() - earlier_logs))
-        finally:
-            process.kill()
-            process.communicate()
+        with tempfile.NamedTemporaryFile() as file:
+            printed = Path(file.name)
+            process = forked.start(main, (self._words(),), self._variables(), printed, _ROOT)
+            try:
+                read_log = lambda: "".join(path.read_text() for path in self._logs() - earlier_logs)  # noqa: E731
+                yield StartedRun(process, read_log, printed)
+            finally:
+                process.kill()
+                process.join()
 
-    def finish(self) -> tuple[int, str]:
+    def finish(self) -> tuple[int | None, str]:
         """Runs to the end; returns the exit status and what was printed."""
         with self.started() as run:
             return run.outcome()
 
-    def kill_at(self, moment: Moment, signal_number: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
+    def finish_cold(self, *prefix: str) -> tuple[int, str]:
+        """The same in a new Python, below another program."""
+        command = [*prefix, sys.executable, str(_ROOT / "local_runner.py"), *self._words()]
+        finished = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._variables(), check=False
+        )
+        return finished.returncode, finished.stdout
+
+    def kill_at(self, moment: Moment, signal_number: signal.Signals = signal.SIGKILL) -> tuple[int | None, str]:
         """Runs up to a moment and sends a signal; returns the exit status and what was printed."""
         with self.started() as run:
             run.wait_for(moment)
-            run.process.send_signal(signal_number)
+            run.send(signal_number)
             return run.outcome()
+
+    def _words(self) -> list[str]:
+        folders = ["--photos", str(self.photos), "--backbone", str(self.backbone), "--output", str(self.output)]
+        return ["run", *folders, "--epochs", "12", "--batch-size", "8", "--min-accuracy", "0"]
+
+    def _variables(self) -> dict[str, str]:
+        return {**os.environ, "COLUMNS": "200"} | ({"TMPDIR": str(self.temporary)} if self.temporary else {})
 
     def _logs(self) -> set[Path]:
         return set((self.output / "logs").glob("*.log"))

@@ -3,7 +3,6 @@
 Every kill costs a start of TensorFlow, so by default a few moments are tried; `make test-kill` tries them all.
 """
 
-import dataclasses
 import os
 import shutil
 import signal
@@ -18,6 +17,8 @@ from killable_run import KillableRun, Moment, executing, executing_for, logged, 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.modeling.backbones.cache import content_digest
+
+pytestmark = pytest.mark.slow
 
 COMPONENTS = (
     "BackboneImporter", "TfdsExampleGen", "ImageValidator", "ImageSchemaGen", "StatisticsGen", "ExampleValidator",
@@ -49,25 +50,14 @@ all_moments = pytest.mark.skipif("FLOWERS_KILL_EVERYWHERE" not in os.environ, re
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory, encode_image: Callable[..., bytes]) -> Path:
-    root = tmp_path_factory.mktemp("data") / "photos"
-    for label, (name, color) in enumerate(
-        {"blue": (90, 90, 150), "green": (90, 140, 90), "red": (150, 90, 90)}.items()
-    ):
-        (root / name).mkdir(parents=True)
-        for index in range(20):
-            photo = encode_image(color, size=(30 + index, 50 - index), seed=100 * label + index)
-            (root / name / f"{index:02d}.jpg").write_bytes(photo)
-    return root
-
-
-@pytest.fixture(scope="module")
-def new_run(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny_backbone: Path) -> Callable[[], KillableRun]:
+def new_run(
+    tmp_path_factory: pytest.TempPathFactory, small_photos: Path, tiny_backbone: Path
+) -> Callable[[], KillableRun]:
     def make() -> KillableRun:
         folder = tmp_path_factory.mktemp("kill")
         # A temporary folder of its own: what a kill leaves there is looked at as well.
         (folder / "temporary").mkdir()
-        return KillableRun(folder / "output", photos, tiny_backbone, temporary=folder / "temporary")
+        return KillableRun(folder / "output", small_photos, tiny_backbone, temporary=folder / "temporary")
 
     return make
 
@@ -75,8 +65,8 @@ def new_run(tmp_path_factory: pytest.TempPathFactory, photos: Path, tiny_backbon
 @pytest.fixture(scope="module")
 def undisturbed(new_run: Callable[[], KillableRun]) -> KillableRun:
     """A finished run. It had no network where a process can be cut off from it."""
-    run = dataclasses.replace(new_run(), prefix=OFFLINE if can_go_offline() else ())
-    status, printed = run.finish()
+    run = new_run()
+    status, printed = run.finish_cold(*(OFFLINE if can_go_offline() else ()))
     assert status == 0, printed
     return run
 
@@ -90,7 +80,6 @@ def can_go_offline() -> bool:
 @pytest.mark.skipif(not can_go_offline(), reason="only root may cut a process off from the network")
 def test_a_run_needs_no_network(undisturbed: KillableRun) -> None:
     """A folder of photos and a backbone in a folder: the run reaches nothing but the loopback interface."""
-    assert undisturbed.prefix == OFFLINE
     code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
     command = [*OFFLINE, sys.executable, "-c", code]
     assert "Network is unreachable" in subprocess.run(command, check=False, capture_output=True, text=True).stderr
@@ -141,13 +130,13 @@ def kill(run: KillableRun, moment: Moment) -> None:
 def interrupt_while_a_second_run_starts(run: KillableRun, moment: Moment) -> None:
     with run.started() as first:
         first.wait_for(moment)
-        first.process.send_signal(signal.SIGSTOP)
+        first.send(signal.SIGSTOP)
         status, printed = run.finish()
         assert status == 1
         (line,) = printed.splitlines()
         assert line.startswith(f"error: another run (process {first.process.pid}) is using {run.output}: wait")
-        first.process.send_signal(signal.SIGCONT)
-        first.process.send_signal(signal.SIGINT)
+        first.send(signal.SIGCONT)
+        first.send(signal.SIGINT)
         status, printed = first.outcome()
     assert status == 130
     assert "interrupted: finished components are kept" in printed

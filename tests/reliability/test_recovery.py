@@ -9,10 +9,11 @@ from pathlib import Path
 import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
+from pipeline_configs import make_config
 
 from components.common.errors import UserError
 from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
-from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
+from pipeline.config import PipelineConfig
 from pipeline.local_run.recovery import ABANDONED_TRAINING_S, recovering
 from pipeline.local_run.workspace import locked_output, temporary_folder
 from pipeline.records.connection import sqlite_config
@@ -20,12 +21,7 @@ from pipeline.records.connection import sqlite_config
 
 @pytest.fixture
 def config(tmp_path: Path) -> PipelineConfig:
-    return PipelineConfig(
-        name="p",
-        output=str(tmp_path / "output"),
-        data=DataConfig(class_names=("a", "b"), fingerprint="f"),
-        backbone=BackboneConfig("b", (16, 16)),
-    )
+    return make_config(output=str(tmp_path / "output"))
 
 
 def execute(config: PipelineConfig, state: pb.Execution.State, store: str = "metadata.sqlite") -> tuple[int, Path]:

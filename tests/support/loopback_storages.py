@@ -56,11 +56,11 @@ def make_bucket(address: str) -> str:
 def put_raw(uri: str, content: bytes, **options: str) -> None:
     """Puts an object of any name on the server that the environment leads to: obstore refuses some names."""
     bucket, _, key = uri.partition("://")[2].partition("/")
-    _boto3_client(f"http://{os.environ['S3_ENDPOINT']}").put_object(Bucket=bucket, Key=key, Body=content, **options)
+    s3_client(f"http://{os.environ['S3_ENDPOINT']}").put_object(Bucket=bucket, Key=key, Body=content, **options)
 
 
 @functools.cache
-def _boto3_client(address: str) -> Any:
+def s3_client(address: str) -> Any:
     import boto3
 
     credentials = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}

@@ -13,34 +13,23 @@ START, END = "2026-01-01T10:00:00Z", "2026-01-01T10:00:42Z"
 
 
 class FakeApiServer(http.server.ThreadingHTTPServer):
-    """Answers with what the attributes say and keeps what it was sent.
-
-    Attributes:
-        token: Bearer token that is asked for; empty lets everyone in.
-        login_page: Whether an authenticating proxy answers instead.
-        repeats_headers: Whether it fails and says what it was sent.
-        states: The run's successive states, one per question; the last one stays.
-        runs: Bodies of the runs that were created.
-        uploads: Paths of the uploads.
-        upload_names: What was uploaded is called so.
-        schedules: Bodies of the recurring runs that are there, by id.
-        workflow: The run's Argo workflow; empty is a server without the older API that hands it out.
-    """
+    """Answers with what the attributes say and keeps what it was sent."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.token = ""
-        self.login_page = False
-        self.repeats_headers = False
+        self.token = ""  # bearer token that is asked for; empty lets everyone in
+        self.login_page = False  # an authenticating proxy answers instead
+        self.repeats_headers = False  # fails and says what it was sent
         self.known_pipeline = ""
+        # One per question; the last one stays.
         self.states = [("RUNNING", "RUNNING", "PENDING"), ("SUCCEEDED", "SUCCEEDED", "SUCCEEDED")]
         self.runs: list[dict[str, Any]] = []
         self.uploads: list[str] = []
         self.upload_names: list[str] = []
         self.schedules: dict[str, dict[str, Any]] = {}
-        self.workflow: dict[str, Any] = {}
+        self.workflow: dict[str, Any] = {}  # Argo's; empty is a server without the older API that hands it out
 
     @property
     def url(self) -> str:

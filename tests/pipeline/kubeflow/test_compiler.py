@@ -1,5 +1,6 @@
 """The compiled spec: what KFP's SDK and protos make of it, its parameters, resources and names."""
 
+import dataclasses
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from components.common.errors import UserError
+from components.modeling.hyperparameters import FineTuning
 from pipeline.config import NO_BASELINE, RESOLVER_BASELINE
 from pipeline.kubeflow.cluster import ClusterSettings, Resources
 from pipeline.kubeflow.compiler import build_spec
@@ -56,7 +58,10 @@ def test_protos_know_every_field(documents: list[dict[str, Any]]) -> None:
 
 
 def test_golden_file(documents: list[dict[str, Any]]) -> None:
-    """FLOWERS_UPDATE_GOLDEN=1 writes the file anew; look at what changed before it is committed."""
+    """Images, entry point, parameters, resources, retries, caching, volumes, node selectors.
+
+    FLOWERS_UPDATE_GOLDEN=1 writes the file anew; look at what changed before it is committed.
+    """
     text = _normalized(documents)
     if os.environ.get("FLOWERS_UPDATE_GOLDEN"):
         GOLDEN.parent.mkdir(exist_ok=True)
@@ -83,32 +88,6 @@ def test_names_are_kubernetes_names(spec: dict[str, Any]) -> None:
         assert set(task.get("dependentTasks", [])) <= set(tasks)
 
 
-def test_every_container_runs_our_entrypoint_with_the_given_image(spec: dict[str, Any]) -> None:
-    for label, executor in spec["deploymentSpec"]["executors"].items():
-        container = executor["container"]
-        assert container["command"] == ["python", "-m", "pipeline.kubeflow.entrypoint"]
-        assert container["image"].startswith("registry.example.org/flowers@sha256:")
-        assert "{{$}}" in container["args"], label
-
-
-def test_default_pipeline_root_and_runtime_parameters(spec: dict[str, Any]) -> None:
-    parameters = spec["root"]["inputDefinitions"]["parameters"]
-
-    assert spec["defaultPipelineRoot"] == "minio://mlpipeline/flowers"
-    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
-        "dataset": "tf_flowers",
-        "backbone": "inception_v3",
-        "image_size": "[299, 299]",
-        "epochs": 10,
-        "learning_rate": 0.001,
-        "batch_size": 32,
-        "hidden_units": 512,
-        "min_accuracy": 0.8,
-        "max_accuracy_drop": 0.02,
-        "serving_model_dir": "s3://mlpipeline/flowers/serving_model/tf-flowers",
-    }
-
-
 def test_every_runtime_parameter_reaches_a_task(spec: dict[str, Any]) -> None:
     used = {
         value["componentInputParameter"]
@@ -117,38 +96,6 @@ def test_every_runtime_parameter_reaches_a_task(spec: dict[str, Any]) -> None:
         if "componentInputParameter" in value
     }
     assert used == set(spec["root"]["inputDefinitions"]["parameters"])
-
-
-def test_resources_retries_caching_and_environment(spec: dict[str, Any]) -> None:
-    executors = spec["deploymentSpec"]["executors"]
-    trainer = executors["exec-trainer"]["container"]
-
-    assert trainer["resources"] == {
-        "cpuRequest": 4.0,
-        "memoryRequest": 8.0,
-        "memoryLimit": 16.0,
-        "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
-    }
-    assert "accelerator" not in executors["exec-pusher"]["container"]["resources"]
-    assert trainer["env"] == [{"name": "S3_ENDPOINT", "value": "http://seaweedfs.kubeflow:9000"}]
-    for task in spec["root"]["dag"]["tasks"].values():
-        assert task["retryPolicy"] == {
-            "maxRetryCount": 2,
-            "backoffDuration": "30s",
-            "backoffFactor": 2.0,
-            "backoffMaxDuration": "86400s",
-        }
-    caching = {name: task["cachingOptions"] for name, task in spec["root"]["dag"]["tasks"].items()}
-    assert caching.pop("baseline-reader") == {}, "what is there now is not what was there in an earlier run"
-    assert set(map(str, caching.values())) == {"{'enableCache': True}"}
-
-
-def test_node_selector_of_the_trainer_alone(documents: list[dict[str, Any]]) -> None:
-    configs = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-
-    assert configs["exec-trainer"]["nodeSelector"] == {"labels": {"accelerator": "nvidia-l4"}}
-    assert "nodeSelector" not in configs["exec-pusher"]
-    assert configs["exec-pusher"]["pvcMount"] == [{"constant": "flowers-data", "mountPath": "/data"}]
 
 
 def test_the_baseline_is_the_model_that_was_pushed_last(spec: dict[str, Any]) -> None:
@@ -221,10 +168,6 @@ def test_resources_are_read_from_text() -> None:
 
 
 def test_fine_tuning_and_tuning_compile(container_config: Any, settings: ClusterSettings) -> None:
-    import dataclasses
-
-    from components.modeling.hyperparameters import FineTuning
-
     spec, _ = build_spec(dataclasses.replace(container_config, tuning_trials=2, fine_tuning=FineTuning()), settings)
 
     tasks = spec["root"]["dag"]["tasks"]

@@ -1,6 +1,6 @@
 """Nothing secret is in the spec, in what containers print and write, in ML Metadata or in error messages.
 
-What a whole run leaves is searched in test_spec_execution.py.
+What a whole run leaves is searched in tests/e2e/test_whole_runs.py.
 """
 
 import http.server
@@ -148,6 +148,7 @@ def refusing_s3() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_push_that_s3_refuses_tells_no_secret(refusing_s3: str, task_run: Callable[..., FakeKfp]) -> None:
     storage = {"S3_ENDPOINT": refusing_s3, "S3_USE_HTTPS": "0", "S3_VERIFY_SSL": "0", "AWS_REGION": "us-east-1"}
     kfp = task_run("pusher", "s3://models/serving_model/tf-flowers", {**SECRETS, **storage})

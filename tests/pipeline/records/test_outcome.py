@@ -4,21 +4,15 @@ import io
 import json
 from pathlib import Path
 
+from pipeline_configs import make_config
 from recorded_runs import RecordedRuns, predictions
 from rich.console import Console
 
 from components.contracts.evaluation import ThresholdResult
-from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.local_run.console import RunConsole
 from pipeline.local_run.outcome import print_outcome
 from pipeline.records.store import Run, open_store
 
-_CONFIG = PipelineConfig(
-    name="flowers",
-    output="/tmp/flowers",
-    data=DataConfig(class_names=("daisy", "roses"), fingerprint="1", dataset="synthetic_flowers"),
-    backbone=BackboneConfig("efficientnet_lite0", (224, 224), digest="d1"),
-)
 _METRICS = {
     "test_photos": 200,
     "calibration_photos": 100,
@@ -30,7 +24,7 @@ _METRICS = {
 
 def _outcome(run: Run) -> str:
     written = io.StringIO()
-    print_outcome(RunConsole(Console(file=written, soft_wrap=True, width=200)), _CONFIG, run, 1.0)
+    print_outcome(RunConsole(Console(file=written, soft_wrap=True, width=200)), make_config(), run, 1.0)
     return written.getvalue()
 
 

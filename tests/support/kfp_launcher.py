@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pod_root
 
 Message = dict[str, Any]
@@ -24,7 +25,7 @@ RUN_ID = "11111111-2222-3333-4444-555555555555"
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 LOGS_KEY = "executor-logs"
 # The tree under test, which need not be the installed one.
-_PROJECT = Path(__file__).parents[3]
+_PROJECT = Path(__file__).parents[2]
 _BUCKETS = ("minio://", "s3://", "gs://")
 
 
@@ -33,24 +34,13 @@ class TaskFailedError(Exception):
 
 
 def local_path(uri: str, pod: Path) -> Path:
-    """Returns where the launcher keeps an artifact: `minio://bucket/key` at /minio/bucket/key.
-
-    Args:
-        uri: The artifact's URI.
-        pod: What stands for the pod's /.
-    """
+    """Returns where the launcher keeps `minio://bucket/key`: at /minio/bucket/key, `pod` being the pod's /."""
     assert uri.startswith(_BUCKETS), f"the launcher does not know {uri}"
     return pod / uri.replace("://", "/", 1)
 
 
 def provision_outputs(component: Message, task_root: str, pod: Path) -> Message:
-    """Returns the outputs that the driver states, the logs' among them.
-
-    Args:
-        component: The component's spec.
-        task_root: URI below which the task's outputs lie.
-        pod: What stands for the pod's /.
-    """
+    """Returns the outputs that the driver states, the logs' among them, below the URI `task_root`."""
     kinds = {key: value["artifactType"] for key, value in component["outputDefinitions"]["artifacts"].items()}
     kinds[LOGS_KEY] = {"schemaTitle": "system.Artifact"}
     # The launcher marks the logs with the attempt's number.
@@ -68,15 +58,8 @@ def run_container(
 ) -> None:
     """Runs a container's command as the launcher does, with its output in the logs' artifact.
 
-    Args:
-        container: The container's spec.
-        executor_input: What takes the place of `{{$}}`.
-        pod: What stands for the pod's /.
-        environment: Further environment variables.
-        cold: Whether to start a new Python, as Kubernetes does; otherwise the process is a fork.
-
-    Raises:
-        TaskFailedError: It exited non-zero.
+    `cold` starts a new Python, as Kubernetes does; otherwise the process is a fork. Raises TaskFailedError if it exits
+    non-zero.
     """
     for artifact in artifacts_of(executor_input["outputs"]):
         local_path(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +87,9 @@ def run_container(
             )
         status = process.returncode
     else:
-        status = pod_root.run_forked(str(pod), command[1:], variables, str(log_path))
+        process = forked.start(pod_root.run, (str(pod), command[1:]), variables, log_path, pod)
+        process.join()
+        status = process.exitcode
     if status:
         raise TaskFailedError(log_path.read_text()[-4000:])
 
@@ -121,26 +106,14 @@ def artifacts_of(message: Message) -> list[Message]:
 
 @dataclasses.dataclass
 class FakeKfp:
-    """One run of one pipeline.
-
-    Attributes:
-        spec: The pipeline spec, as compiled.
-        folder: Where the bucket and the pods' file systems are.
-        pipeline_root: The run's; without one the backend has its own.
-        parameters: Run-time parameters; the others have the spec's defaults.
-        environment: Environment variables of every container, beside the spec's.
-        outputs: Artifacts by task and output key, as the cluster's metadata would keep them; tasks that are in it at
-            first are answered from the cache.
-        run_id: The run's id.
-        output_parameters: Values by task and output key.
-        cold: Whether every pod starts a new Python.
-    """
+    """One run of one pipeline; `folder` holds the bucket and the pods' file systems."""
 
     spec: Message
     folder: Path
-    pipeline_root: str = DEFAULT_ROOT
+    pipeline_root: str = DEFAULT_ROOT  # the run's; without one the backend has its own
     parameters: Message = dataclasses.field(default_factory=dict)
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Artifacts by task and output key; tasks that are in it at first are answered from the cache.
     outputs: dict[str, dict[str, Message]] = dataclasses.field(default_factory=dict)
     run_id: str = RUN_ID
     output_parameters: dict[str, Message] = dataclasses.field(default_factory=dict)
@@ -161,14 +134,7 @@ class FakeKfp:
         return self.folder / "pods" / self.run_id / task_id
 
     def put(self, task_id: str, key: str, files: dict[str, str], metadata: Message) -> None:
-        """Makes an output of a task that is not run.
-
-        Args:
-            task_id: The task.
-            key: The output's key.
-            files: Content by relative path.
-            metadata: The artifact's properties.
-        """
+        """Makes an output of a task that is not run, from content by relative path."""
         uri = f"{self.pipeline_root}/{self.run_id}/{task_id}/{key}"
         for name, content in files.items():
             file = self.blob(uri) / name

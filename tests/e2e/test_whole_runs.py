@@ -1,4 +1,4 @@
-"""The whole pipeline on tiny data, through the command line's own functions: fresh, cached, and not blessed."""
+"""The whole pipeline on tiny data, run here and as a compiled spec: fresh, cached, and not blessed."""
 
 import dataclasses
 import json
@@ -9,15 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kfp_launcher import LOGS_KEY, RUN_ID, FakeKfp, TaskFailedError
+from planted_secrets import SECRETS, secrets_below, secrets_in
+from same_model import metrics_of, probabilities_of
 
 from components.modeling.hyperparameters import Hyperparameters
 from pipeline.cli.run_options import collect_run_options
-from pipeline.config import BlessingConfig, PipelineConfig, RunOptions
+from pipeline.config import PUSHED_BASELINE, BlessingConfig, PipelineConfig, RunOptions
+from pipeline.kubeflow.cluster import ClusterSettings
+from pipeline.kubeflow.collect import collect
+from pipeline.kubeflow.compiler import build_spec
 from pipeline.local_run import runner as local
 from pipeline.local_run.recovery import recovering
 from pipeline.presets import build_config
 from pipeline.records.explanation import explain
-from pipeline.records.store import Run, open_store
+from pipeline.records.store import Run, RunStore, open_store
+
+pytestmark = pytest.mark.slow
+
+_ROOT = "minio://mlpipeline/flowers"
+_SECOND_RUN_ID = "22222222-2222-3333-4444-555555555555"
 
 _NODES = {
     "BackboneImporter", "TfdsExampleGen", "latest_blessed_model_resolver", "ImageValidator", "ImageSchemaGen",
@@ -149,6 +160,123 @@ def test_metadata_holds_every_execution_and_its_artifacts(
     assert features.properties["backbone_digest"] == config.backbone.digest
 
 
+def test_the_pushed_model_classifies_in_a_fresh_process(
+    config: PipelineConfig, fresh_run: tuple[str, _Observer], encode_image: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """TensorFlow alone is enough to serve the model: nothing of this project is imported."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encode_image((205, 45, 40), seed=77))
+    code = (
+        "import sys, tensorflow as tf\n"
+        "model = tf.saved_model.load(sys.argv[1])\n"
+        "photo = open(sys.argv[2], 'rb').read()\n"
+        "out = model.signatures['serving_default'](image_bytes=tf.constant([photo]))\n"
+        "print(out['label'].numpy()[0].decode())\n"
+    )
+    command = [sys.executable, "-c", code, f"{config.serving_model_dir}/{_versions(config)[-1]}", str(photo)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "red"
+
+
+@pytest.fixture(scope="module")
+def on_kubeflow(
+    config: PipelineConfig, fresh_run: tuple[str, _Observer], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[FakeKfp, PipelineConfig]:
+    """The compiled spec, executed with KFP's launcher imitated, and its configuration; nothing had been pushed."""
+    folder = tmp_path_factory.mktemp("kubeflow")
+    data = dataclasses.replace(config.data, fingerprint_per_run=True)
+    config = dataclasses.replace(config, data=data, baseline=PUSHED_BASELINE, work_root=str(folder / "work"))
+    # Compiled for one epoch and no blessing: what is right arrives as run-time parameters.
+    learns_nothing = dataclasses.replace(config.hyperparameters, epochs=1, learning_rate=1e-5)
+    blesses_nothing = dataclasses.replace(config.blessing, min_accuracy=1.0)
+    compiled_for = dataclasses.replace(config, hyperparameters=learns_nothing, blessing=blesses_nothing)
+    spec, _ = build_spec(compiled_for, ClusterSettings("image", _ROOT, "/nowhere"))
+    parameters = {
+        "epochs": config.hyperparameters.epochs,
+        "learning_rate": config.hyperparameters.learning_rate,
+        "min_accuracy": config.blessing.min_accuracy,
+        "serving_model_dir": str(folder / "serving_model"),
+    }
+    kfp = FakeKfp(spec, folder / "kfp", _ROOT, parameters, environment=SECRETS)
+    kfp.run()
+    return kfp, config
+
+
+def _collected(kfp: FakeKfp, folder: Path) -> RunStore:
+    collect(kfp.bucket, folder / "metadata.sqlite")
+    return open_store(str(folder))
+
+
+def test_the_compiled_spec_runs_to_the_same_pushed_model(
+    config: PipelineConfig,
+    fresh_run: tuple[str, _Observer],
+    on_kubeflow: tuple[FakeKfp, PipelineConfig],
+    tmp_path: Path,
+) -> None:
+    kfp, _ = on_kubeflow
+    there, here = _collected(kfp, tmp_path).run(RUN_ID), _run(config, fresh_run[0])
+    assert there.blessed
+    assert there.class_counts == here.class_counts
+    assert metrics_of(there) == pytest.approx(metrics_of(here), abs=1e-5)
+    serving_model = Path(kfp.parameters["serving_model_dir"])
+    [version] = (path for path in serving_model.iterdir() if path.name.isdigit())
+    assert there.pushed_path == str(version)
+    assert probabilities_of(version) == pytest.approx(probabilities_of(Path(str(here.pushed_path))), abs=1e-5)
+    records = {task: kfp.blob(outputs["execution_record"]["uri"]) for task, outputs in kfp.outputs.items()}
+    evaluator = json.loads((records["evaluator-test"] / "execution.json").read_text())
+    [blessing] = evaluator["outputs"]["blessing"]
+    assert blessing["uri"] == kfp.outputs["evaluator-test"]["blessing"]["uri"]
+    assert blessing["properties"]["current_model"] == kfp.outputs["trainer"]["model"]["uri"]
+    assert str(kfp.folder) not in json.dumps([evaluator["inputs"], evaluator["outputs"]])
+    # What the containers printed is there as well: the launcher publishes it.
+    for place in (kfp.folder, tmp_path, serving_model):
+        assert secrets_below(place) == {}
+
+
+def test_the_next_run_on_kubeflow_is_compared_with_what_was_pushed(
+    on_kubeflow: tuple[FakeKfp, PipelineConfig], tmp_path: Path
+) -> None:
+    first, _ = on_kubeflow
+    trained_anew = ("trainer", "baseline-reader", "evaluator-validation", "evaluator-test", "drift-detector", "pusher")
+    cached = {task: outputs for task, outputs in first.outputs.items() if task not in trained_anew}
+    parameters = {**first.parameters, "batch_size": 4}
+    second = dataclasses.replace(first, parameters=parameters, outputs=cached, run_id=_SECOND_RUN_ID)
+    second.run()
+
+    store = _collected(second, tmp_path)
+    runs = [store.run(run_id) for run_id in (RUN_ID, _SECOND_RUN_ID)]
+    before, after = (run.metrics("test") for run in runs)
+    assert before
+    assert before.baseline is None
+    [log] = first.pod("evaluator-test").rglob(f"{LOGS_KEY}-0")
+    assert "there is no baseline, and thresholds on a change do not count" in log.read_text()
+    assert after
+    assert after.baseline
+    assert after.baseline.confusion_matrix == before.confusion_matrix
+    # Of features that the pushed model computes anew, in float32.
+    assert after.baseline.loss == pytest.approx(before.loss, rel=1e-4)
+    assert "change" in {result.kind for result in after.thresholds}
+    assert [explain(run).baseline_run for run in runs] == [None, RUN_ID]
+    drifts = [run.drift.summary if run.drift else "" for run in runs]
+    assert drifts[0] == "Drift: skipped (no earlier blessed model)"
+    assert drifts[1].startswith("Drift: none in labels, longer sides")
+
+
+def test_a_component_that_fails_on_kubeflow_says_why_in_one_line(
+    on_kubeflow: tuple[FakeKfp, PipelineConfig], tmp_path: Path
+) -> None:
+    """In a new Python: the other pods are forks."""
+    spec, _ = build_spec(on_kubeflow[1], ClusterSettings("image", _ROOT, "/nowhere"))
+    tasks = spec["root"]["dag"]["tasks"]
+    for name in set(tasks) - {"backbone-importer"}:
+        del tasks[name]
+    with pytest.raises(TaskFailedError, match="error: unknown backbone '/nowhere'") as failure:
+        FakeKfp(spec, tmp_path / "kfp", parameters={"backbone": "/nowhere"}, environment=SECRETS, cold=True).run()
+    assert "Traceback" not in str(failure.value)
+    assert secrets_in(str(failure.value)) == []
+    assert secrets_below(tmp_path / "kfp") == {}
+
+
 def test_an_identical_run_is_answered_from_the_cache(config: PipelineConfig, fresh_run: tuple[str, _Observer]) -> None:
     versions = _versions(config)
     observer = _Observer()
@@ -205,24 +333,6 @@ def test_a_model_below_its_bound_is_not_pushed(options: RunOptions, fresh_run: t
     assert any(reason.endswith("the required drop is 0.0100") for reason in reasons)
 
 
-def test_a_baseline_with_other_classes_is_none(
-    options: RunOptions, config: PipelineConfig, fresh_run: tuple[str, _Observer], small_photos: Path, tmp_path: Path
-) -> None:
-    """Two configurations of one TFDS dataset have one pipeline, and may have other classes."""
-    for name in ("green", "red"):
-        shutil.copytree(small_photos / name, tmp_path / "photos" / name)
-    photos = dataclasses.replace(options.data, photos=str(tmp_path / "photos"))
-    others = build_config(dataclasses.replace(options, data=photos, blessing=BlessingConfig()))
-    run = _run(config, local.run(dataclasses.replace(others, name=config.name), _Observer()))
-    assert run.blessed
-    explanation = explain(run)
-    assert [check.kind for check in explanation.thresholds] == ["value"]
-    assert explanation.baseline_run is None
-    assert run.drift
-    assert "labels (blue 33.3% before, 0.0% now)" in run.drift.summary
-    assert explanation.ignored_baseline_classes == ["blue", "green", "red"]
-
-
 class _LosingValidationFeatures(_Observer):
     """Takes away what Evaluator.validation reads, just before it starts."""
 
@@ -254,21 +364,3 @@ def test_nothing_is_pushed_when_the_validation_fails(
     assert executions["Evaluator.validation"].state == "FAILED"
     assert "Pusher" not in executions
     assert _versions(config) == versions
-
-
-def test_the_pushed_model_classifies_in_a_fresh_process(
-    config: PipelineConfig, fresh_run: tuple[str, _Observer], encode_image: Callable[..., bytes], tmp_path: Path
-) -> None:
-    """TensorFlow alone is enough to serve the model: nothing of this project is imported."""
-    photo = tmp_path / "photo.jpg"
-    photo.write_bytes(encode_image((205, 45, 40), seed=77))
-    code = (
-        "import sys, tensorflow as tf\n"
-        "model = tf.saved_model.load(sys.argv[1])\n"
-        "photo = open(sys.argv[2], 'rb').read()\n"
-        "out = model.signatures['serving_default'](image_bytes=tf.constant([photo]))\n"
-        "print(out['label'].numpy()[0].decode())\n"
-    )
-    command = [sys.executable, "-c", code, f"{config.serving_model_dir}/{_versions(config)[-1]}", str(photo)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "red"
