@@ -22,7 +22,7 @@ def BackboneImporter(
 ) -> None:
     """Resolves a backbone, checks its SavedModel and copies it to where the Trainer looks for a `base_model`.
 
-    `backbone` is a registry name, a Hub URL, the URL of a .tar.gz, or the path of a SavedModel folder. `image_size` is
+    `backbone` is what `load_backbone` takes: a registry name, a Kaggle handle, a URL or a folder. `image_size` is
     JSON [height, width] in pixels, or null; only backbones outside the registry that take images of any size need it.
     The backbone must have the content digest `digest`, unless it is empty. TFX's cache does not see into a folder or
     behind a URL: with the digest a changed backbone is imported again.

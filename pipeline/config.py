@@ -59,13 +59,13 @@ class DataConfig(DataOptions):
 
 @dataclasses.dataclass(frozen=True)
 class BackboneOptions:
-    """The TF Hub feature vector, as the user names it."""
+    """The feature vector, as the user names it."""
 
     name: str = setting(
         "",
-        f"Feature extractor: {', '.join(BACKBONES)}, a TF Hub URL, or a SavedModel folder.",
+        f"Feature extractor: {', '.join(BACKBONES)}, a Kaggle handle, a URL, or a SavedModel folder.",
         flag="--backbone",
-        metavar="NAME|URL|DIR",
+        metavar="NAME|HANDLE|URL|DIR",
         default_text="the preset's",
     )
     image_size: tuple[int, int] | None = setting(

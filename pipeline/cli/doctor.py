@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from rich.markup import escape
 
-from components.modeling.backbones.cache import cache_dir, hub_folder
+from components.modeling.backbones.cache import cache_dir, hub_folder, kaggle_folder
 from components.modeling.backbones.embedded import how_to_install, weights_file
 from components.modeling.backbones.registry import BACKBONES, Backbone
 from pipeline.cli.store_options import console, print_json, table
@@ -32,11 +32,13 @@ _PACKAGES: Final = (
     "tensorflow", "tf-keras", "tensorflow-hub", "tensorflow-datasets", "tfx", "ml-metadata", "apache-beam", "kfp",
 )  # fmt: skip
 _OPTIONAL_PACKAGES: Final = ("kfp",)
-# Hub modules, and the archive of tf_flowers with the host that TFDS keeps prepared datasets on.
+_OTHER_BACKBONE: Final = "use --backbone efficientnet_lite0, which needs no network, or a folder"
+# Both hosts of backbones redirect to the last one, where TFDS keeps prepared datasets.
 _HOSTS: Final = {
-    "tfhub.dev": "backbones from TF Hub: use --backbone efficientnet_lite0, which needs no network, or a folder",
+    "api.kaggle.com": f"backbones, unless tfhub.dev is reachable: {_OTHER_BACKBONE}",
+    "tfhub.dev": f"backbones, unless Kaggle is reachable: {_OTHER_BACKBONE}",
     "download.tensorflow.org": "the tf_flowers photos: use --photos DIR or --preset quickstart",
-    "storage.googleapis.com": "datasets that TFDS hosts: use --photos DIR or --preset quickstart",
+    "storage.googleapis.com": f"backbones: {_OTHER_BACKBONE}; TFDS's datasets: use --photos DIR or --preset quickstart",
 }
 _CONNECT_TIMEOUT_S: Final = 3.0
 _IMPORT_TIMEOUT_S: Final = 300
@@ -124,7 +126,12 @@ def _imports() -> Diagnosis:
 
 def _backbone(backbone: Backbone) -> Diagnosis:
     name = f"backbone {backbone.name}"
-    entries = cache_dir().glob(f"{backbone.name}-*") if backbone.embedded else [hub_folder(backbone.handle)]
+    if backbone.embedded:
+        entries = list(cache_dir().glob(f"{backbone.name}-*"))
+    else:
+        # kagglehub's marker says that all files are there.
+        complete = kaggle_folder(f"{backbone.kaggle}.complete")
+        entries = [hub_folder(backbone.handle), *([complete.with_suffix("")] if complete.exists() else [])]
     folders = [path for path in entries if path.is_dir()]
     if folders:
         return Diagnosis(name, OK, f"cached in {max(folders, key=lambda path: path.stat().st_mtime)}")

@@ -59,6 +59,17 @@ def cache_dir() -> Path:
     return Path(user_cache) / "flowers-pipeline" / "backbones"
 
 
+def kaggle_cache_dir() -> Path:
+    """Returns kagglehub's cache folder: `KAGGLEHUB_CACHE`, else `TFHUB_CACHE_DIR`, else kagglehub's own default."""
+    given = os.environ.get("KAGGLEHUB_CACHE") or os.environ.get("TFHUB_CACHE_DIR")
+    return Path(given or Path.home() / ".cache" / "kagglehub")
+
+
+def kaggle_folder(handle: str) -> Path:
+    """Returns the folder in which kagglehub keeps a version of a model."""
+    return kaggle_cache_dir() / "models" / handle
+
+
 def hub_folder(url: str) -> Path:
     """Returns the cache folder of a downloaded module: TF Hub's client names it by the SHA-1 of the URL."""
     return cache_dir() / hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()

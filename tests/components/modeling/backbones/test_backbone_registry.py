@@ -7,7 +7,7 @@ import pytest
 
 from components.common.errors import UserError
 from components.modeling.backbones.cache import cache_dir
-from components.modeling.backbones.registry import BACKBONES, find_backbone, resolve_handle
+from components.modeling.backbones.registry import BACKBONES, find_backbone, kaggle_handle, resolve_handle
 
 ROOT = Path(__file__).parents[4]
 
@@ -16,6 +16,7 @@ def test_names_and_handles_find_the_same_entry():
     for name, backbone in BACKBONES.items():
         assert backbone.name == name
         assert find_backbone(name) is find_backbone(backbone.handle) is backbone
+        assert not backbone.kaggle or find_backbone(backbone.kaggle) is backbone
 
 
 def test_resolve_handle_leaves_urls_and_paths_alone():
@@ -24,10 +25,33 @@ def test_resolve_handle_leaves_urls_and_paths_alone():
     assert resolve_handle("some/folder") == "some/folder"
 
 
+@pytest.mark.parametrize(
+    ("address", "handle"),
+    [
+        ("google/bit/tensorFlow2/m-r50x1/1", "google/bit/tensorFlow2/m-r50x1/1"),
+        ("google/bit/TensorFlow2/m-r50x1", "google/bit/tensorFlow2/m-r50x1"),
+        ("https://www.kaggle.com/models/google/bit/tensorFlow2/m-r50x1/1/", "google/bit/tensorFlow2/m-r50x1/1"),
+        (
+            "https://www.kaggle.com/models/google/bit/frameworks/tensorFlow2/variations/m-r50x1/versions/1?tfhub-redirect=true",
+            "google/bit/tensorFlow2/m-r50x1/1",
+        ),
+        ("google/bit/tensorFlow1/m-r50x1/1", None),
+        ("../bit/tensorFlow2/m-r50x1", None),
+        ("google/bit/tensorFlow2/../1", None),
+        ("https://example.com/models/google/bit/tensorFlow2/m-r50x1/1", None),
+        ("gs://google/bit/tensorFlow2/m-r50x1/1", None),
+        ("https://www.kaggle.com/models/google/bit", None),
+        ("", None),
+    ],
+)
+def test_kaggles_handles_and_addresses(address, handle):
+    assert kaggle_handle(address) == handle
+
+
 def test_listing_and_locating_backbones_needs_no_tensorflow():
     code = (
         "import sys, components.modeling.backbones.registry, components.modeling.backbones.loading;"
-        "sys.exit(bool({'tensorflow', 'tensorflow_hub', 'numpy'} & sys.modules.keys()))"
+        "sys.exit(bool({'tensorflow', 'tensorflow_hub', 'numpy', 'kagglehub', 'requests'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
