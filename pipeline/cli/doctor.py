@@ -29,7 +29,8 @@ _STYLES: Final = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 _DISTRIBUTION: Final = "flowers-pipeline"
 _REINSTALL: Final = "rm -r .venv && make .venv/ready"
 _PACKAGES: Final = (
-    "tensorflow", "tf-keras", "tensorflow-hub", "tensorflow-datasets", "tfx", "ml-metadata", "apache-beam", "kfp",
+    "tensorflow", "tf-keras", "tensorflow-hub", "kagglehub", "tensorflow-datasets",
+    "tfx", "ml-metadata", "apache-beam", "kfp",
 )  # fmt: skip
 _OPTIONAL_PACKAGES: Final = ("kfp",)
 _OTHER_BACKBONE: Final = "use --backbone efficientnet_lite0, which needs no network, or a folder"

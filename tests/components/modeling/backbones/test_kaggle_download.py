@@ -135,6 +135,15 @@ def test_web_addresses_name_the_same_model(address, kaggle):
     assert load_backbone(address) == load_backbone(HANDLE)
 
 
+def test_kagglehubs_bars_are_our_progress(kaggle, monkeypatch, caplog):
+    monkeypatch.setattr(hub_download, "_REPORT_EVERY_BYTES", len(kaggle.files[WEIGHTS]))
+    with caplog.at_level("INFO"):
+        load_backbone(HANDLE)
+    assert "Downloading the backbone" in {
+        getattr(record, "progress", {}).get("description") for record in caplog.records
+    }
+
+
 def test_without_a_version_the_newest_is_taken(kaggle):
     assert load_backbone(HANDLE.removesuffix("/4")) == str(kaggle_folder(HANDLE))
     (kaggle_folder(HANDLE) / "saved_model.pb").write_bytes(b"")
