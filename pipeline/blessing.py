@@ -1,7 +1,6 @@
 """Configuration of the Evaluators: metrics, thresholds of the blessing, and the baseline."""
 
 import json
-from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
@@ -11,14 +10,13 @@ from tfx.dsl.components.common import importer, resolver
 from tfx.types import standard_artifacts
 
 from components.baseline_reader import BaselineReader
-from components.common.errors import UserError
 from components.contracts import LABEL_KEY
 from components.contracts.artifact_types import Drift
 from components.contracts.evaluation import ACCURACY, LOSS
 from components.contracts.nodes import BASELINE_IMPORTER, BASELINE_RESOLVER
 from components.drift_detector.component import DriftDetector
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
-from components.evaluator.metrics import CONFUSION_MATRIX
+from components.evaluator.metrics import CLASS_KEY, CONFUSION_MATRIX
 from components.evaluator.thresholds import ONE_CLASS_METRICS, OWN_METRICS, Threshold
 from components.modeling.serving import RAW_EXAMPLES_SIGNATURE
 from pipeline.config import NO_BASELINE, PUSHED_BASELINE, RESOLVER_BASELINE, BlessingConfig, PipelineConfig
@@ -29,11 +27,11 @@ _PREDICTION_KEY = "probabilities"
 _CONFUSION_MATRIX_CONFIG = f'"name": "{CONFUSION_MATRIX}", "thresholds": [0.0]'
 
 
-def build_eval_config(blessing: BlessingConfig | None = None, class_names: Sequence[str] = ()) -> config_pb2.EvalConfig:
+def build_eval_config(blessing: BlessingConfig | None = None) -> config_pb2.EvalConfig:
     """Builds the configuration of an Evaluator; without `blessing` there is no decision.
 
     Metrics are accuracy, cross-entropy and confusion matrix, over all examples and per true class, and those with a
-    threshold. `class_names` are in label order; raises UserError if a threshold names another class.
+    threshold. Classes are named: the Evaluator, which knows those of the run, resolves them (`resolve_classes`).
     """
     metrics = {
         ACCURACY: _metric(ACCURACY),
@@ -44,15 +42,13 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
         ),
     }
     for threshold in blessing.thresholds() if blessing else []:
-        for class_id in _class_ids(threshold, class_names):
-            if class_id is not None and threshold.metric in ONE_CLASS_METRICS:
-                name, label_id, of_slice = f"{threshold.metric}[{class_names[class_id]}]", class_id, {}
-            else:
-                name, label_id = threshold.metric, None
-                of_slice = {} if class_id is None else {LABEL_KEY: str(class_id)}
-            metric = metrics.setdefault(name, _metric(threshold.metric, name, label_id))
-            spec = config_pb2.SlicingSpec(feature_values=of_slice)
-            metric.per_slice_thresholds.append(_metric_threshold(threshold, spec))
+        of_class, of_slice = threshold.class_name, {}
+        if of_class is not None and threshold.metric not in ONE_CLASS_METRICS:
+            of_class, of_slice = None, {LABEL_KEY: of_class}
+        name = threshold.metric if of_class is None else f"{threshold.metric}[{of_class}]"
+        metric = metrics.setdefault(name, _metric(threshold.metric, name, of_class))
+        spec = config_pb2.SlicingSpec(feature_values=of_slice)
+        metric.per_slice_thresholds.append(_metric_threshold(threshold, spec))
     # Without a type, TFMA loads the whole model to find it out.
     model = config_pb2.ModelSpec(
         signature_name=RAW_EXAMPLES_SIGNATURE,
@@ -66,22 +62,12 @@ def build_eval_config(blessing: BlessingConfig | None = None, class_names: Seque
     return config_pb2.EvalConfig(model_specs=[model], metrics_specs=[metrics_spec], slicing_specs=slices)
 
 
-def _metric(metric: str, name: str = "", label_id: int | None = None) -> config_pb2.MetricConfig:
-    config = {"name": name or metric} | ({} if label_id is None else {"label_id": label_id})
+def _metric(metric: str, name: str = "", of_class: str | None = None) -> config_pb2.MetricConfig:
+    config = {"name": name or metric} | ({} if of_class is None else {CLASS_KEY: of_class})
     text = json.dumps(config)[1:-1]
     if metric in OWN_METRICS:
         return config_pb2.MetricConfig(class_name=OWN_METRICS[metric], module=_METRICS_MODULE, config=text)
     return config_pb2.MetricConfig(class_name=metric, config=text)
-
-
-def _class_ids(threshold: Threshold, class_names: Sequence[str]) -> Sequence[int | None]:
-    if threshold.class_name is None:
-        return [None]
-    if threshold.class_name == "*":
-        return range(len(class_names))
-    if threshold.class_name not in class_names:
-        raise UserError(f"--bless names class {threshold.class_name}; the classes are {', '.join(class_names)}")
-    return [class_names.index(threshold.class_name)]
 
 
 def _metric_threshold(threshold: Threshold, spec: config_pb2.SlicingSpec) -> config_pb2.PerSliceMetricThreshold:

@@ -103,7 +103,7 @@ def create_pipeline(config: PipelineConfig) -> tfx_pipeline.Pipeline:
         model=model,
         baseline_model=baseline_model,
         example_splits=[TEST_SPLIT],
-        eval_config=build_eval_config(config.blessing, config.data.class_names),
+        eval_config=build_eval_config(config.blessing),
     ).with_id(EVALUATOR_TEST)
     nodes.add(test)
     drift = nodes.add(drift_detector(baseline, examples, features)).outputs["drift"]

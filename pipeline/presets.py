@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from components.common.errors import UserError
+from components.common.errors import UsageError, usage_errors
+from components.common.text import suggestion
+from components.evaluator.thresholds import labels_of
+from components.modeling.backbones.registry import BACKBONES
 from components.modeling.hyperparameters import REFERENCE, STRONG
 from pipeline.config import BackboneConfig, DataConfig, PipelineConfig, RunOptions
 
@@ -36,12 +39,31 @@ PRESETS: Final = {
 def build_config(options: RunOptions, backbone: BackboneConfig | None = None) -> PipelineConfig:
     """Resolves the photo source and the backbone; `backbone` None loads it.
 
-    Raises UserError if the photos, the backbone or the Beam runner cannot be used.
+    Raises UserError if the photos, the backbone or the Beam runner cannot be used: a UsageError if that is known before
+    anything is downloaded or TensorFlow is imported.
     """
-    options.beam.to_args()  # checks Beam before steps that may download, or import TensorFlow
-    data, name = _data_config(options)
+    with usage_errors():
+        options.beam.to_args()
+        data, name = _data_config(options)
+    _check_names(options, data.class_names)
     backbone = backbone or _backbone_config(options)
     return PipelineConfig(**{**vars(options), "name": name, "data": data, "backbone": backbone})
+
+
+def _check_names(options: RunOptions, class_names: tuple[str, ...]) -> None:
+    """Raises UsageError for a word that is no backbone, or a bound on a class that the photos do not have."""
+    name = options.backbone.name
+    # Anything longer is a URL, a handle or a path.
+    if re.fullmatch(r"\w+", name) and name not in BACKBONES and not Path(name).exists():
+        raise UsageError(
+            f"unknown backbone {name!r}{suggestion(name, BACKBONES)}: give {', '.join(BACKBONES)}, "
+            "a TF Hub URL, or a SavedModel folder that exists"
+        )
+    # Some datasets know their classes only once they are prepared: the Evaluator checks them again.
+    if class_names != tuple(map(str, range(len(class_names)))):
+        with usage_errors():
+            for threshold in options.blessing.thresholds():
+                labels_of(threshold.class_name, class_names)
 
 
 def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
@@ -85,7 +107,7 @@ def _backbone_config(options: RunOptions) -> BackboneConfig:
         name = str(Path(name).expanduser().absolute())
     _, info = prepare_backbone(name, options.backbone.image_size)
     if options.fine_tuning and not info.trainable:
-        raise UserError(
+        raise UsageError(
             f"backbone {name} cannot be fine-tuned: it has no trainable variables; remove --fine-tune, or choose "
             "another --backbone"
         )

@@ -128,7 +128,9 @@ def _outcome(subject: Subject, name: str, measurement: Measurement, samples: Seq
     """Reads what the latest run did from ML Metadata."""
     run = open_store(str(output_folder(subject))).find_run("latest")
     seconds = {node: (record.updated_ms - record.started_ms) / 1000 for node, record in run.executions.items()}
-    seconds = {"start-up and report": measurement.wall_seconds - (run.ended_ms - run.started_ms) / 1000, **seconds}
+    started = min(record.started_ms for record in run.executions.values())
+    ended = max(record.updated_ms for record in run.executions.values())
+    seconds = {"start-up and report": measurement.wall_seconds - (ended - started) / 1000, **seconds}
     during = {
         node: [sample for sample in samples if record.started_ms <= 1000 * sample.time <= record.updated_ms]
         for node, record in run.executions.items()

@@ -12,8 +12,34 @@ _MAX_REASON_LENGTH: Final = 300
 class UserError(Exception):
     """Bad input or environment. The message is one line: what was received and what to do.
 
-    Runners print it without a traceback and exit non-zero.
+    Runners print it without a traceback and exit with its status.
     """
+
+    exit_status = 1
+
+
+class UsageError(UserError):
+    """A command line that cannot be used: a value out of range, an unknown name, a missing file."""
+
+    exit_status = 2
+
+
+# What the operating system says of a path that is wrong; its other errors are of the disk, the network or permissions.
+_PATH_ERRORS: Final = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+
+
+@contextlib.contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turns UserErrors into UsageErrors, around what only reads the command line and the files that it names.
+
+    Errors of the disk, the network or permissions stay UserErrors.
+    """
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, _PATH_ERRORS):
+            raise
+        raise UsageError(str(error)) from error
 
 
 def first_line(error: Exception) -> str:

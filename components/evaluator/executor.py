@@ -56,6 +56,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         (split,) = json_utils.loads(exec_properties["example_splits"])
         config = config_pb2.EvalConfig()
         proto_utils.json_to_proto(exec_properties["eval_config"], config)
+        config = metrics.resolve_classes(config, class_names)
 
         artifacts = {
             key: artifact_utils.get_single_instance(inputs[key])

@@ -1,7 +1,8 @@
-"""TFMA's results as the records of `metrics.json`."""
+"""TFMA's configuration with the classes of a run, and its results as the records of `metrics.json`."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import tensorflow_model_analysis as tfma
@@ -23,9 +24,55 @@ from components.contracts.evaluation import (
     ThresholdResult,
     f1_score,
 )
+from components.evaluator.thresholds import labels_of
 
 CONFUSION_MATRIX: Final = "confusion_matrix"
 BASELINE: Final = "baseline"  # TFX's name of the model
+CLASS_KEY: Final = "label_id"  # in the JSON of a metric of one class: the class's name, once resolved its label
+
+
+def resolve_classes(config: config_pb2.EvalConfig, class_names: Sequence[str]) -> config_pb2.EvalConfig:
+    """Returns a configuration with labels in place of classes, and every class in place of `*`.
+
+    `class_names` are in label order; raises UserError if the configuration names another class.
+    """
+    resolved = config_pb2.EvalConfig()
+    resolved.CopyFrom(config)
+    for spec in resolved.metrics_specs:
+        metrics: dict[tuple[str, str], config_pb2.MetricConfig] = {}
+        for metric in (found for named in spec.metrics for found in _of_each_class(named, class_names)):
+            same = metrics.setdefault((metric.class_name, metric.config), metric)
+            if same is not metric:
+                same.per_slice_thresholds.extend(metric.per_slice_thresholds)
+        spec.ClearField("metrics")
+        spec.metrics.extend(metrics.values())
+    return resolved
+
+
+def _of_each_class(metric: config_pb2.MetricConfig, class_names: Sequence[str]) -> Iterator[config_pb2.MetricConfig]:
+    settings = json.loads(f"{{{metric.config}}}")
+    of_class = settings.get(CLASS_KEY)
+    for label in labels_of(of_class, class_names):
+        own = config_pb2.MetricConfig()
+        own.CopyFrom(metric)
+        if label is not None:
+            name = settings["name"].removesuffix(f"[{of_class}]")
+            own.config = json.dumps({**settings, "name": f"{name}[{class_names[label]}]", CLASS_KEY: label})[1:-1]
+        thresholds = [found for named in metric.per_slice_thresholds for found in _of_each_slice(named, class_names)]
+        own.ClearField("per_slice_thresholds")
+        own.per_slice_thresholds.extend(thresholds)
+        yield own
+
+
+def _of_each_slice(
+    threshold: config_pb2.PerSliceMetricThreshold, class_names: Sequence[str]
+) -> Iterator[config_pb2.PerSliceMetricThreshold]:
+    for label in labels_of(threshold.slicing_specs[0].feature_values.get(LABEL_KEY), class_names):
+        own = config_pb2.PerSliceMetricThreshold()
+        own.CopyFrom(threshold)
+        if label is not None:
+            own.slicing_specs[0].feature_values[LABEL_KEY] = str(label)
+        yield own
 
 
 def load_metrics(

@@ -8,7 +8,8 @@ from typing import Final
 import tensorflow_datasets as tfds
 
 from components.common.errors import UserError
-from components.contracts import ID_KEY
+from components.common.text import counted
+from components.contracts import ID_KEY, SPLITS
 from components.example_gen.options import DataSource
 from components.example_gen.synthetic_flowers.synthetic_flowers_dataset_builder import (
     SyntheticFlowers,
@@ -53,7 +54,13 @@ def find_photos(source: DataSource) -> SplitPhotos:
     """Finds, fingerprints and splits a user's own photos; raises UserError if they cannot be used or grouped."""
     photo_set = scan_photos(source.photos, source.data_dir or tfds.core.constants.DATA_DIR)
     fractions = source.split_fractions if source.split_method == "count" else None
-    return split_photos(photo_set, fractions, source.group_by)
+    photos = split_photos(photo_set, fractions, source.group_by)
+    if fractions and (empty := [split for split in SPLITS if split not in photos.splits]):
+        raise UserError(
+            f"{counted(len(photo_set.files), 'photo')} in {source.photos!r} are too few to split: none is left for "
+            f"{' and '.join(empty)}; add photos"
+        )
+    return photos
 
 
 def describe_photos(photos: SplitPhotos) -> SourceDescription:

@@ -1,6 +1,5 @@
 """What Beam's Flink runner needs: Java, the job server, the cluster, and worker processes."""
 
-import http.client
 import json
 import shutil
 import sys
@@ -50,6 +49,8 @@ def check_cluster(master: str, parallelism: int) -> None:
 
 
 def _slots(master: str) -> int:
+    import http.client
+
     url = urlsplit(master if "://" in master else f"http://{master}")
     connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     try:

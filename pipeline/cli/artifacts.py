@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from components.common.errors import UserError
+from components.common.errors import UsageError
 from pipeline.cli.store_options import console, print_json, store_options, table, time_text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def artifacts(store: "RunStore", type_name: str | None, run: str | None, as_json
         chosen = {artifact.id: artifact for artifact in store.find_run(run).artifacts()}
     types = sorted({artifact.type for artifact in chosen.values()})
     if type_name is not None and type_name.lower() not in [name.lower() for name in types]:
-        raise UserError(f"no artifact of type {type_name!r}; the types are {', '.join(types) or 'none'}")
+        raise UsageError(f"no artifact of type {type_name!r}; the types are {', '.join(types) or 'none'}")
     rows = []
     for artifact in sorted(chosen.values(), key=lambda artifact: artifact.id):
         if type_name is None or artifact.type.lower() == type_name.lower():

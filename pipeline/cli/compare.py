@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("first", metavar="RUN")
-@click.argument("second", metavar="[RUN]", default="latest")
+@click.argument("first", metavar="[RUN]", default="latest")
+@click.argument("second", metavar="[RUN]", required=False)
 @click.option("--photos", "limit", type=click.IntRange(min=0), default=20, show_default=True, help="Photos to list.")
 @store_options
-def compare(store: "RunStore", first: str, second: str, limit: int, as_json: bool) -> None:
+def compare(store: "RunStore", first: str, second: str | None, limit: int, as_json: bool) -> None:
     """Show the differences between two runs: parameters, metrics per class, predictions.
 
-    RUN is an id, its first characters, latest, or latest~1 for the run before; the second RUN is latest by default.
+    RUN is an id, an unambiguous part of one, latest, or latest~1 for the run before. One RUN is compared with the
+    latest. Without RUN, the latest is compared with the run of its baseline, or else the run before it.
     """
     from pipeline.records.comparison import compare as compare_runs
+    from pipeline.records.comparison import reference_run
 
-    comparison = compare_runs(store.find_run(first), store.find_run(second))
+    one, other = store.find_run(first), store.find_run(second or "latest")
+    comparison = compare_runs(reference_run(other) if second is None and one is other else one, other)
     if as_json:
         print_json(comparison)
         return

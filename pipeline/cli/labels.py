@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 )
 @store_options
 def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bool) -> None:
-    """List the photos of RUN (an id, its first characters, latest, latest~1) with doubtful labels.
+    """List the photos of RUN with doubtful labels.
 
-    Review the photos, keep the rows with wrong labels in the .csv, and pass it to `run --relabel` or `run --exclude`.
+    RUN is an id, an unambiguous part of one, latest, or latest~1. Review the photos, keep the rows with wrong labels in
+    the .csv, and pass it to `run --relabel` or `run --exclude`.
     """
     found = store.find_run(run)
     summary, doubtful = found.label_review, found.doubtful_labels

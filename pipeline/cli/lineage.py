@@ -25,10 +25,10 @@ _DIGEST_LENGTH = 16
 @click.option("--forward/--backward", default=None, help="Direction.  [default: forward from a dataset, else backward]")
 @store_options
 def lineage(store: "RunStore", target: str, forward: bool | None, as_json: bool) -> None:
-    """Trace a model back to its dataset, code and parameters, or a dataset forward to every model built on it.
+    """Trace a model back to its dataset, code and parameters, or a dataset forward to its models.
 
     MODEL_OR_PATH is the folder of a pushed model, the folder or id (a12) of an artifact, the name of a dataset, or a
-    run (an id, its first characters, latest, latest~1) for its model.
+    run (an id, an unambiguous part of one, latest, latest~1) for its model.
     """
     from pipeline.records.lineage import Lineage
 

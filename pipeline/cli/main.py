@@ -1,47 +1,85 @@
 """The command line of `local_runner.py`.
 
-Commands import TensorFlow and TFX only when they run, so that `--help` is fast.
+A command's module is imported when the command is used; TensorFlow and TFX when it runs.
 """
 
 import importlib
-import sys
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
 
 import click
 from click.shell_completion import CompletionItem
 
-from components.common.errors import UserError
+from pipeline.cli.group import CommandGroup, run_command_line
 
 PROGRAM_NAME = "local_runner.py"
-# Modules with a command of the same name, in the order of the README.
-_COMMANDS = (
-    "runs", "report", "why", "labels", "compare", "lineage", "artifacts", "show", "tensorboard",
-    "run", "predict", "doctor", "completion",
-)  # fmt: skip
+# Modules with a command of the same name, in the order of the README, and the first sentence of each command's help.
+SUMMARIES: Final = {
+    "runs": "List runs, latest first: data, backbone, accuracy, blessed or not, time.",
+    "report": "Write the report of RUN as one HTML page.",
+    "why": "Say why RUN was or was not blessed.",
+    "labels": "List the photos of RUN with doubtful labels.",
+    "compare": "Show the differences between two runs: parameters, metrics per class, predictions.",
+    "lineage": "Trace a model back to its dataset, code and parameters, or a dataset forward to its models.",
+    "artifacts": "List artifacts: id, type, component, time and path.",
+    "show": "Show all details of an artifact or an execution.",
+    "tensorboard": "Open TensorBoard on what the Trainer logged.",
+    "run": "Ingest, validate, transform, extract features, train, evaluate, and push if blessed.",
+    "predict": "Classify photos with the latest pushed model.",
+    "doctor": "Check versions, backbones, disk and network, and say how to fix what is wrong.",
+    "completion": "Print a script that defines the command `flowers` for this runner, with tab completion.",
+}
 
 
-class _DefaultGroup(click.Group):
+class _Commands(Mapping[str, click.Command]):
+    """The commands by name, imported when they are looked up."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in SUMMARIES:
+            raise KeyError(name)
+        return cast("click.Command", getattr(importlib.import_module(f"pipeline.cli.{name}"), name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in SUMMARIES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        return len(SUMMARIES)
+
+
+class _DefaultGroup(CommandGroup):
     """A group with a default command."""
 
     default_command = "run"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Inserts the default command unless a command or help is requested."""
+        """Inserts the default command before an option other than help."""
         completes_command = ctx.resilient_parsing and not args
-        if not completes_command and (not args or args[0] not in (*self.commands, "--help", "-h")):
+        starts_with_option = not args or (args[0].startswith("-") and args[0] not in ("--help", "-h"))
+        if not completes_command and starts_with_option:
             args = [self.default_command, *args]
         return super().parse_args(ctx, args)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the summaries, which need no command to be imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Completes commands, and the options of the default one."""
+        found = [CompletionItem(name, help=text) for name, text in SUMMARIES.items() if name.startswith(incomplete)]
         default = self.commands[self.default_command]
-        found = super().shell_complete(ctx, incomplete)
-        known = {item.value for item in found}
         options = default.shell_complete(click.Context(default, parent=ctx), incomplete) if incomplete else []
-        return found + [item for item in options if item.value not in known]
+        return found + options
 
 
-@click.group(cls=_DefaultGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_DefaultGroup,
+    commands=_Commands(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 def cli() -> None:
     """Transfer learning on TFX: photos in, a blessed and pushed SavedModel out.
 
@@ -49,14 +87,6 @@ def cli() -> None:
     """
 
 
-for _name in _COMMANDS:
-    cli.add_command(getattr(importlib.import_module(f"pipeline.cli.{_name}"), _name))
-
-
 def main(args: list[str] | None = None) -> Any:
-    """Runs the command line; user errors become one line and exit status 1."""
-    try:
-        return cli.main(args, prog_name=PROGRAM_NAME)
-    except UserError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+    """Runs the command line."""
+    return run_command_line(cli, args, PROGRAM_NAME)

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 @click.option("--to", metavar="FILE", help="The page to write.  [default: DIR/reports/PIPELINE/RUN.html]")
 @store_options
 def report(store: "RunStore", run: str, to: str | None, as_json: bool) -> None:
-    """Write the report of RUN (an id, the beginning of one, latest, latest~1) as one HTML page.
+    """Write the report of RUN as one HTML page.
 
-    Everything is in the page, which loads nothing from anywhere: data, training, evaluation, mistakes, lineage,
-    parameters and the model card. The model card is also written beside it, as JSON.
+    RUN is an id, an unambiguous part of one, latest, or latest~1. Everything is in the page, which loads nothing from
+    anywhere: data, training, evaluation, mistakes, lineage, parameters and the model card. The model card is also
+    written beside it, as JSON.
     """
     from pipeline.report.page import write_report
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from components.common.errors import UserError
+from components.common.errors import UserError, usage_errors
+from pipeline.cli.group import INTERRUPTED_EXIT_STATUS
 from pipeline.cli.lean_start import skip_tfx_components_init, uncollected_imports
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import RunOptions
@@ -23,7 +24,8 @@ NOT_BLESSED_EXIT_STATUS = 3
 def run(output: str, verbose: bool, **values: Any) -> None:
     """Ingest, validate, transform, extract features, train, evaluate, and push if blessed.
 
-    Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed (nothing was pushed).
+    Exit status: 0 pushed; 1 failed while running; 2 the command line cannot be used, such as a value out of range, an
+    unknown name or a missing file; 3 not blessed (nothing was pushed); 130 interrupted.
     """
     from pipeline.local_run.console import RunConsole
     from pipeline.local_run.logs import configure_logging, divert_native_output
@@ -32,6 +34,7 @@ def run(output: str, verbose: bool, **values: Any) -> None:
     # With artifacts in a bucket, ML Metadata, logs, reports and working copies stay on this machine.
     options = collect_run_options(output=_output_folder(RunOptions().output if bucket else output), **values)
     console = RunConsole()
+    console.starting()
     log_file = Path(options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     configure_logging(console, log_file, verbose)
     if not verbose:
@@ -41,32 +44,32 @@ def run(output: str, verbose: bool, **values: Any) -> None:
 
 def _bucket(output: str) -> str:
     """Returns the URI of a bucket for artifacts; empty for a local folder."""
-    from components.common.errors import UserError, refuse_credentials
+    from components.common.errors import refuse_credentials
     from components.storage.objects import WRITABLE_SCHEMES, is_remote
 
     if not is_remote(output):
         return ""
-    refuse_credentials("--output", output)
-    if not output.startswith(WRITABLE_SCHEMES):
-        raise UserError(
-            f"cannot write to --output {output}: expected a folder, or a URI with one of {', '.join(WRITABLE_SCHEMES)}"
-        )
+    with usage_errors():
+        refuse_credentials("--output", output)
+        if not output.startswith(WRITABLE_SCHEMES):
+            schemes = ", ".join(WRITABLE_SCHEMES)
+            raise UserError(f"cannot write to --output {output}: expected a folder, or a URI with one of {schemes}")
     return output.rstrip("/")
 
 
 def _output_folder(output: str) -> str:
-
     path = Path(output).expanduser().resolve()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "logs").mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to --output {output}: {error.strerror}; choose another folder") from error
+    with usage_errors():
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "logs").mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to --output {output}: {error.strerror}; choose another folder") from error
     return str(path)
 
 
 def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose: bool) -> int:
-    from pipeline.local_run.failures import report_failure
+    from pipeline.local_run.failures import report_failure, was_interrupted
     from pipeline.local_run.workspace import locked_output, temporary_folder
 
     try:
@@ -78,12 +81,13 @@ def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose
             connect(options.metadata)
         with locked_output(options.output), temporary_folder(options.output):
             return _run_alone(options, bucket, console)
-    except KeyboardInterrupt:
+    except BaseException as error:
         console.stop()
-        console.console.print("interrupted: finished components are kept; the same command goes on from there")
-        return 130
-    except Exception as error:
-        console.stop()
+        if was_interrupted(error):
+            console.console.print("interrupted: finished components are kept; the same command goes on from there")
+            return INTERRUPTED_EXIT_STATUS
+        if not isinstance(error, Exception):
+            raise
         return report_failure(error, console, log_file, verbose)
 
 
@@ -102,12 +106,18 @@ def _run_alone(options: RunOptions, bucket: str, console: Any) -> int:
         from pipeline.local_run import runner as local
         from pipeline.local_run.outcome import print_outcome
         from pipeline.local_run.recovery import recovering
+        from pipeline.records.connection import connect
+        from pipeline.records.metadata import record_times
         from pipeline.records.store import open_store
         from pipeline.report.page import write_report_after_run
 
+    started = psutil.Process().create_time()
     with recovering(config):
-        run_id = local.run(config, console)
+        run_id = local.run(config, console, started)
+    console.stop()
+    report = write_report_after_run(open_store(config.output, config.metadata).run(run_id))
+    record_times(connect(config.metadata_uri), run_id, started)
     finished = open_store(config.output, config.metadata).run(run_id)
-    print_outcome(console, config, finished, time.time() - psutil.Process().create_time())
-    console.console.print(f"Report:          {write_report_after_run(finished)}", markup=False)
+    print_outcome(console, config, finished)
+    console.console.print(f"Report:          {report}", markup=False)
     return 0 if finished.blessed else NOT_BLESSED_EXIT_STATUS

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from components.common.errors import usage_errors
 from components.common.settings import Setting, settings_of
 from components.modeling.hyperparameters import REFERENCE
 from pipeline.config import BEAM_PREFIX, BeamOptions, RunOptions
@@ -56,19 +57,21 @@ def beam_options(command: click.Command) -> click.Command:
 
 
 def collect_beam_options(**values: Any) -> BeamOptions:
-    """Returns the settings from values by option name, with underscores; raises UserError for one out of range."""
-    return _build(BeamOptions, BEAM_PREFIX, _given(values))
+    """Returns the settings from values by option name, with underscores; raises UsageError for one out of range."""
+    with usage_errors():
+        return _build(BeamOptions, BEAM_PREFIX, _given(values))
 
 
 def collect_run_options(preset: str, **values: Any) -> RunOptions:
     """Returns the settings from the preset and values by option name, with underscores; None is not given.
 
-    Raises click.UsageError for an option without the switch that it needs, UserError for a value out of range.
+    Raises click.UsageError for an option without the switch that it needs, UsageError for a value out of range.
     """
     given, defaults = _given(values), dict(PRESETS[preset].options)
     if given.get("fine_tune"):
         defaults["recipe"] = REFERENCE
-    return _build(RunOptions, "", {**defaults, **given})
+    with usage_errors():
+        return _build(RunOptions, "", {**defaults, **given})
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
 from rich.markup import escape
 
 from components.common.text import counted
@@ -20,18 +21,24 @@ _STATE_STYLES = {"complete": "green", "failed": "red", "running": "cyan", "inter
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Latest runs; 0: all.")
 @store_options
 def runs(store: "RunStore", limit: int, as_json: bool) -> None:
-    """List runs, latest first: data, backbone, accuracy, blessed or not, time."""
+    """List runs, latest first: data, backbone, accuracy, blessed or not, time.
+
+    The first column is a part of each run's id, which other commands take for RUN; --json prints whole ids.
+    """
     chosen = list(reversed(store.runs[-limit:]))
     if as_json:
         print_json([_content(run) for run in chosen])
         return
-    numbers = ("validation", "test", "blessed", "time")
-    rows = table("run", "started", "state", "dataset", "backbone", numbers=numbers)
+    numbers = ("val.", "test", "blessed", "time")
+    rows = table("run", "state", "dataset", "backbone", numbers=numbers)
+    # A terminal of 80 columns shows whole ids and states, and folds names.
+    rows.box, rows.show_edge, rows.pad_edge, rows.padding = box.SIMPLE, False, False, (0, 1, 0, 0)
+    rows.columns[0].no_wrap, rows.columns[1].min_width = True, len("interrupted")
+    rows.columns[2].overflow = rows.columns[3].overflow = "fold"
     for run in chosen:
         content = _content(run)
         rows.add_row(
-            run.run_id,
-            content["started"].replace("T", " "),
+            escape(store.short_id(run.run_id)),
             f"[{_STATE_STYLES[run.state]}]{escape(' '.join([run.state, *run.failed_nodes]))}[/]",
             escape(run.dataset or "-"),
             escape(run.backbone or "-"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from components.common.errors import UserError
+from components.common.errors import UsageError
 from pipeline.cli.store_options import console, print_json, store_options, time_text
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @click.argument("target", metavar="ARTIFACT|EXECUTION")
 @store_options
 def show(store: "RunStore", target: str, as_json: bool) -> None:
-    """Show an artifact (a12, or a path) or an execution (e12, or a component such as Trainer in the latest run)."""
+    """Show all details of an artifact or an execution.
+
+    Artifacts: a12, or a path. Executions: e12, or a component such as Trainer in the latest run.
+    """
     from pipeline.records.lineage import Lineage
 
     lineage = Lineage(store)
@@ -48,16 +51,18 @@ def _find_step(store: "RunStore", lineage: "Lineage", target: str) -> "Step | No
     digits = target.removeprefix("e")
     if digits.isdigit() and int(digits) in lineage.steps:
         if digits == target and int(digits) in lineage.artifacts:
-            raise UserError(f"{target} is the id of an artifact and of an execution: use a{target} or e{target}")
+            raise UsageError(f"{target} is the id of an artifact and of an execution: use a{target} or e{target}")
         return lineage.steps[int(digits)]
     if digits != target and digits.isdigit():
-        raise UserError(f"no execution {target!r}: the ids are e1 to e{max(lineage.steps, default=0)}")
+        raise UsageError(f"no execution {target!r}: the ids are e1 to e{max(lineage.steps, default=0)}")
     if not store.pipeline_names:
         return None
     latest = store.find_run("latest")
     execution = latest.executions.get(target)
     if execution is None and any(step.execution.node_id == target for step in lineage.steps.values()):
-        raise UserError(f"{target} did not run in the latest run {latest.run_id}: give its execution's id, such as e12")
+        raise UsageError(
+            f"{target} did not run in the latest run {latest.run_id}: give its execution's id, such as e12"
+        )
     return Step(latest, execution) if execution else None
 
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 @click.option("--host", default="localhost", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0: any free port.")
 def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: str, port: int) -> None:
-    """Open TensorBoard on what the Trainer logged in RUN... (by default in all runs); Ctrl-C ends it.
+    """Open TensorBoard on what the Trainer logged.
 
-    Scalars: training curves. Graphs: the classifier. Images and Text: sample predictions. Projector: the features of
-    validation photos, with labels and thumbnails.
+    It shows RUN..., by default all runs; Ctrl-C ends it. Scalars: training curves. Graphs: the classifier. Images and
+    Text: sample predictions. Projector: the features of validation photos, with labels and thumbnails.
     """
     from pipeline.records.store import open_store
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 @click.argument("run", default="latest")
 @store_options
 def why(store: "RunStore", run: str, as_json: bool) -> None:
-    """Say why RUN (an id, the beginning of one, latest, latest~1) was or was not blessed.
+    """Say why RUN was or was not blessed.
 
-    For every threshold: the bound, what was measured, the gap between the two, and a 95% confidence interval. If the
-    bound lies inside the interval, other test photos could have changed the outcome.
+    RUN is an id, an unambiguous part of one, latest, or latest~1. For every threshold: the bound, what was measured,
+    the gap between the two, and a 95% confidence interval. If the bound lies inside the interval, other test photos
+    could have changed the outcome.
     """
     from pipeline.records.explanation import explain
 

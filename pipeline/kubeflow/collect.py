@@ -11,7 +11,7 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.common.errors import UserError
+from components.common.errors import UsageError
 from pipeline.kubeflow.execution_record import RECORD_FILE, RECORD_KEY, ContainerArtifact, ContainerExecution
 from pipeline.records.connection import sqlite_config
 
@@ -41,10 +41,12 @@ def collect(copy: Path, database: Path) -> dict[str, list[CopiedExecution]]:
     Returns the executions of each run, cached ones included.
     """
     if database.exists():
-        raise UserError(f"{database} already exists; use an --output folder without a metadata store")
+        raise UsageError(f"{database} already exists; use an --output folder without a metadata store")
     records = find_records(copy)
     if not records:
-        raise UserError(f"{copy} holds no {RECORD_KEY}/{RECORD_FILE}; copy the whole pipeline root with its subfolders")
+        raise UsageError(
+            f"{copy} holds no {RECORD_KEY}/{RECORD_FILE}; copy the whole pipeline root with its subfolders"
+        )
     runs = {run_id: run_executions(run_id, records) for run_id in dict.fromkeys(record.run_id for record in records)}
     writer = _StoreWriter(mlmd.MetadataStore(sqlite_config(database)))
     times: dict[int, ContainerExecution] = {}

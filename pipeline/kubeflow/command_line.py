@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from components.common.errors import UserError
-from components.common.text import counted
+from components.common.errors import UsageError, UserError, usage_errors
+from components.common.text import counted, suggestion
 from components.contracts.output_folder import METADATA_FILE
 from components.modeling.backbones.registry import BACKBONES, find_backbone
+from pipeline.cli.group import CommandGroup, run_command_line
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import PUSHED_BASELINE, BackboneConfig, PipelineConfig, RunOptions
 from pipeline.kubeflow.cluster import ClusterSettings, Resources, default_resources, kubernetes_name
@@ -32,7 +33,7 @@ def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[st
     return pairs
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
     """Run the pipeline on Kubeflow Pipelines v2."""
 
@@ -86,13 +87,15 @@ def compile_(package: str, image: str, pipeline_root: str, **options: Any) -> No
     from pipeline.kubeflow.compiler import compile_pipeline
 
     containers = {name: options.pop(name) for name in ("baseline", "photos_path", "work_root")}
-    settings = _cluster_settings(image, pipeline_root.rstrip("/"), options)
+    with usage_errors():
+        settings = _cluster_settings(image, pipeline_root.rstrip("/"), options)
     config = _container_config(collect_run_options(output=pipeline_root, **options), **containers)
     if not settings.serving_model_dir:
         # TensorFlow addresses MinIO as s3://.
         root = settings.pipeline_root.replace("minio://", "s3://")
         settings = dataclasses.replace(settings, serving_model_dir=f"{root}/serving_model/{config.name}")
-    compile_pipeline(config, settings, Path(package))
+    with usage_errors():
+        compile_pipeline(config, settings, Path(package))
     click.echo(f"Wrote {package}: pipeline {config.name}, {settings.image}, root {settings.pipeline_root}")
 
 
@@ -102,7 +105,7 @@ def _container_config(options: RunOptions, baseline: str, photos_path: str, work
     from components.storage.objects import is_remote
 
     if photos_path and is_manifest(photos_path) != is_manifest(options.data.photos):
-        raise UserError(
+        raise UsageError(
             f"--photos-path {photos_path} and --photos {options.data.photos} must be of one kind: both a manifest, "
             "with the photos beside it, or both a folder"
         )
@@ -129,7 +132,10 @@ def _backbone(options: RunOptions) -> BackboneConfig | None:
     if image_size:
         return BackboneConfig(name=name, image_size=image_size)
     if not Path(name).expanduser().is_dir():
-        raise UserError(f"backbone {name} is unknown; add --image-size HxW, or use one of {', '.join(BACKBONES)}")
+        raise UsageError(
+            f"backbone {name} is unknown{suggestion(name, BACKBONES)}; add --image-size HxW, or use one of "
+            f"{', '.join(BACKBONES)}"
+        )
     return None
 
 
@@ -165,7 +171,7 @@ def _nested(values: tuple[str, ...]) -> dict[str, dict[str, str]]:
 def _pair(text: str, separator: str, form: str) -> tuple[str, str]:
     name, _, value = text.partition(separator)
     if not name or not value:
-        raise UserError(f"cannot read {text!r}; use {form}")
+        raise UsageError(f"cannot read {text!r}; use {form}")
     return name, value
 
 
@@ -270,7 +276,7 @@ def collect(copy: str, output: str) -> None:
     from pipeline.kubeflow.collect import collect as collect_runs
 
     if not Path(copy).is_dir():
-        raise UserError(f"{copy} is not a folder; copy the pipeline root first, e.g. with gsutil, aws s3 or mc")
+        raise UsageError(f"{copy} is not a folder; copy the pipeline root first, e.g. with gsutil, aws s3 or mc")
     runs = collect_runs(Path(copy), Path(output) / METADATA_FILE)
     for run_id, executions in runs.items():
         click.echo(f"{run_id}: {counted(len(executions), 'component')}")
@@ -278,9 +284,5 @@ def collect(copy: str, output: str) -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Runs the command line; a user error prints one line and exits with status 1."""
-    try:
-        return cli.main(args, prog_name="kubeflow_runner.py")
-    except UserError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+    """Runs the command line."""
+    return run_command_line(cli, args, "kubeflow_runner.py")

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from components.common.errors import UserError, refuse_credentials
+from components.common.errors import UsageError, UserError, refuse_credentials
 
 TOKEN_VARIABLE = "FLOWERS_KFP_TOKEN"  # noqa: S105
 COOKIE_VARIABLE = "FLOWERS_KFP_COOKIE"
@@ -41,7 +41,7 @@ class Connection:
     def __post_init__(self) -> None:
         refuse_credentials("host", self.host)
         if not self.host.startswith(("http://", "https://")):
-            raise UserError(f"host {self.host!r} is not an address; use one such as http://localhost:8080")
+            raise UsageError(f"host {self.host!r} is not an address; use one such as http://localhost:8080")
 
     def client(self) -> Any:
         """Returns a kfp client, after a check of the server and the credentials."""

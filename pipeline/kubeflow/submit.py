@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from components.common.errors import UserError, refuse_credentials
+from components.common.errors import UsageError, refuse_credentials
 from components.modeling.backbones.registry import find_backbone
 from pipeline.kubeflow.cluster import check_pipeline_root
 from pipeline.kubeflow.connection import Connection
@@ -91,9 +91,9 @@ def read_spec(package: Path) -> Spec:
         spec = next(yaml.safe_load_all(package.read_text()))
         spec["pipelineInfo"], spec["root"]["dag"]["tasks"]
     except OSError as error:
-        raise UserError(f"cannot read {package}: {error.strerror}; make it with kubeflow_runner.py compile") from error
+        raise UsageError(f"cannot read {package}: {error.strerror}; make it with kubeflow_runner.py compile") from error
     except (yaml.YAMLError, StopIteration, KeyError, TypeError) as error:
-        raise UserError(f"{package} is not a compiled pipeline; make one with kubeflow_runner.py compile") from error
+        raise UsageError(f"{package} is not a compiled pipeline; make one with kubeflow_runner.py compile") from error
     return dict(spec)
 
 
@@ -106,13 +106,13 @@ def parse_parameters(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for name, text in values.items():
         if name not in declared:
-            raise UserError(f"no run-time parameter is named {name!r}; use one of {', '.join(sorted(declared))}")
+            raise UsageError(f"no run-time parameter is named {name!r}; use one of {', '.join(sorted(declared))}")
         refuse_credentials(name, text)
         kind = declared[name]["parameterType"]
         try:
             parameters[name] = _READERS[kind](text)
         except ValueError:
-            raise UserError(f"{name} is {text!r}; use a value of type {_READERS[kind].__name__}") from None
+            raise UsageError(f"{name} is {text!r}; use a value of type {_READERS[kind].__name__}") from None
     if known := find_backbone(parameters.get("backbone", "")):
         parameters.setdefault("image_size", json.dumps(list(known.image_size)))
     return parameters
@@ -181,7 +181,7 @@ def kubeflow_cron(text: str) -> str:
         return " ".join(fields)
     if len(fields) == _CRON_FIELDS - 1:
         return " ".join(("0", *fields))
-    raise UserError(
+    raise UsageError(
         f"--cron {text!r} has {len(fields)} fields; use five (minute, hour, day of month, month, day of week), such "
         "as '30 3 * * *', or six with seconds first"
     )

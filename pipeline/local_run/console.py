@@ -1,50 +1,62 @@
 """What a run shows on the terminal: a line per component, progress within it, a table at the end."""
 
 import logging
+import threading
 import time
+from collections.abc import Callable
+from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from pipeline.config import PipelineConfig
 
-_PLAIN_PROGRESS_SECONDS = 5.0
+_PLAIN_PROGRESS_SECONDS: Final = 5.0
+# With the tick, a line comes at least every 10 seconds.
+_HEARTBEAT_SECONDS: Final = 9.0
+_TICK_SECONDS: Final = 1.0
 
 
 class RunConsole:
     """Prints a run; implements `pipeline.local_run.runner.RunObserver`.
 
-    On a terminal, progress is a bar that disappears when its component is done; elsewhere a line every few seconds.
+    On a terminal, what runs is a bar that disappears when it is done. Elsewhere it is a line at its start, lines on its
+    progress, and a line after every 10 seconds without one.
     """
 
-    def __init__(self, console: Console | None = None):
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic):
         """Prints to a console, or to standard output."""
         self.console = console or Console(highlight=False, soft_wrap=True)
         self._progress = Progress(
-            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("  {task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn(),
             console=self.console, transient=True,
         )  # fmt: skip
+        self._clock = clock
         self._title = ""
+        self._running = ""
+        self._began = self._last_line = clock()
         self._task: TaskID | None = None
-        self._last_plain = 0.0
         self.cached_nodes: list[str] = []
         self.finished_nodes: list[str] = []
+
+    def starting(self) -> None:
+        """Says at once that the run begins: to read photos and to import TensorFlow takes a while."""
+        self._begin("Starting", "Starting ...")
+        if not self.console.is_terminal:
+            threading.Thread(target=self._beat_on, daemon=True).start()
 
     def configured(self, config: PipelineConfig) -> None:
         """Says what will run."""
         data = config.data.photos or config.data.dataset
         height, width = config.backbone.image_size
-        self.console.print(
-            f"Pipeline {config.name}: {data} through {config.backbone.name} ({height}x{width})", markup=False
-        )
-        self.console.print("Starting TensorFlow and TFX ...")
+        self.stop()
+        self._print(f"Pipeline {config.name}: {data} through {config.backbone.name} ({height}x{width})", markup=False)
+        self._begin("Starting TensorFlow and TFX", "Starting TensorFlow and TFX ...")
 
     def node_started(self, node_id: str, position: int, total: int) -> None:
+        self.stop()
         self._title = f"[{position:>2}/{total}] {node_id}"
-        self._last_plain = time.monotonic()
-        if self.console.is_terminal:
-            self._progress.start()
-            self._task = self._progress.add_task(node_id, total=None)
+        self._begin(node_id, f"{self._title} ...")
 
     def node_finished(self, node_id: str, seconds: float, cached: bool) -> None:
         self.stop()
@@ -52,10 +64,11 @@ class RunConsole:
         if cached:
             self.cached_nodes.append(node_id)
         state = "[cyan]cached[/]" if cached else "[green]done[/]"
-        self.console.print(f"{self._title:<44} {seconds:6.1f} s  {state}".replace("[ ", "\\[ ", 1), markup=True)
+        self._print(f"{self._title:<44} {seconds:6.1f} s  {state}".replace("[ ", "\\[ ", 1))
 
     def stop(self) -> None:
-        """Removes the progress bar, if there is one."""
+        """Ends what is shown as running."""
+        self._running = ""
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
@@ -64,18 +77,40 @@ class RunConsole:
     def message(self, text: str, level: int = logging.INFO) -> None:
         """Prints a line under the running component."""
         style = "yellow" if level >= logging.WARNING else None
-        self.console.print(f"        {text}", style=style, markup=False)
+        self._print(f"        {text}", style=style, markup=False)
 
     def progress(self, description: str, completed: int, total: int | None, unit: str) -> None:
         """Shows how far the running component has come."""
+        of_total = f" of {total:,}" if total is not None else ""
+        count = f"{completed:,}{of_total} {unit}"
         if self._task is not None:
-            self._progress.update(self._task, description=description, completed=completed, total=total)
-            return
-        now = time.monotonic()
-        if now - self._last_plain >= _PLAIN_PROGRESS_SECONDS or completed == total:
-            self._last_plain = now
-            of_total = f" of {total}" if total is not None else ""
-            self.message(f"{description}: {completed}{of_total} {unit}")
+            self._progress.update(self._task, description=description, completed=completed, total=total, count=count)
+        elif self._clock() - self._last_line >= _PLAIN_PROGRESS_SECONDS or completed == total:
+            self.message(f"{description}: {count}")
+
+    def beat(self) -> None:
+        """Prints what is running, if nothing else was printed for a while."""
+        running, now = self._running, self._clock()
+        if running and now - self._last_line >= _HEARTBEAT_SECONDS:
+            self.message(f"{running}: {now - self._began:.0f} s so far")
+
+    def _beat_on(self) -> None:
+        while True:
+            time.sleep(_TICK_SECONDS)
+            self.beat()
+
+    def _begin(self, running: str, line: str) -> None:
+        self._began = self._clock()
+        if self.console.is_terminal:
+            self._progress.start()
+            self._task = self._progress.add_task(running, total=None, count="")
+        else:
+            self._print(line, markup=False)
+        self._running = running
+
+    def _print(self, text: str, **options: Any) -> None:
+        self._last_line = self._clock()
+        self.console.print(text, **options)
 
 
 class ConsoleHandler(logging.Handler):

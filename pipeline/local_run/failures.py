@@ -10,9 +10,7 @@ from components.common.errors import UserError
 from pipeline.local_run.console import RunConsole
 
 _BEAM_SUFFIX = re.compile(r" \[while running .*\]$")
-_IN_BEAM_MESSAGE = re.compile(
-    rf"{UserError.__module__}\.{UserError.__name__}: (?P<message>[^\n]+?)(?: \[while running|\n|$)"
-)
+_IN_BEAM_MESSAGE = re.compile(rf"{UserError.__module__}\.\w+: (?P<message>[^\n]+?)(?: \[while running|\n|$)")
 # The operating system's and SQLite's words, which libraries wrap in exceptions of many types.
 _ENVIRONMENT = (
     (
@@ -30,11 +28,21 @@ _ENVIRONMENT = (
 )
 
 
-def user_error_message(error: BaseException) -> str | None:
-    """Returns a message if an error is, was caused by or quotes a UserError, or tells of a full disk or the like."""
+def was_interrupted(error: BaseException) -> bool:
+    """Tells whether Ctrl-C is behind an exception; Beam raises a RuntimeError that quotes it."""
+    return any(isinstance(seen, KeyboardInterrupt) or "KeyboardInterrupt" in str(seen) for seen in _chain(error))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
     chain = [error]
     while following := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(following)
+    return chain
+
+
+def user_error_message(error: BaseException) -> str | None:
+    """Returns a message if an error is, was caused by or quotes a UserError, or tells of a full disk or the like."""
+    chain = _chain(error)
     for seen in chain:
         if isinstance(seen, UserError):
             return _BEAM_SUFFIX.sub("", str(seen))
@@ -52,4 +60,4 @@ def report_failure(error: Exception, console: RunConsole, log_file: Path, verbos
         if verbose:
             console.console.print(Traceback.from_exception(type(error), error, error.__traceback__))
     console.console.print(f"error: {message}", style="red", markup=False)
-    return 1
+    return error.exit_status if isinstance(error, UserError) else UserError.exit_status

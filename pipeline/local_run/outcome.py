@@ -14,8 +14,8 @@ from pipeline.records.explanation import explain
 from pipeline.records.store import Run
 
 
-def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds: float) -> None:
-    """Prints the results of a finished run, which took `seconds`."""
+def print_outcome(console: RunConsole, config: PipelineConfig, run: Run) -> None:
+    """Prints the results of a finished run."""
     out = console.console
     out.print()
     out.print(_results_table(run))
@@ -39,7 +39,7 @@ def print_outcome(console: RunConsole, config: PipelineConfig, run: Run, seconds
         out.print(run.drift.summary, style="yellow" if run.drift.moved else "", markup=False)
     out.print(f"Artifacts:       {config.pipeline_root}")
     out.print(f"ML Metadata:     {config.metadata_uri}")
-    out.print(f"Time:            {seconds:.0f} s")
+    out.print(f"Time:            {(run.ended_ms - run.started_ms) / 1000:.0f} s")
 
 
 def _training_lines(run: Run) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _tflite_lines(run: Run) -> Iterator[str]:
         for name, file, found in (("float16", FLOAT16_FILE, metrics.float16), ("int8", INT8_FILE, metrics.int8)):
             yield (
                 f"TFLite {name + ':':9}accuracy {found.accuracy:.4f} (original {metrics.original.accuracy:.4f}) on "
-                f"{metrics.test_photos} test photos, {found.bytes / 1e6:.1f} MB: {exported.path}/{file}"
+                f"{counted(metrics.test_photos, 'test photo')}, {found.bytes / 1e6:.1f} MB: {exported.path}/{file}"
             )
 
 

@@ -17,6 +17,7 @@ from components.common.errors import UserError
 from components.contracts import output_folder, serving_folder
 from components.contracts.nodes import PUSHED_DESTINATION_PROPERTY
 from pipeline.config import PipelineConfig
+from pipeline.local_run.failures import was_interrupted
 from pipeline.records.connection import connect
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ _WRITTEN: Final = (output_folder.WRITTEN_FILES_PROPERTY, output_folder.WRITTEN_B
 
 @contextlib.contextmanager
 def recovering(config: PipelineConfig) -> Iterator[None]:
-    """Removes what killed runs left in the locked output folder, and records this run as failed if it is interrupted.
+    """Removes what killed runs left in the locked output folder, and records this run if it is interrupted.
 
     Raises UserError if the metadata store cannot be written, is locked by another process, or does not belong to the
     output folder.
@@ -43,7 +44,7 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
     context = store.get_context_by_type_and_name(output_folder.OUTPUT_CONTEXT_TYPE, config.output)
     if context is None and not has_own_store:
         _check_is_new(config)
-    if _fail_killed_executions(store, config):
+    if _cancel_unfinished(store, config):
         logger.info("An earlier run was killed: its finished steps are kept, the others run again")
     _remove_leftovers(store, config)
     if context and (gone := _discard_incomplete(store, context)):
@@ -51,9 +52,10 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
         logger.info("%d earlier %s no longer complete on disk; the run makes what it needs of them again", gone, what)
     try:
         yield
-    except KeyboardInterrupt:
-        # TFX lets it pass. What the interrupted step wrote is removed next time: its threads may still write.
-        _fail_killed_executions(store, config)
+    except BaseException as error:
+        if was_interrupted(error):
+            # What the interrupted step wrote is removed next time: its threads may still write.
+            _cancel_unfinished(store, config, has_failed=isinstance(error, Exception))
         raise
 
 
@@ -83,17 +85,20 @@ def _check_is_new(config: PipelineConfig) -> None:
         )
 
 
-def _fail_killed_executions(store: mlmd.MetadataStore, config: PipelineConfig) -> int:
-    """Marks executions of killed processes as failed, and returns how many there were.
+def _cancel_unfinished(store: mlmd.MetadataStore, config: PipelineConfig, has_failed: bool = False) -> int:
+    """Marks unfinished executions as cancelled, and returns how many there were.
 
-    In the output's own store these are all that are unfinished; in another one, those in this output's context.
+    In the output's own store these are all of them; in another one, those in this output's context. `has_failed` tells
+    that TFX has recorded the last one as failed, because Beam had wrapped the interrupt.
     """
     candidates = _executions(store, config) if config.metadata else store.get_executions(_LATEST)
-    killed = [execution for execution in candidates if execution.last_known_state in _UNFINISHED]
-    for execution in killed:
-        execution.last_known_state = pb.Execution.FAILED
-    store.put_executions(killed)
-    return len(killed)
+    stopped = [execution for execution in candidates if execution.last_known_state in _UNFINISHED]
+    if has_failed:
+        stopped += [execution for execution in candidates[:1] if execution.last_known_state == pb.Execution.FAILED]
+    for execution in stopped:
+        execution.last_known_state = pb.Execution.CANCELED
+    store.put_executions(stopped)
+    return len(stopped)
 
 
 def _executions(store: mlmd.MetadataStore, config: PipelineConfig) -> list[pb.Execution]:

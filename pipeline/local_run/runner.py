@@ -1,9 +1,11 @@
 """Runs the pipeline on this machine, component after component."""
 
+import contextlib
 import datetime
 import time
 from typing import Protocol
 
+import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
@@ -11,13 +13,14 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
+from components.common.errors import UserError
 from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.local_run.bucket_artifacts import BucketArtifacts
 from pipeline.local_run.recovery import record_files
-from pipeline.records.connection import ConnectionConfig, connection_config
-from pipeline.records.metadata import is_cached
+from pipeline.records.connection import ConnectionConfig, connect, connection_config
+from pipeline.records.metadata import is_cached, record_times
 
 
 class RunObserver(Protocol):
@@ -84,8 +87,17 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
             return cached
 
 
-def run(config: PipelineConfig, observer: RunObserver) -> str:
-    """Runs the pipeline and returns the run's id in ML Metadata; executors' exceptions pass through."""
+def run(config: PipelineConfig, observer: RunObserver, started: float | None = None) -> str:
+    """Runs the pipeline and returns the run's id in ML Metadata; executors' exceptions pass through.
+
+    `started` is when the run's process started, in seconds since 1970; by default now.
+    """
+    started = started or time.time()
     runner = LocalDagRunner(observer, connection_config(config.metadata_uri), config.output, config.bucket)
-    runner.run(create_pipeline(config))
+    try:
+        runner.run(create_pipeline(config))
+    finally:
+        # A store that cannot be written is why the run ended.
+        with contextlib.suppress(mlmd.errors.StatusError, UserError):
+            record_times(connect(config.metadata_uri), runner.run_id, started)
     return runner.run_id

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from components.common.errors import UsageError
 from components.contracts import TEST_SPLIT, VALIDATION_SPLIT
 from components.contracts.evaluation import ACCURACY, LOSS, ModelMetrics
-from pipeline.records.explanation import accuracy_change
+from pipeline.records.explanation import accuracy_change, explain
 from pipeline.records.intervals import Interval
 from pipeline.records.store import Run
 
@@ -33,6 +34,18 @@ class Comparison:
     accuracy_change: Interval | None  # of second minus first test accuracy; None unless both were evaluated
     common_photos: int  # test photos that both models classified
     changed_predictions: list[ChangedPrediction]
+
+
+def reference_run(run: Run) -> Run:
+    """Returns the run of a run's baseline, or else the one of its pipeline before it; raises UsageError without one."""
+    store = run.store
+    names = store.pipeline_names
+    before = list(names)[: list(names).index(run.run_id)]
+    same = [run_id for run_id in before if names[run_id] == run.pipeline_name]
+    found = explain(run).baseline_run or next(reversed(same), None)
+    if found is None:
+        raise UsageError(f"run {run.run_id} is the first of pipeline {run.pipeline_name}: give two runs to compare")
+    return store.run(found)
 
 
 def compare(first: Run, second: Run) -> Comparison:

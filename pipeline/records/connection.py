@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.common.errors import UserError
+from components.common.errors import UsageError, UserError
 
 PASSWORD_VARIABLE = "FLOWERS_METADATA_PASSWORD"  # noqa: S105  (a variable's name)
 _FORMS = "sqlite:PATH, mysql://USER@HOST[:PORT]/DATABASE, postgresql://USER@HOST[:PORT]/DATABASE or grpc://HOST:PORT"
@@ -53,18 +53,18 @@ def connection_config(uri: str, read_only: bool = False) -> ConnectionConfig:
     if uri.startswith("sqlite:"):
         path = Path(uri.removeprefix("sqlite:")).expanduser().absolute()
         if read_only and not path.is_file():
-            raise UserError(f"no metadata store at {path}: give the --output of a run, or start one")
+            raise UsageError(f"no metadata store at {path}: give the --output of a run, or start one")
         return sqlite_config(path, read_only)
     parts = urlsplit(uri)
     if parts.password is not None:
-        raise UserError(f"--metadata contains a password: remove it from the URL and set {PASSWORD_VARIABLE} instead")
+        raise UsageError(f"--metadata contains a password: remove it from the URL and set {PASSWORD_VARIABLE} instead")
     if parts.scheme == "grpc" and parts.hostname and _port(parts, 0):
         return pb.MetadataStoreClientConfig(
             host=parts.hostname, port=_port(parts, 0), client_timeout_sec=_GRPC_TIMEOUT_S
         )
     database, user = parts.path.strip("/"), unquote(parts.username or "")
     if parts.scheme not in ("mysql", "postgresql") or not (parts.hostname and database and user):
-        raise UserError(f"--metadata {uri!r} is not of the form {_FORMS}")
+        raise UsageError(f"--metadata {uri!r} is not of the form {_FORMS}")
     password = os.environ.get(PASSWORD_VARIABLE, "")
     config = pb.ConnectionConfig()
     if parts.scheme == "mysql":
@@ -93,7 +93,7 @@ def connect(uri: str, read_only: bool = False) -> mlmd.MetadataStore:
 def check_recordable(uri: str) -> None:
     """Raises UserError if ML Metadata cannot record runs there."""
     if uri.startswith("postgresql:"):
-        raise UserError(
+        raise UsageError(
             f"ml-metadata {mlmd.__version__} cannot record runs on PostgreSQL: it writes a text with a backslash, such "
             "as the Evaluator's configuration, as invalid SQL; use --metadata mysql://, grpc:// or sqlite:PATH"
         )
@@ -115,7 +115,7 @@ def _port(parts: SplitResult, default: int) -> int:
     try:
         return parts.port or default
     except ValueError:
-        raise UserError(f"--metadata: the port of {parts.hostname} is not a number from 1 to 65535") from None
+        raise UsageError(f"--metadata: the port of {parts.hostname} is not a number from 1 to 65535") from None
 
 
 def _reason(error: Exception) -> str:

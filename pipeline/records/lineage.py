@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from components import contracts
-from components.common.errors import UserError
+from components.common.errors import UsageError, UserError
 from components.contracts.evaluation import ACCURACY, SPLIT_PROPERTY
 from components.contracts.nodes import BLESSED_PROPERTY, PUSHED_DESTINATION_PROPERTY, PUSHED_PROPERTY
 from pipeline.records.metadata import ArtifactRecord, ExecutionRecord
@@ -104,12 +104,12 @@ class Lineage:
         number = text.removeprefix("a")
         if number.isdigit() and int(number) in self.artifacts:
             return [self.artifacts[int(number)]]
-        if self._store.is_run(text):
+        found = self._at_path(Path(text).expanduser().absolute()) or self._datasets(text)
+        if not found and self._store.is_run(text):
             run = self._store.find_run(text)
             return [self._newest_model(run.artifacts(), f"run {run.run_id} trained no model")]
-        found = self._at_path(Path(text).expanduser().absolute()) or self._datasets(text)
         if not found:
-            raise UserError(
+            raise UsageError(
                 f"no artifact {text!r} in the metadata store of {self._store.output}: give an id that `artifacts` "
                 "lists (such as a12), the path of an artifact or pushed model, a dataset's name, or a run"
             )

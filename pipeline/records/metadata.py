@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ _NODE_CONTEXT_TYPE = "node"
 _FAILURE_PROPERTY = "__execution_result__"
 _INPUT_EVENTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
 _EVAL_CONFIG = "eval_config"
+# A result of TFX's driver, which executions from the cache lack.
+_SPAN = "span"
+# Custom properties of a run's context.
+_STARTED, _ENDED = "started_ms", "ended_ms"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +111,22 @@ def pipeline_names(store: mlmd.MetadataStore) -> dict[str, str]:
     return {run_id: pipeline_name for _, _, run_id, pipeline_name in sorted(runs)}
 
 
+def record_times(store: mlmd.MetadataStore, run_id: str, started: float) -> None:
+    """Records when a run's process started, in seconds since 1970, and that it ends now."""
+    if context := store.get_context_by_type_and_name(_RUN_CONTEXT_TYPE, run_id):
+        for name, seconds in ((_STARTED, started), (_ENDED, time.time())):
+            context.custom_properties[name].int_value = round(seconds * 1000)
+        store.put_contexts([context])
+
+
+def recorded_times(store: mlmd.MetadataStore, run_id: str) -> tuple[int, int] | None:
+    """Returns start and end of a run in milliseconds since 1970; None before its end, and for Kubeflow's runs."""
+    context = store.get_context_by_type_and_name(_RUN_CONTEXT_TYPE, run_id)
+    if context is None or _STARTED not in context.custom_properties:
+        return None
+    return context.custom_properties[_STARTED].int_value, context.custom_properties[_ENDED].int_value
+
+
 def run_executions(
     store: mlmd.MetadataStore, run_id: str, locate: Callable[[str], Path] = Path
 ) -> dict[str, ExecutionRecord]:
@@ -180,6 +201,8 @@ def _properties(message: pb.Artifact | pb.Execution) -> dict[str, PropertyValue]
 
 def _flat_parameters(properties: Mapping[str, PropertyValue]) -> Iterator[tuple[str, Any]]:
     for key, text in sorted(properties.items()):
+        if key == _SPAN:
+            continue
         value = decoded(text)
         if key == _EVAL_CONFIG and isinstance(value, dict):
             for metric in (metric for spec in value.get("metrics_specs", []) for metric in spec.get("metrics", [])):

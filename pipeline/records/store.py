@@ -11,19 +11,28 @@ from typing import Any, TypeVar, cast
 import ml_metadata as mlmd
 
 from components import contracts
-from components.common.errors import UserError
+from components.common.errors import UsageError
 from components.common.records import from_json
+from components.common.text import counted
 from components.contracts import evaluation, label_review, nodes, output_folder, quarantine, training
 from components.contracts.drift import DRIFT_FILE, DriftReport
 from components.contracts.label_review import DoubtfulLabel, LabelReviewSummary
 from components.contracts.nodes import Output
 from components.contracts.tflite import TFLITE_METRICS_FILE, TFLiteMetrics
 from pipeline.records.connection import connect
-from pipeline.records.metadata import ArtifactRecord, ExecutionRecord, pipeline_names, run_executions
+from pipeline.records.metadata import (
+    ArtifactRecord,
+    ExecutionRecord,
+    pipeline_names,
+    recorded_times,
+    run_executions,
+)
 
 _UNFINISHED_STATES = ("RUNNING", "NEW")
 _MODEL_RUN_TYPE = "ModelRun"
 _LATEST = re.compile(r"latest(?:~(?P<back>\d+))?")
+# The ids of local runs: 2026-01-31T08:00:00.123456.
+_TIME_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _T = TypeVar("_T")
 
 
@@ -90,6 +99,8 @@ class Run:
         states = {execution.state for execution in self.executions.values()}
         if "FAILED" in states:
             return "failed"
+        if "CANCELED" in states:
+            return "interrupted"
         if nodes.PUSHER in self.executions and not states.intersection(_UNFINISHED_STATES):
             return "complete"
         is_latest = self.run_id == next(reversed(self.store.pipeline_names))
@@ -105,14 +116,22 @@ class Run:
         """The nodes whose outputs TFX took from its cache."""
         return [node_id for node_id, execution in self.executions.items() if execution.cached]
 
+    @functools.cached_property
+    def _times(self) -> tuple[int, int] | None:
+        return self.store.times(self.run_id)
+
     @property
     def started_ms(self) -> int:
-        """When its first component started, in milliseconds since 1970; 0 before that."""
+        """When its process, or else its first component started, in milliseconds since 1970; 0 before that."""
+        if self._times:
+            return self._times[0]
         return min((execution.started_ms for execution in self.executions.values()), default=0)
 
     @property
     def ended_ms(self) -> int:
-        """When its last component ended (now, for a running one), in milliseconds since 1970."""
+        """When it, or else its last component ended (now, for a running one), in milliseconds since 1970."""
+        if self._times:
+            return self._times[1]
         if self.state == "running":
             return int(time.time() * 1000)
         return max((execution.updated_ms for execution in self.executions.values()), default=0)
@@ -296,30 +315,45 @@ class RunStore:
         """Returns a run's executions by node id, in the order in which they ran."""
         return run_executions(self._metadata, run_id, self.locate)
 
-    def find_run(self, text: str) -> Run:
-        """Finds the run that a user means; raises UserError if it is none, or more than one.
+    def times(self, run_id: str) -> tuple[int, int] | None:
+        """Returns when a run's process started and ended, in milliseconds since 1970; None if that is not recorded."""
+        return recorded_times(self._metadata, run_id)
 
-        `text` is a run id, the unique beginning of one, `latest`, or `latest~N` for the N-th before it.
+    def find_run(self, text: str) -> Run:
+        """Finds the run that a user means; raises UsageError if it is none, or more than one.
+
+        `text` is a run id, an unambiguous part of one, `latest`, or `latest~N` for the N-th before it.
         """
         run_ids = list(self.pipeline_names)
         if not run_ids:
-            raise UserError(f"no run in the metadata store of {self.output}: start one with `local_runner.py run`")
+            raise UsageError(f"no run in the metadata store of {self.output}: start one with `local_runner.py run`")
         if match := _LATEST.fullmatch(text):
             back = int(match["back"] or 0)
             if back >= len(run_ids):
-                count = f"are only {len(run_ids)} runs" if len(run_ids) > 1 else "is only 1 run"
-                raise UserError(f"{text}: there {count}; `runs` lists them")
+                verb = "is" if len(run_ids) == 1 else "are"
+                raise UsageError(f"{text}: there {verb} only {counted(len(run_ids), 'run')}; `runs` lists them")
             return self.run(run_ids[-1 - back])
-        found = [run_id for run_id in run_ids if run_id.startswith(text)]
-        if text in found or len(found) == 1:
-            return self.run(text if text in found else found[0])
+        found = self._matching(text)
+        if len(found) == 1:
+            return self.run(found[0])
         if found:
-            raise UserError(f"{text!r} matches {len(found)} run ids ({', '.join(found[:3])} ...): give more of it")
-        raise UserError(f"no run {text!r}: `runs` lists them; `latest` is {run_ids[-1]}")
+            raise UsageError(f"{text!r} matches {len(found)} run ids ({', '.join(found[:3])} ...): give more of it")
+        raise UsageError(f"no run {text!r}: `runs` lists them; `latest` is {run_ids[-1]}")
 
     def is_run(self, text: str) -> bool:
         """Tells whether a text names one run or more."""
-        return bool(_LATEST.fullmatch(text)) or any(run_id.startswith(text) for run_id in self.pipeline_names if text)
+        return bool(_LATEST.fullmatch(text) or self._matching(text))
+
+    def short_id(self, run_id: str) -> str:
+        """Returns a part of a run's id that names it, too: date and time, or the first characters."""
+        parts = (run_id[5:16], run_id[5:19]) if _TIME_ID.match(run_id) else (run_id[:8],)
+        return next((part for part in parts if self._matching(part) == [run_id]), run_id)
+
+    def _matching(self, text: str) -> list[str]:
+        """Returns the run id that a text is, or else those that begin with it, or else those that contain it."""
+        matching: tuple[Callable[[str, str], bool], ...] = (str.__eq__, str.startswith, str.__contains__)
+        found = ([run_id for run_id in self.pipeline_names if matches(run_id, text)] for matches in matching)
+        return next(filter(None, found), [])
 
     def is_locked(self) -> bool:
         """Tells whether a run holds the output folder, without taking the lock: that could stop a run from starting."""
@@ -354,7 +388,7 @@ def open_store(output: str, metadata: str | None = None) -> RunStore:
     folder = Path(output).expanduser().absolute()
     database = folder / output_folder.METADATA_FILE
     if not metadata and not database.is_file():
-        raise UserError(
+        raise UsageError(
             f"no metadata store in {folder} (no {database.name}): give the --output of a run, or start one with "
             "`local_runner.py run`"
         )

@@ -1,5 +1,7 @@
 """Thresholds of a blessing, decided by TFMA on a few examples."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +10,7 @@ from tensorflow_model_analysis.api import model_eval_lib
 
 from components.common.errors import UserError
 from components.contracts.evaluation import ThresholdResult
-from components.evaluator.metrics import threshold_results
+from components.evaluator.metrics import resolve_classes, threshold_results
 from pipeline.blessing import build_eval_config
 from pipeline.config import BlessingConfig
 
@@ -39,7 +41,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[ThresholdResult]:
     with tf.io.TFRecordWriter(str(folder / "examples")) as writer:
         for label, probabilities in zip(_LABELS, _PROBABILITIES, strict=True):
             writer.write(_example(label, probabilities))
-    config = build_eval_config(BlessingConfig(min_accuracy=0.5, bless=_THRESHOLDS), _CLASSES)
+    config = resolve_classes(build_eval_config(BlessingConfig(min_accuracy=0.5, bless=_THRESHOLDS)), _CLASSES)
     config.model_specs[0].ClearField("signature_name")
     config.model_specs[0].ClearField("model_type")
     for metric in config.metrics_specs[0].metrics:
@@ -87,17 +89,35 @@ def test_a_class_without_test_photos_fails_its_thresholds(results: list[Threshol
         ("recall>=0.5", "needs a class"),
         ("Acuracy>=0.5", "Acuracy, which is not a metric"),
         ("PrecisionAtRecall>=0.5", "PrecisionAtRecall: it needs more than a name"),
-        ("recall[lily]>=0.5", "names class lily; the classes are daisy, roses, tulips, lilies"),
+        ("accuraccy>=0.5", "accuraccy, which is not a metric .did you mean accuracy"),
+        ("sparseCategoricalAccuracy>=0.5", "which is not a metric"),
+        ("recall[rose]>=0.5", "class rose, which .* not have .did you mean roses.*; the classes are daisy, roses, tu"),
+        ("precision[lily]>=0.5", "class lily, which these photos do not have"),
     ],
 )
 def test_invalid_thresholds_are_refused_in_one_line(threshold: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build_eval_config(BlessingConfig(bless=(threshold,)), _CLASSES)
+        resolve_classes(build_eval_config(BlessingConfig(bless=(threshold,))), _CLASSES)
 
 
 def test_a_threshold_on_the_change_to_the_baseline() -> None:
-    config = build_eval_config(BlessingConfig(bless=("loss <= baseline + 0.05",)), _CLASSES)
+    config = build_eval_config(BlessingConfig(bless=("loss <= baseline + 0.05",)))
     (loss,) = (metric for metric in config.metrics_specs[0].metrics if metric.class_name == "CrossEntropy")
     (entry,) = loss.per_slice_thresholds
     assert entry.threshold.change_threshold.absolute.value == 0.05
     assert entry.threshold.change_threshold.direction == 1  # lower is better
+
+
+def test_a_compiled_bound_is_about_the_class_of_that_name_in_each_run() -> None:
+    """A compiled pipeline may run on photos with other classes, in another order."""
+    compiled = build_eval_config(BlessingConfig(bless=("recall[roses]>=0.5", "precision[roses]>=0.6")))
+    assert "roses" in str(compiled)
+    for classes, label in ((["daisy", "roses"], 1), (["acorns", "daisy", "roses"], 2)):
+        metrics = resolve_classes(compiled, classes).metrics_specs[0].metrics
+        settings = [json.loads(f"{{{metric.config}}}") for metric in metrics]
+        named = {entry.get("name"): metric for entry, metric in zip(settings, metrics, strict=True)}
+        (recall,) = named["recall"].per_slice_thresholds
+        assert dict(recall.slicing_specs[0].feature_values) == {"label": str(label)}
+        assert {"name": "precision[roses]", "label_id": label} in settings
+    with pytest.raises(UserError, match="class roses, which these photos do not have; the classes are cat, dog"):
+        resolve_classes(compiled, ["cat", "dog"])

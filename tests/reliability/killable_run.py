@@ -187,6 +187,13 @@ class KillableRun:
         }
         return dict(_leaves("", contents))
 
+    def latest_state(self) -> str:
+        return self._store().find_run("latest").state
+
+    def latest_seconds(self) -> float:
+        run = self._store().find_run("latest")
+        return (run.ended_ms - run.started_ms) / 1000
+
     def versions(self) -> list[Path]:
         """Returns the folders that TF Serving would take for a version."""
         return sorted(path for path in self.output.glob("serving_model/*/*") if path.name.isdigit())

@@ -63,12 +63,17 @@ def new_run(
 
 
 @pytest.fixture(scope="module")
-def undisturbed(new_run: Callable[[], KillableRun]) -> KillableRun:
-    """A finished run. It had no network where a process can be cut off from it."""
+def finished(new_run: Callable[[], KillableRun]) -> tuple[KillableRun, str]:
+    """A finished run and what it printed. It had no network where a process can be cut off from it."""
     run = new_run()
     status, printed = run.finish_cold(*(OFFLINE if can_go_offline() else ()))
     assert status == 0, printed
-    return run
+    return run, printed
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished: tuple[KillableRun, str]) -> KillableRun:
+    return finished[0]
 
 
 def can_go_offline() -> bool:
@@ -84,6 +89,18 @@ def test_a_run_needs_no_network(undisturbed: KillableRun) -> None:
     command = [*OFFLINE, sys.executable, "-c", code]
     assert "Network is unreachable" in subprocess.run(command, check=False, capture_output=True, text=True).stderr
     assert len(undisturbed.versions()) == 1
+
+
+def test_a_run_in_a_pipe_says_what_it_does(finished: tuple[KillableRun, str]) -> None:
+    run, printed = finished
+    lines = printed.splitlines()
+    assert lines[0] == "Starting ..."
+    for component in COMPONENTS:
+        started = next(number for number, line in enumerate(lines) if line.endswith(f"] {component} ..."))
+        ended = next(number for number, line in enumerate(lines) if f"] {component}  " in line)
+        assert started < ended
+    assert f"Time:            {run.latest_seconds():.0f} s" in lines
+    assert "/?" not in printed
 
 
 def assert_only_whole_versions(run: KillableRun) -> None:
@@ -112,7 +129,7 @@ def assert_nothing_left_over(run: KillableRun) -> None:
 def test_killed_and_interrupted_here_and_there(new_run: Callable[[], KillableRun], undisturbed: KillableRun) -> None:
     run = new_run()
     kill(run, executing_for("TfdsExampleGen", 0.5))
-    interrupt_while_a_second_run_starts(run, executing("FeatureExtractor"))
+    interrupt_while_a_second_run_starts(run, logged(r"Extracting features: "))
     kill(run, logged(r"Epoch 5/12: "))
     kill(run, executing("Evaluator.test"))
     status, printed = run.finish()
@@ -133,7 +150,8 @@ def interrupt_while_a_second_run_starts(run: KillableRun, moment: Moment) -> Non
         first.send(signal.SIGSTOP)
         status, printed = run.finish()
         assert status == 1
-        (line,) = printed.splitlines()
+        start, line = printed.splitlines()
+        assert start == "Starting ..."
         assert line.startswith(f"error: another run (process {first.process.pid}) is using {run.output}: wait")
         first.send(signal.SIGCONT)
         first.send(signal.SIGINT)
@@ -142,6 +160,7 @@ def interrupt_while_a_second_run_starts(run: KillableRun, moment: Moment) -> Non
     assert "interrupted: finished components are kept" in printed
     assert "Traceback" not in printed
     assert not {execution.last_known_state for execution in run.executions()} & UNFINISHED
+    assert run.latest_state() == "interrupted"
 
 
 @all_moments

@@ -83,7 +83,7 @@ def test_no_command_line_gives_a_traceback(
     # The last value counts: nothing is written elsewhere, and no run gets further than to its data.
     fixed = ["--output", str(tmp_path / "output")]
     if command in ("", "run"):
-        fixed += ["--photos", str(tmp_path / "no photos"), "--metadata", ""]
+        fixed += ["--photos", str(tmp_path / "no photos"), "--metadata", f"sqlite:{tmp_path / 'store'}"]
     result = CliRunner().invoke(cli, [*([command] if command else []), *arguments, *fixed])
     assert isinstance(result.exception, (type(None), SystemExit, UserError)), shlex.join([command, *arguments])
     assert result.exit_code in (0, 1, 2)
@@ -94,5 +94,5 @@ def test_no_command_line_gives_a_traceback(
 def test_a_user_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], restored_logging: None) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["show", "latest", "--output", str(tmp_path)])
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")

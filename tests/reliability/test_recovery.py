@@ -55,8 +55,8 @@ def state_of(config: PipelineConfig, number: int, store: str = "metadata.sqlite"
     [
         (pb.Execution.COMPLETE, pb.Execution.COMPLETE, True),
         (pb.Execution.CACHED, pb.Execution.CACHED, True),
-        (pb.Execution.RUNNING, pb.Execution.FAILED, False),
-        (pb.Execution.NEW, pb.Execution.FAILED, False),
+        (pb.Execution.RUNNING, pb.Execution.CANCELED, False),
+        (pb.Execution.NEW, pb.Execution.CANCELED, False),
         (pb.Execution.FAILED, pb.Execution.FAILED, False),
     ],
 )
@@ -73,7 +73,7 @@ def test_in_a_shared_store_other_outputs_are_left_alone(config: PipelineConfig) 
     own, _ = execute(config, pb.Execution.RUNNING, "shared.sqlite")
     other = record(f"{config.output}/elsewhere", pb.Execution.RUNNING, Path(config.output) / "shared.sqlite")
     with recovering(config):
-        assert state_of(config, own, "shared.sqlite") == pb.Execution.FAILED
+        assert state_of(config, own, "shared.sqlite") == pb.Execution.CANCELED
         assert state_of(config, other, "shared.sqlite") == pb.Execution.RUNNING
 
 
@@ -102,11 +102,27 @@ def test_what_the_store_does_not_call_this_outputs_is_kept(config: PipelineConfi
     assert state_of(copied, number) == pb.Execution.FAILED
 
 
-def test_an_interrupted_run_is_reported_as_failed_at_once(config: PipelineConfig) -> None:
+def test_an_interrupted_run_is_recorded_as_such_at_once(config: PipelineConfig) -> None:
     with pytest.raises(KeyboardInterrupt), recovering(config):
         number, _ = execute(config, pb.Execution.RUNNING)
         raise KeyboardInterrupt
-    assert state_of(config, number) == pb.Execution.FAILED
+    assert state_of(config, number) == pb.Execution.CANCELED
+
+
+@pytest.mark.parametrize(
+    ("message", "state"),
+    [
+        ("KeyboardInterrupt [while running 'ExtractFeatures']", pb.Execution.CANCELED),
+        ("ValueError: bad [while running 'ExtractFeatures']", pb.Execution.FAILED),
+    ],
+)
+def test_an_interrupt_inside_beam_is_no_failure(config: PipelineConfig, message: str, state: int) -> None:
+    """TFX records what Beam makes of the interrupt as a failure of the execution."""
+    earlier, _ = execute(config, pb.Execution.FAILED)
+    with pytest.raises(RuntimeError), recovering(config):
+        number, _ = execute(config, pb.Execution.FAILED)
+        raise RuntimeError(message)
+    assert (state_of(config, earlier), state_of(config, number)) == (pb.Execution.FAILED, state)
 
 
 def test_half_pushes_and_forgotten_trainings_are_removed(config: PipelineConfig) -> None:

@@ -1,4 +1,4 @@
-"""A full disk, folders that cannot be written, a locked store: one line each, exit status 1, and nothing is lost."""
+"""A full disk, folders that cannot be written, a locked store: one line each, and nothing is lost."""
 
 import contextlib
 import shutil
@@ -102,7 +102,7 @@ def exit_status(*options: str) -> int:
 
 def test_an_output_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "output").write_text("mine")
-    assert exit_status("--output", str(tmp_path / "output")) == 1
+    assert exit_status("--output", str(tmp_path / "output")) == 2
     assert "cannot write to --output" in one_line_error(capsys.readouterr().err)
     assert (tmp_path / "output").read_text() == "mine"
 

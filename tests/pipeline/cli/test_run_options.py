@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from components.common.errors import UserError
+from components.common.errors import UsageError, UserError
 from components.modeling.hyperparameters import REFERENCE, STRONG, FineTuning, Hyperparameters
 from pipeline.cli.main import cli
 from pipeline.cli.run_options import collect_run_options, run_options
@@ -110,7 +110,7 @@ def test_other_shares_than_train_validation_and_test_are_refused() -> None:
         collect_run_options("quickstart", split=(0.8, 0.1, 0.2))
 
 
-@pytest.mark.parametrize("text", ["1", "GB", "-1GB", "1GiB", "1e3MB", ""])
+@pytest.mark.parametrize("text", ["1", "GB", "-1GB", "1GiB", "1e3MB"])
 def test_memory_needs_a_unit(text: str) -> None:
     result = CliRunner().invoke(cli, ["run", "--feature-memory", text])
     assert result.exit_code == 2
@@ -128,8 +128,8 @@ def test_memory_needs_a_unit(text: str) -> None:
         ({"tune": -1}, "--tune is -1"),
     ],
 )
-def test_values_out_of_range_are_user_errors(values: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+def test_values_out_of_range_are_usage_errors(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         collect_run_options("quickstart", **values)
 
 

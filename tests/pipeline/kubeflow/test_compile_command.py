@@ -84,7 +84,7 @@ def test_a_manifest_is_looked_at_here_and_read_there(tmp_path: Path, photo_folde
         _compile(tmp_path / "pipeline.yaml", "--photos", str(manifest), "--photos-path", "/data/photos")
 
 
-@pytest.mark.parametrize(("path", "is_pinned"), [("", True), ("s3://flowers/photos", False)])
+@pytest.mark.parametrize(("path", "is_pinned"), [("/data/photos", True), ("s3://flowers/photos", False)])
 def test_photos_in_a_bucket_may_change(tmp_path: Path, photo_folder: Path, path: str, is_pinned: bool) -> None:
     [spec] = _compile(tmp_path / "pipeline.yaml", "--photos", str(photo_folder), "--photos-path", path)
     assert bool(spec["root"]["inputDefinitions"]["parameters"]["photos_fingerprint"]["defaultValue"]) == is_pinned

@@ -1,10 +1,12 @@
 """Tests of how an exception becomes one clear line."""
 
+import signal
+
 import apache_beam as beam
 import pytest
 
 from components.common.errors import UserError
-from pipeline.local_run.failures import user_error_message
+from pipeline.local_run.failures import user_error_message, was_interrupted
 
 
 def _raise(_element: int) -> None:
@@ -25,6 +27,17 @@ def test_a_user_error_inside_a_beam_worker_is_found() -> None:
     with pytest.raises(Exception) as caught, beam.Pipeline() as pipeline:
         _ = pipeline | beam.Create([1]) | "Break" >> beam.Map(_raise)
     assert user_error_message(caught.value) == "photo 'x.jpg' is broken: remove it"
+
+
+def _interrupt(_element: int) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_inside_a_beam_worker_is_found() -> None:
+    with pytest.raises(BaseException) as caught, beam.Pipeline() as pipeline:
+        _ = pipeline | beam.Create([1]) | "Interrupt" >> beam.Map(_interrupt)
+    assert was_interrupted(caught.value)
+    assert not was_interrupted(UserError("bad"))
 
 
 def test_an_unexpected_error_has_no_user_message() -> None:

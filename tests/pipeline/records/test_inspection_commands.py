@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import importlib
 import json
 import shutil
 import subprocess
@@ -15,8 +16,10 @@ import pytest
 from filelock import FileLock
 from ml_metadata.proto import metadata_store_pb2 as pb
 from recorded_runs import RecordedRuns, predictions
+from rich.console import Console
 
-from components.common.errors import UserError
+from components.common.errors import UsageError, UserError
+from pipeline.cli import store_options
 from pipeline.records.connection import sqlite_config
 
 Ask = Callable[..., Any]
@@ -66,6 +69,30 @@ def test_a_failed_run_names_the_node_and_has_no_verdict(two_runs: RecordedRuns, 
     assert (run["state"], run["failed_nodes"], run["test_accuracy"]) == ("failed", ["Transform"], None)
     assert ask("why")["blessed"] is None
     assert "failed at Transform" in ask("why", text=True)
+
+
+def test_an_interrupted_run_is_not_called_failed(two_runs: RecordedRuns, ask: Ask) -> None:
+    examples = two_runs.start("run-c")["valid_examples"]
+    two_runs.node("run-c", "Transform", {"examples": examples}, {}, state=pb.Execution.CANCELED)
+    assert (ask("runs")[0]["state"], ask("runs")[0]["failed_nodes"]) == ("interrupted", [])
+    assert "did not get as far as the test split" in ask("why", text=True)
+
+
+def test_short_ids_fit_a_terminal_and_can_be_typed(
+    runs: RecordedRuns, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ["2026-11-30T08:05:01.123456", "2026-12-01T08:05:10.123456", "2026-12-01T08:05:59.123456", "0123456789abcdef"]
+    for run_id in ids:
+        runs.start(run_id)
+    monkeypatch.setattr(store_options, "console", lambda: Console(highlight=False, width=80))
+    monkeypatch.setattr(importlib.import_module("pipeline.cli.runs"), "console", store_options.console)
+    lines = ask("runs", text=True).splitlines()
+    shown = [line.split()[0] for line in lines if line[:2].isdigit()]
+    assert shown == ["01234567", "12-01T08:05:59", "12-01T08:05:10", "11-30T08:05"]
+    for short, run_id in zip(shown, reversed(ids), strict=True):
+        assert ask("why", short)["run_id"] == run_id
+    assert ask("why", "08:05:59")["run_id"] == ids[2]
+    assert ask("why", "2026-11")["run_id"] == ids[0]
 
 
 def test_an_unfinished_run_is_running_while_it_holds_the_output(two_runs: RecordedRuns, ask: Ask) -> None:
@@ -143,6 +170,27 @@ def test_compare_shows_parameters_classes_and_changed_photos(two_runs: RecordedR
     assert changed["photo-0"] == {"id": "photo-0", "true": "daisy", "first": "roses", "second": "daisy"}
     text = ask("compare", "run-a", "run-b", text=True)
     assert "Predictions differ for 12 of 100 test photos: 2 fixed, 10 broken, 0 wrong in both." in text
+
+
+def test_compare_chooses_what_to_compare_with(two_runs: RecordedRuns, ask: Ask) -> None:
+    two_runs.add("run-c", predictions(range(3)), baseline="run-a")
+    assert ask("compare")["runs"] == ask("compare", "latest")["runs"] == ["run-a", "run-c"]
+    assert ask("compare", "run-b")["runs"] == ["run-b", "run-c"]
+    assert ask("compare", "latest", "run-b")["runs"] == ["run-c", "run-b"]
+    two_runs.add("run-d", predictions(range(3)))
+    assert ask("compare")["runs"] == ["run-c", "run-d"]
+
+
+def test_the_first_run_has_nothing_to_be_compared_with(runs: RecordedRuns, ask: Ask) -> None:
+    runs.add("run-a", predictions(range(4)))
+    with pytest.raises(UsageError, match="run-a is the first of pipeline flowers: give two runs to compare"):
+        ask("compare")
+
+
+def test_what_executions_from_the_cache_lack_is_no_difference(runs: RecordedRuns, ask: Ask) -> None:
+    for run_id, parameters in (("run-a", {"seed": 0, "span": 0}), ("run-b", {"seed": 1})):
+        runs.node(run_id, "TfdsExampleGen", {}, {"examples": ("Examples", {})}, parameters)
+    assert ask("compare")["parameters"] == {"TfdsExampleGen.seed": [0, 1]}
 
 
 def test_lineage_leads_from_a_pushed_folder_back_to_the_data(two_runs: RecordedRuns, ask: Ask) -> None:

@@ -2,8 +2,12 @@
 
 import io
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 from pipeline_configs import make_config
 from recorded_runs import RecordedRuns, predictions
 from rich.console import Console
@@ -11,6 +15,7 @@ from rich.console import Console
 from components.contracts.evaluation import ThresholdResult
 from pipeline.local_run.console import RunConsole
 from pipeline.local_run.outcome import print_outcome
+from pipeline.records.metadata import record_times
 from pipeline.records.store import Run, open_store
 
 _METRICS = {
@@ -24,7 +29,7 @@ _METRICS = {
 
 def _outcome(run: Run) -> str:
     written = io.StringIO()
-    print_outcome(RunConsole(Console(file=written, soft_wrap=True, width=200)), make_config(), run, 1.0)
+    print_outcome(RunConsole(Console(file=written, soft_wrap=True, width=200)), make_config(), run)
     return written.getvalue()
 
 
@@ -37,6 +42,15 @@ def test_results_per_class_and_where_the_model_is(two_runs: RecordedRuns) -> Non
     assert "Not blessed: test accuracy is 0.8800, below the required 0.9000; test accuracy is 0.8800, 0.0800 below" in (
         _outcome(second)
     )
+
+
+def test_one_run_takes_equally_long_everywhere(runs: RecordedRuns, ask: Callable[..., Any]) -> None:
+    runs.add("run-a", predictions(range(4)))
+    record_times(runs.store, "run-a", time.time() - 4000)
+    assert "Time:            4000 s" in _outcome(open_store(str(runs.output)).run("run-a"))
+    (listed,) = ask("runs")
+    assert listed["seconds"] == pytest.approx(4000, abs=1)
+    assert "4000 s" in ask("runs", text=True)
 
 
 def test_a_missed_bound_on_any_metric_is_a_reason(runs: RecordedRuns) -> None:

@@ -56,11 +56,11 @@ def test_a_missed_change_says_what_is_allowed_or_required(
 
 def test_thresholds_are_named_among_the_parameters(runs: RecordedRuns) -> None:
     blessing = BlessingConfig(bless=("loss<=0.5", "loss<=baseline+0.1", "precision[roses]>=0.6", "recall[roses]>=0.7"))
-    config = build_eval_config(blessing, ["daisy", "roses"])
+    config = build_eval_config(blessing)
     runs.node("run-a", "Evaluator.test", {}, {}, {"eval_config": proto_utils.proto_to_json(config)})
     parameters = open_store(str(runs.output)).run("run-a").parameters
     prefix = "Evaluator.test.threshold."
     assert {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)} == {
         "accuracy.value": 0.7, "accuracy.change": -0.02, "loss.value.upper": 0.5, "loss.change.upper": 0.1,
-        "precision[roses].value": 0.6, "recall[1].value": 0.7,
+        "precision[roses].value": 0.6, "recall[roses].value": 0.7,
     }  # fmt: skip
