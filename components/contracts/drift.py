@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
+from components.common.text import counted
+
 DRIFT_KEY: Final = "drift"  # input of Pusher: the Drift of the model that it pushes
 DRIFT_FILE: Final = "drift.json"  # `DriftReport`
 SAMPLE_FILE: Final = "photos.npz"  # `PhotoSample` of `components.drift_detector`, for comparison with later runs
@@ -58,4 +60,5 @@ class DriftReport:
         found = [f"{shift.what} ({shift.detail})" for shift in self.shifts if shift.moved]
         where = f"found in {', '.join(found)}" if found else f"none in {', '.join(shift.what for shift in self.shifts)}"
         remark = f"; {self.remark}" if self.remark else ""
-        return f"Drift: {where}, compared with the latest blessed model's {self.baseline_photos:,} photos{remark}"
+        photos = counted(self.baseline_photos, "photo")
+        return f"Drift: {where}, compared with the latest blessed model's {photos}{remark}"

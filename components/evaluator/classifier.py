@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from components import contracts
 from components.common.errors import UserError
+from components.common.text import counted
 from components.contracts.evaluation import ExamplePrediction
 from components.modeling.head import rebuild_head
 from components.photos.convert import photo_digest
@@ -141,6 +142,6 @@ def serving_difference(
     if difference > TOLERANCE:
         raise UserError(
             f"the served signature differs from the evaluated one by {difference:.2g} in probability on "
-            f"{len(photos)} photos (tolerance {TOLERANCE:g}): extract the features again with --no-cache"
+            f"{counted(len(photos), 'photo')} (tolerance {TOLERANCE:g}): extract the features again with --no-cache"
         )
     return difference

@@ -19,6 +19,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.common.errors import UserError
 from components.common.progress import report_progress
+from components.common.text import counted
 from components.contracts import LABEL_KEY, TEST_SPLIT, TRAIN_SPLIT, tflite
 from components.contracts.artifact_types import TFLiteModel
 from components.modeling.image_pipeline import ImagePipeline
@@ -182,6 +183,7 @@ def _write(output: types.Artifact, converted: dict[str, bytes], metrics: tflite.
     output.set_float_custom_property(tflite.FLOAT16_ACCURACY_PROPERTY, float16.accuracy)
     output.set_float_custom_property(tflite.INT8_ACCURACY_PROPERTY, int8.accuracy)
     logger.info(
-        "TFLite: float16 %.1f MB, int8 %.1f MB; accuracy on %d test photos %.4f and %.4f, original %.4f",
-        float16.bytes / 1e6, int8.bytes / 1e6, metrics.test_photos, float16.accuracy, int8.accuracy, original.accuracy,
+        "TFLite: float16 %.1f MB, int8 %.1f MB; accuracy on %s %.4f and %.4f, original %.4f",
+        float16.bytes / 1e6, int8.bytes / 1e6, counted(metrics.test_photos, "test photo"),
+        float16.accuracy, int8.accuracy, original.accuracy,
     )  # fmt: skip

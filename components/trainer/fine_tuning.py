@@ -18,6 +18,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 
 from components.common.errors import UserError
+from components.common.text import counted
 from components.contracts.schema import read_class_names
 from components.contracts.training import FINE_TUNING_FILE, FineTuningOutcome, best_epoch
 from components.modeling import devices
@@ -175,7 +176,7 @@ class FineTuner:
             # Still to come: two more passes over the validation split, and one over training photos.
             left = budget - (time.monotonic() - self._started) - 4 * validation_seconds
             epochs = epochs_within(left, per_epoch)
-            logger.info("%d epochs of about %.0f s each fit into %.0f s", epochs, per_epoch, budget)
+            logger.info("%s of about %.0f s each fit into %.0f s", counted(epochs, "epoch"), per_epoch, budget)
             return epochs
 
         return remembered_epochs(self.work_dir, choose)

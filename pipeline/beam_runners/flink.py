@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from components.common.errors import UserError
+from components.common.text import counted
 
 EMBEDDED: Final = "[local]"
 
@@ -43,8 +44,8 @@ def check_cluster(master: str, parallelism: int) -> None:
     slots = _slots(master)
     if slots < parallelism:
         raise UserError(
-            f"the Flink cluster at {master} has {slots} task slots for {parallelism} workers: start "
-            "more task managers or lower --beam-workers"
+            f"the Flink cluster at {master} has {counted(slots, 'task slot')} for {counted(parallelism, 'worker')}: "
+            "start more task managers or lower --beam-workers"
         )
 
 

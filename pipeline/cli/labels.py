@@ -48,7 +48,8 @@ def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bo
         rows.add_row(*map(escape, (entry.id, entry.split, entry.label, own, entry.suggested_label, other)))
     out = console()
     out.print(rows)
-    out.print(f"{len(doubtful)} of {sum(summary.photos.values())} labels are doubtful; --to FILE.csv writes them all.")
+    total = sum(summary.photos.values())
+    out.print(f"Doubtful labels: {len(doubtful):,} of {total:,}; --to FILE.csv writes them all.")
 
 
 def _write(path: Path, doubtful: Sequence[DoubtfulLabel]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from components.common.text import counted
 from pipeline.config import PipelineConfig
 
 _PLAIN_PROGRESS_SECONDS: Final = 5.0
@@ -81,8 +82,7 @@ class RunConsole:
 
     def progress(self, description: str, completed: int, total: int | None, unit: str) -> None:
         """Shows how far the running component has come."""
-        of_total = f" of {total:,}" if total is not None else ""
-        count = f"{completed:,}{of_total} {unit}"
+        count = counted(completed, unit.removesuffix("s")) if total is None else f"{completed:,} of {total:,} {unit}"
         if self._task is not None:
             self._progress.update(self._task, description=description, completed=completed, total=total, count=count)
         elif self._clock() - self._last_line >= _PLAIN_PROGRESS_SECONDS or completed == total:

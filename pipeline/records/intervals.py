@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+from components.common.text import counted
+
 # 97.5% quantile of the standard normal distribution.
 _Z = 1.959963984540054
 
@@ -31,7 +33,7 @@ def wilson(correct: int, total: int) -> Interval:
     share = correct / total
     center = (share + _Z**2 / (2 * total)) / (1 + _Z**2 / total)
     margin = _Z / (1 + _Z**2 / total) * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2))
-    return Interval(max(0.0, center - margin), min(1.0, center + margin), f"Wilson, {total} photos")
+    return Interval(max(0.0, center - margin), min(1.0, center + margin), f"Wilson, {counted(total, 'photo')}")
 
 
 def paired_difference(only_first: int, only_second: int, total: int) -> Interval:
@@ -43,7 +45,7 @@ def paired_difference(only_first: int, only_second: int, total: int) -> Interval
     first, second = (only_first + 1) / (total + 2), (only_second + 1) / (total + 2)
     margin = _Z * math.sqrt((first + second - (first - second) ** 2) / (total + 2))
     difference = first - second
-    method = f"paired on the same {total} photos, Bonett-Price"
+    method = f"paired on the same {counted(total, 'photo')}, Bonett-Price"
     return Interval(max(-1.0, difference - margin), min(1.0, difference + margin), method)
 
 
@@ -57,4 +59,4 @@ def independent_difference(correct: tuple[int, int], total: tuple[int, int]) -> 
     difference = share_first - share_second
     low = difference - math.hypot(share_first - first.low, second.high - share_second)
     high = difference + math.hypot(first.high - share_first, share_second - second.low)
-    return Interval(low, high, f"independent samples of {total[0]} and {total[1]} photos, Newcombe")
+    return Interval(low, high, f"independent samples of {total[0]:,} and {counted(total[1], 'photo')}, Newcombe")

@@ -49,7 +49,7 @@ def test_labels_lists_the_doubtful_ones(two_runs: RecordedRuns, ask: Ask, tmp_pa
     printed = ask("labels", "--limit", "1", text=True)
     assert "roses/1, 2.jpg" in printed
     assert "x.jpg" not in printed
-    assert "2 of 59 labels are doubtful" in printed
+    assert "Doubtful labels: 2 of 59" in printed
     ask("labels", "--to", str(tmp_path / "labels.csv"), text=True)
     with (tmp_path / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
