@@ -3,17 +3,10 @@
 import io
 
 import pytest
+from pipeline_configs import make_config
 from rich.console import Console
 
-from pipeline.config import BackboneConfig, DataConfig, PipelineConfig
 from pipeline.local_run.console import RunConsole
-
-_CONFIG = PipelineConfig(
-    name="flowers",
-    output="/tmp/flowers",
-    data=DataConfig(class_names=("daisy", "roses"), fingerprint="1", dataset="synthetic_flowers"),
-    backbone=BackboneConfig("efficientnet_lite0", (224, 224), digest="d1"),
-)
 
 
 class _Clock:
@@ -49,7 +42,7 @@ def test_in_a_pipe_every_start_is_a_line_and_silence_ends_before_ten_seconds() -
     console.starting()
     assert watched.lines == ["Starting ..."]
     watched.wait(12)
-    console.configured(_CONFIG)
+    console.configured(make_config())
     watched.wait(5)
     console.node_started("StatisticsGen", 3, 16)
     watched.wait(20)
@@ -83,7 +76,7 @@ def test_progress_in_a_pipe_is_a_line_now_and_then() -> None:
 def test_on_a_terminal_a_bar_has_no_unknown_count(total: int | None) -> None:
     watched = _Watched(is_terminal=True)
     watched.console.starting()
-    watched.console.configured(_CONFIG)
+    watched.console.configured(make_config())
     watched.console.node_started("FeatureExtractor", 10, 16)
     watched.console.progress("Extracting features", 0, total, "photos")
     watched.console.node_finished("FeatureExtractor", 1.0, cached=True)
