@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 LISTING_FILE: Final = "quarantine.jsonl"  # one `QuarantineEntry` a line, sorted by split and id
@@ -70,6 +70,14 @@ class QuarantineEntry:
 
 
 @dataclasses.dataclass(frozen=True)
+class OddPhotos:
+    """Photos that were written although they look odd in one way."""
+
+    number: int
+    examples: Sequence[tuple[str, str]]  # split and id of some of them
+
+
+@dataclasses.dataclass(frozen=True)
 class QuarantineSummary:
     """Counts of photos in one validation."""
 
@@ -88,6 +96,7 @@ class QuarantineSummary:
     left_out_suffixes: Mapping[str, int] = dataclasses.field(default_factory=dict)  # of them, unsupported suffixes
     # Relabelled or excluded by a reviewer, by reason; excluded ones are not in `photos`.
     reviewed: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    odd_looking: Mapping[str, OddPhotos] = dataclasses.field(default_factory=dict)  # by kind: "dark", "blurred", ...
 
     @property
     def num_photos(self) -> int:

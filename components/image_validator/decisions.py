@@ -8,7 +8,15 @@ from typing import Any, Final
 from components.common.errors import UserError
 from components.common.text import counted
 from components.contracts import TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPLIT
-from components.contracts.quarantine import Action, DuplicatedPhoto, QuarantineEntry, QuarantineSummary, Reason
+from components.contracts.quarantine import (
+    Action,
+    DuplicatedPhoto,
+    OddPhotos,
+    QuarantineEntry,
+    QuarantineSummary,
+    Reason,
+)
+from components.image_validator.appearance import Kind, Reference
 from components.image_validator.duplicates import ExampleKey, Photo
 
 Decision = tuple[ExampleKey, QuarantineEntry]
@@ -87,6 +95,12 @@ def count_photo(photo: Photo, entries: Container[ExampleKey]) -> Iterator[tuple[
             yield (field, value), 1
 
 
+def find_kinds(photo: Photo, entries: Container[ExampleKey]) -> Iterator[tuple[Kind, tuple[bytes, Reference]]]:
+    """Yields the kinds of how a photo that stays looks, each with the photo."""
+    for kind in () if photo.key in entries else photo.looks:
+        yield kind, (photo.digest, (photo.split, photo.text_id))
+
+
 def count_kept_duplicates(group: Sequence[Photo], entries: Container[ExampleKey]) -> Iterator[tuple[CountKey, int]]:
     """Yields how many photos of a picture stay besides the first."""
     kept = [photo.digest for photo in group if photo.key not in entries]
@@ -100,6 +114,7 @@ def summarize(
     listing: Sequence[QuarantineEntry],
     splits: Sequence[str],
     class_names: Sequence[str],
+    odd_looking: Mapping[str, OddPhotos],
 ) -> QuarantineSummary:
     """Returns the summary of the counts, summed over all photos and groups, and of the listing."""
     fields: dict[str, Any] = {
@@ -129,6 +144,7 @@ def summarize(
         left_out=reasons[Action.LEFT_OUT],
         reviewed=reasons[Action.REVIEWED],
         left_out_suffixes=dict(Counter(PurePosixPath(path).suffix.lower() for path in unsupported)),
+        odd_looking=odd_looking,
     )
 
 

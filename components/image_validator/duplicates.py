@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from scipy.cluster.hierarchy import DisjointSet
 
+from components.image_validator.appearance import Kind
 from components.photos.check import ImageCheck
 from components.photos.decode import UPRIGHT, orientation_of, turn_upright
 
@@ -58,6 +59,7 @@ class Photo:
     digest: bytes  # SHA-256 of the file
     check: ImageCheck
     hashes: PerceptualHashes | None = None  # None for unusable photos and for those with too little texture
+    looks: Sequence[Kind] = ()  # of a usable photo
 
     @property
     def key(self) -> ExampleKey:
@@ -70,14 +72,14 @@ class Photo:
         return self.id.decode("utf-8", "backslashreplace")
 
 
-def perceptual_hashes(image: bytes, pixels: np.ndarray) -> PerceptualHashes | None:
+def perceptual_hashes(image: bytes, picture: Image.Image) -> PerceptualHashes | None:
     """Hashes a photo, rotated according to EXIF; None if it has so little texture that hashes would describe noise.
 
     Both hashes use gray levels only, so that recolored copies are found too. pHash is the sign of the 8x8 lowest DCT
     frequencies (Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010), dHash that of
-    horizontal gradients. `pixels` are uint8 [height, width, 3], RGB, as stored in the file `image`.
+    horizontal gradients. `picture` are the pixels, RGB, as stored in the file `image`.
     """
-    gray = Image.fromarray(pixels).convert("L").resize(_THUMBNAIL_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    gray = picture.convert("L").resize(_THUMBNAIL_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if np.asarray(gray).std() < _MIN_TEXTURE:
         return None
     if (orientation := orientation_of(image)) != UPRIGHT:

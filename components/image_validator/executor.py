@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.transforms.combiners import SingleInputTupleCombineFn
 from apache_beam.utils.shared import Shared
+from PIL import Image
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
@@ -28,7 +30,7 @@ from components.contracts.quarantine import (
     QuarantineEntry,
     QuarantineSummary,
 )
-from components.image_validator import decisions
+from components.image_validator import appearance, decisions
 from components.image_validator.duplicates import ExampleKey, GroupDuplicates, Photo, perceptual_hashes
 from components.photos.check import check_and_decode
 from components.storage import examples_io
@@ -63,7 +65,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             decided = _decide(photos, groups)
             entries = beam.pvalue.AsDict(decided)
             _pass_on(photos_of_files, source, target, entries)
-            _list_and_count(decided, _count(photos, groups, entries), source, quarantine)
+            _list_and_count(decided, _count(photos, groups, entries), _find_odd(photos, entries), source, quarantine)
 
         with fileio.open(f"{quarantine.uri}/{SUMMARY_FILE}") as file:
             summary = from_json(QuarantineSummary, json.loads(file.read()))
@@ -71,6 +73,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         target.set_string_custom_property(contracts.SPLIT_COUNTS_PROPERTY, json.dumps(summary.split_counts))
         target.set_string_custom_property(contracts.CLASS_COUNTS_PROPERTY, json.dumps(summary.class_counts))
         logger.info("%s", decisions.describe(summary))
+        if line := appearance.describe(summary.odd_looking):
+            logger.info("%s", line)
 
 
 def _check_photos(pipeline: beam.Pipeline, source: types.Artifact, with_hashes: bool) -> beam.PCollection:
@@ -116,8 +120,24 @@ def _count(photos: beam.PCollection, groups: beam.PCollection, entries: beam.pva
     return (of_photos, of_groups) | "FlattenCounts" >> beam.Flatten() | "SumCounts" >> beam.CombinePerKey(sum)
 
 
+def _find_odd(photos: beam.PCollection, entries: beam.pvalue.AsDict) -> beam.PCollection:
+    """Returns (`Kind`, `Found`); the examples are those with the smallest SHA-256, which is as good as random."""
+    number_and_some = SingleInputTupleCombineFn(
+        beam.combiners.CountCombineFn(), beam.combiners.TopCombineFn(appearance.EXAMPLES_PER_KIND, reverse=True)
+    )
+    return (
+        photos
+        | "FindKinds" >> beam.FlatMap(decisions.find_kinds, entries)
+        | "CountKinds" >> beam.CombinePerKey(number_and_some)
+    )
+
+
 def _list_and_count(
-    decided: beam.PCollection, counts: beam.PCollection, source: types.Artifact, quarantine: types.Artifact
+    decided: beam.PCollection,
+    counts: beam.PCollection,
+    found: beam.PCollection,
+    source: types.Artifact,
+    quarantine: types.Artifact,
 ) -> None:
     """Writes the listing and the summary."""
     write = beam.Map(
@@ -127,6 +147,7 @@ def _list_and_count(
         class_names=examples_io.class_names_of(source),
         decided=beam.pvalue.AsIter(decided),
         counts=beam.pvalue.AsDict(counts),
+        found=beam.pvalue.AsDict(found),
     )
     _ = decided.pipeline | "Once" >> beam.Create([quarantine.uri]) | "WriteQuarantine" >> write
 
@@ -154,8 +175,12 @@ class CheckPhotoFn(beam.DoFn):
         label = labels[0] if labels else -1
         class_name = self._class_names[label] if 0 <= label < len(self._class_names) else str(label)
         check, pixels = check_and_decode(image)
-        hashes = perceptual_hashes(image, pixels) if self._with_hashes and pixels is not None else None
-        yield file, Photo(split, example_id, label, class_name, digest, check, hashes)
+        photo = Photo(split, example_id, label, class_name, digest, check)
+        if pixels is not None:
+            picture = Image.fromarray(pixels)
+            hashes = perceptual_hashes(image, picture) if self._with_hashes else None
+            photo = dataclasses.replace(photo, hashes=hashes, looks=appearance.measure(image, picture))
+        yield file, photo
         self._progress.add()
 
 
@@ -192,6 +217,7 @@ def _write_quarantine(
     class_names: Sequence[str],
     decided: Iterable[decisions.Decision],
     counts: Mapping[decisions.CountKey, int],
+    found: Mapping[appearance.Kind, appearance.Found],
 ) -> None:
     """Writes the listing, which ends with the files that TfdsExampleGen did not use, and the summary."""
     in_order = sorted(decided, key=lambda decision: (splits.index(decision[1].split), decision[0]))
@@ -199,7 +225,8 @@ def _write_quarantine(
     if fileio.exists(unused):
         with fileio.open(unused) as file:
             listing += [from_json(QuarantineEntry, json.loads(line)) for line in file.read().splitlines()]
-    summary = dataclasses.asdict(decisions.summarize(counts, listing, splits, class_names))
+    odd_looking = appearance.summarize(found)
+    summary = dataclasses.asdict(decisions.summarize(counts, listing, splits, class_names, odd_looking))
     fileio.makedirs(uri)
     with fileio.open(f"{uri}/{LISTING_FILE}", "w") as file:
         file.write("".join(json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n" for entry in listing))

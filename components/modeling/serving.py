@@ -9,12 +9,12 @@ from components.contracts import IMAGE_KEY, transformed_name
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from components.modeling.familiarity import Familiarity
 from components.modeling.head import exported_weights
-from components.photos.formats import NATIVE_SIGNATURES, any_image_format
+from components.photos.formats import NATIVE_LAYOUTS, UNSUPPORTED_BMP, any_image_format
 
 SERVING_SIGNATURE = "serving_default"
 RAW_EXAMPLES_SIGNATURE = "serving_tf_examples"
 _LOGITS = "logits"
-_PADDING = b"\0" * max(at + len(magic) for at, magic in NATIVE_SIGNATURES)
+_PADDING = b"\0" * max(at + len(part) for layout in NATIVE_LAYOUTS for at, part in layout)
 
 
 class ServingModel(tf.Module):
@@ -56,7 +56,7 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
     def classify_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies encoded photos, string [N], in one of `NATIVE_FORMATS`; of a GIF the first frame.
+        """Classifies encoded photos, string [N], that TensorFlow decodes right (`is_native`); of a GIF the first frame.
 
         Returns `probabilities` float32 [N, C], `label` string [N], `score` float32 [N], the label's probability, and
         `familiarity` float32 [N], if the model has it. Any other file fails the batch with an error that names its
@@ -105,13 +105,19 @@ class ServingModel(tf.Module):
 
 
 def _assert_image_files(image_bytes: tf.Tensor) -> tf.Operation:
-    """Returns an operation that fails unless all of string [N] start like image files, and names the others."""
+    """Returns an operation that fails unless all of string [N] start like files that TensorFlow decodes right.
+
+    The message names the positions of the others.
+    """
     # Padded, because bytes cannot be taken from behind the end of a short file.
     heads = tf.strings.join([tf.strings.substr(image_bytes, 0, len(_PADDING)), _PADDING])
-    found = [tf.strings.substr(heads, at, len(magic)) == magic for at, magic in NATIVE_SIGNATURES]
-    known = tf.reduce_any(tf.stack(found), axis=0)
+    found = [
+        tf.reduce_all([tf.strings.substr(heads, at, len(part)) == part for at, part in layout], axis=0)
+        for layout in NATIVE_LAYOUTS
+    ]
+    known = tf.reduce_any(found, axis=0)
     positions = tf.squeeze(tf.where(~known), axis=-1)
-    message = f"not a {any_image_format()} file, at these positions of the batch:"
+    message = f"not a {any_image_format()} file, or a {UNSUPPORTED_BMP}, at these positions of the batch:"
     return tf.debugging.Assert(tf.reduce_all(known), [message, positions], summarize=20)
 
 

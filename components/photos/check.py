@@ -20,9 +20,11 @@ from components.photos.formats import (
     MAX_PIXELS,
     NATIVE_FORMATS,
     NATIVE_NAMES,
+    UNSUPPORTED_BMP,
     ImageFormat,
     describe_other_file,
     find_format,
+    is_native,
 )
 
 _PILLOW_FORMATS: Final = tuple(known.pillow_name for known in NATIVE_FORMATS)
@@ -99,7 +101,7 @@ def _check_file(image: bytes, image_format: ImageFormat | None) -> Defect | None
         return Defect(Reason.EMPTY, "0 bytes")
     if len(image) > MAX_BYTES:
         return Defect(Reason.TOO_MANY_BYTES, f"{len(image):,} bytes, at most {MAX_BYTES:,} are allowed")
-    if image_format in NATIVE_FORMATS:
+    if is_native(image):
         return None
     name, is_image = (image_format.name, True) if image_format else describe_other_file(image)
     if image_format:  # A user's own photos are converted first: this one could not be.
@@ -107,7 +109,8 @@ def _check_file(image: bytes, image_format: ImageFormat | None) -> Defect | None
             convert(image)
         except ConversionError as error:
             return Defect(error.reason, _one_line(error).removeprefix("ConversionError: "))
-    detail = f"the file is {name}, not one of {', '.join(NATIVE_NAMES)}"
+    is_bmp = image_format in NATIVE_FORMATS
+    detail = f"the file is {UNSUPPORTED_BMP if is_bmp else name}, not one of {', '.join(NATIVE_NAMES)}"
     return Defect(Reason.UNSUPPORTED_FORMAT if is_image else Reason.NOT_AN_IMAGE, detail)
 
 

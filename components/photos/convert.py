@@ -1,4 +1,4 @@
-"""Conversion to JPEG, by Pillow, of the formats that TensorFlow does not decode.
+"""Conversion to JPEG, by Pillow, of the files that TensorFlow does not decode to the right colours.
 
 The served model is trained on these photos but does not take their formats. A converted photo names its source in a
 JPEG comment.
@@ -8,21 +8,27 @@ import functools
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from components.contracts.quarantine import Reason
-from components.photos.formats import CONVERTED_FORMATS, JPEG_XL, MAX_PIXELS, NATIVE_FORMATS, find_format
+from components.photos.formats import CONVERTED_FORMATS, JPEG_XL, MAX_PIXELS, find_format, is_native
 
 _JPEG_QUALITY: Final = 95
 _FORMATS: Final = {known.pillow_name: known for known in CONVERTED_FORMATS}
 _GRAY_MODES: Final = frozenset({"1", "L", "LA"})
 _WIDE_MODES: Final = frozenset({"I", "F"})
-_COMMENT: Final = re.compile(rb"Converted from ([\w ]+), SHA-256 ([0-9a-f]{64})")
+_TRANSPARENT: Final = ", transparent"
+_COMMENT: Final = re.compile(rf"Converted from ([\w ]+), SHA-256 ([0-9a-f]{{64}})({_TRANSPARENT})?".encode())
 _COMMENT_WITHIN: Final = 256  # bytes: Pillow writes it first
+_OPAQUE, _TRANSPARENT_SHARE = 128, 0.05
+# Tags of a TIFF and their values.
+_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _REDUCED, _SUB_DIRECTORIES = 254, 255, 2, 330
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MIN_IS_WHITE = 258, 262, 0
 
 
 class ConversionError(Exception):
@@ -35,15 +41,16 @@ class ConversionError(Exception):
 
 @dataclass(frozen=True)
 class PhotoSource:
-    """The file that a photo was converted from: its format, and its SHA-256, hexadecimal."""
+    """The file that a photo was converted from."""
 
     format: str
-    digest: str
+    digest: str  # SHA-256, hexadecimal
+    transparent: bool = False  # see `is_transparent`
 
 
 def convert_photo(image: bytes) -> bytes:
     """Returns a photo as an upright JPEG; unchanged when TensorFlow decodes it or it cannot be converted."""
-    if find_format(image) in NATIVE_FORMATS:
+    if is_native(image):
         return image
     try:
         return convert(image)
@@ -54,15 +61,17 @@ def convert_photo(image: bytes) -> bytes:
 def convert(image: bytes) -> bytes:
     """Converts a file in one of `CONVERTED_FORMATS` to JPEG.
 
-    The quality is 95, without chroma subsampling. Gray photos stay gray. Of 16 bits per channel, the upper eight are
-    kept. CMYK is converted without its profile, and transparency is dropped, as TensorFlow does. Raises ConversionError
-    if the file has another format, is animated, too large or damaged.
+    The quality is 95, without chroma subsampling. Gray photos stay gray. Of more than 8 bits per channel, the upper
+    eight are kept. CMYK is converted without its profile, and transparency is dropped, as TensorFlow does. Reduced
+    images before the first page of a TIFF are skipped. Raises ConversionError if the file has another format, is
+    animated, too large or damaged.
     """
     _load_plugins()
     try:
         if find_format(image) is JPEG_XL:
             _check_size(jxl_size(image))
         with Image.open(io.BytesIO(image), formats=tuple(_FORMATS)) as photo:
+            _skip_reduced_images(photo)
             _check_size(photo.size)
             source = _FORMATS[str(photo.format)]
             if source.can_be_animated and getattr(photo, "is_animated", False):
@@ -70,9 +79,11 @@ def convert(image: bytes) -> bytes:
             photo.load()
             # The decoder rotates a JPEG XL according to its own header, unless it holds a JPEG.
             is_upright = photo.format == "JXL" and not getattr(photo, "jpeg", False)
-            pixels = _to_eight_bits(photo if is_upright else ImageOps.exif_transpose(photo))
+            tags = getattr(photo, "tag_v2", {})
+            pixels = _to_eight_bits(photo if is_upright else ImageOps.exif_transpose(photo), tags)
+            comment = f"Converted from {source.name}, SHA-256 {hashlib.sha256(image).hexdigest()}"
+            comment += _TRANSPARENT * is_transparent(photo)
         buffer = io.BytesIO()
-        comment = f"Converted from {source.name}, SHA-256 {hashlib.sha256(image).hexdigest()}"
         pixels.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, comment=comment)
     except ConversionError:
         raise
@@ -87,7 +98,7 @@ def convert(image: bytes) -> bytes:
 def source_of(image: bytes) -> PhotoSource | None:
     """Returns what a photo was converted from, if it was."""
     found = _COMMENT.search(image[:_COMMENT_WITHIN])
-    return PhotoSource(found[1].decode(), found[2].decode()) if found else None
+    return PhotoSource(found[1].decode(), found[2].decode(), found[3] is not None) if found else None
 
 
 def photo_digest(image: bytes) -> str:
@@ -112,9 +123,35 @@ def _check_size(size: tuple[int, int]) -> None:
         )
 
 
-def _to_eight_bits(photo: Image.Image) -> Image.Image:
+def _skip_reduced_images(photo: Image.Image) -> None:
+    """Goes to the first page of a TIFF that is not a reduced image of another one."""
+    if not isinstance(photo, TiffImagePlugin.TiffImageFile):
+        return
+    try:
+        while photo.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & 1 or photo.tag_v2.get(_SUBFILE_TYPE) == _REDUCED:
+            photo.seek(photo.tell() + 1)
+    except EOFError:
+        photo.seek(0)
+        if _SUB_DIRECTORIES in photo.tag_v2:
+            raise ConversionError(Reason.UNSUPPORTED_FORMAT, "a camera's raw photo: export it as JPEG") from None
+
+
+def is_transparent(photo: Image.Image) -> bool:
+    """Tells whether at least 5% of the pixels are transparent: models are trained on the colours that they hide."""
+    if photo.mode.startswith("I") or not photo.has_transparency_data:
+        return False
+    alpha = (photo if "A" in photo.getbands() else photo.convert("RGBA")).getchannel("A")
+    return sum(alpha.histogram()[:_OPAQUE]) >= _TRANSPARENT_SHARE * photo.width * photo.height
+
+
+def _to_eight_bits(photo: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
+    """Converts a photo whose TIFF tags, if it has any, are `tags`."""
     if photo.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(photo).astype(np.uint16) >> 8).astype(np.uint8))
+        levels = np.asarray(photo).astype(np.uint16)
+        if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:  # Pillow inverts the other modes.
+            levels = ~levels
+        bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+        return Image.fromarray((levels >> (bits - 8)).astype(np.uint8))
     if photo.mode in _WIDE_MODES:
         raise ConversionError(
             Reason.UNSUPPORTED_FORMAT, "32 bits per pixel: it is not known which values are black and white"

@@ -10,26 +10,29 @@ import tensorflow as tf
 
 UPRIGHT: Final = 1
 _CHANNELS: Final = 3
-_JPEG_START: Final = b"\xff\xd8"
+_JPEG_START, _PNG_START, _WEBP_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF"
 # Markers of a JPEG's segments.
 _APP1, _START_OF_SCAN, _FILL, _FIRST_MARKER = 0xFFE1, 0xFFDA, 0xFFFF, 0xFF00
 _EXIF: Final = b"Exif\0\0"
-_HAS_EXIF: Final = r"\C*Exif\x00\x00\C*"  # \C is any byte
+# What files that may have an orientation hold near their start: a WebP has EXIF data only in its extended form.
+_HINTS: Final = (_EXIF, b"eXIf", b"WEBPVP8X")
+_HAS_HINT: Final = rf"\C*({'|'.join(hint.decode() for hint in _HINTS)})\C*"  # \C is any byte
 # EXIF data is further from the start only behind segments of the largest size.
 _SEARCHED_BYTES: Final = 2**16
 _MARKER_AND_LENGTH_BYTES: Final = 4
+_RIFF_HEADER_BYTES, _CHUNK_HEADER_BYTES, _CRC_BYTES = 12, 8, 4
 _TIFF_HEADER_BYTES, _COUNT_BYTES, _ENTRY_BYTES = 8, 2, 12
-_ORIENTATION_TAG, _SHORT = 0x0112, 3
+_ORIENTATION_TAG, _SHORT, _LONG = 0x0112, 3, 4
 _LAST_ORIENTATION, _LAST_UNTRANSPOSED = 8, 4
 
 
 def decode_image(
     image_bytes: tf.Tensor, height: int, width: int, crop: Callable[[tf.Tensor], tf.Tensor] | None = None
 ) -> tf.Tensor:
-    """Decodes one photo, a file in one of `NATIVE_FORMATS`, to float32 [height, width, 3] in [0, 1].
+    """Decodes one photo, a file that TensorFlow decodes right (`is_native`), to float32 [height, width, 3] in [0, 1].
 
     As in the reference recipe, it is resized bilinearly without keeping the aspect ratio. Grayscale, CMYK and
-    progressive JPEGs become RGB; the first frame of a GIF is used. A JPEG is rotated according to EXIF. `crop` takes
+    progressive JPEGs become RGB; the first frame of a GIF is used. Photos are rotated according to EXIF. `crop` takes
     the photo as stored, uint8 [H, W, 3] not rotated yet, and returns the part that is resized, uint8 [H', W', 3].
     """
     image = tf.io.decode_image(image_bytes, channels=_CHANNELS, expand_animations=False)
@@ -42,11 +45,13 @@ def decode_image(
 
 
 def read_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Returns the orientation of a photo file, int32 scalar, 1 to 8; 1 (upright) unless a JPEG has a valid one."""
-    # Searching for the name spares most photos the walk, which takes longer than decoding a small photo.
-    may_have_one = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, _SEARCHED_BYTES), _HAS_EXIF)
-    is_jpeg = tf.strings.substr(image_bytes, 0, len(_JPEG_START)) == _JPEG_START
-    return tf.cond(may_have_one & is_jpeg, lambda: _orientation_of_jpeg(image_bytes), lambda: UPRIGHT)
+    """Returns the orientation of a photo file, int32 scalar, 1 to 8.
+
+    1 (upright) unless a JPEG, PNG or WebP has a valid one in its EXIF data; that of a PNG must be before its pixels.
+    """
+    # Searching for names spares most photos the walk, which takes longer than decoding a small photo.
+    may_have_one = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, _SEARCHED_BYTES), _HAS_HINT)
+    return tf.cond(may_have_one, lambda: _orientation_of_tiff(_exif_of(image_bytes)), lambda: UPRIGHT)
 
 
 # Many small operations, which are several times faster as one function.
@@ -56,7 +61,8 @@ _read_eagerly: Final = tf.function(read_orientation, input_signature=[tf.TensorS
 def orientation_of(image_bytes: bytes) -> int:
     """Returns what `read_orientation` does for a single photo, outside of a graph."""
     # Most photos have no EXIF data, and calling a tf.function takes longer than decoding a small photo.
-    return int(_read_eagerly(image_bytes)) if _EXIF in image_bytes[:_SEARCHED_BYTES] else UPRIGHT
+    start = image_bytes[:_SEARCHED_BYTES]
+    return int(_read_eagerly(image_bytes)) if any(hint in start for hint in _HINTS) else UPRIGHT
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -76,7 +82,25 @@ def is_transposed(orientation: tf.Tensor) -> tf.Tensor:
     return orientation > _LAST_UNTRANSPOSED
 
 
-def _orientation_of_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
+def _exif_of(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Returns the EXIF data of a photo file, a TIFF header and its directories; empty without any."""
+    found = tf.case(
+        [
+            (_starts_with(image_bytes, _JPEG_START), lambda: _exif_of_jpeg(image_bytes)),
+            (_starts_with(image_bytes, _PNG_START), lambda: _chunk(image_bytes, len(_PNG_START), b"eXIf")),
+            (_starts_with(image_bytes, _WEBP_START), lambda: _chunk(image_bytes, _RIFF_HEADER_BYTES, b"EXIF")),
+        ],
+        default=lambda: b"",
+    )
+    # Some writers of WebP keep the name that it has in a JPEG.
+    return tf.strings.substr(found, tf.where(_starts_with(found, _EXIF), len(_EXIF), 0), tf.strings.length(found))
+
+
+def _starts_with(text: tf.Tensor, start: bytes) -> tf.Tensor:
+    return tf.strings.substr(text, 0, len(start)) == start
+
+
+def _exif_of_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
     """Walks over the segments before the first scan to the one with EXIF data."""
     size = tf.strings.length(image_bytes)
 
@@ -96,12 +120,37 @@ def _orientation_of_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
         return tf.where(state == 0, following, position), state
 
     position, length = tf.while_loop(is_inside, step, [len(_JPEG_START), 0])
-    exif_start = _MARKER_AND_LENGTH_BYTES + len(_EXIF)
-    return tf.cond(
-        length > len(_EXIF) + 2,
-        lambda: _orientation_of_tiff(tf.strings.substr(image_bytes, position + exif_start, length - len(_EXIF) - 2)),
-        lambda: UPRIGHT,
-    )
+    begin = tf.minimum(position + _MARKER_AND_LENGTH_BYTES, size)
+    return tf.strings.substr(image_bytes, begin, tf.maximum(length - 2, 0))
+
+
+def _chunk(image_bytes: tf.Tensor, start: int, name: bytes) -> tf.Tensor:
+    """Returns the content of a chunk of a PNG or WebP whose first chunk is at `start`; empty if there is none.
+
+    A chunk of a PNG has its size, big-endian, before its name and ends with a checksum; one of a WebP has its size
+    behind its name and is padded to an even length. The pixels of a PNG, in thousands of chunks, end the walk.
+    """
+    is_png = start == len(_PNG_START)
+    size = tf.cast(tf.strings.length(image_bytes), tf.int64)
+    half = _CHUNK_HEADER_BYTES // 2
+    name_at, length_at = (half, 0) if is_png else (0, half)
+
+    def is_inside(position: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        return (state == 0) & (position + _CHUNK_HEADER_BYTES <= size)
+
+    def step(position: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        del state
+        found = tf.strings.substr(image_bytes, position + name_at, half)
+        field = tf.strings.substr(image_bytes, position + length_at, half)
+        length = tf.cast(tf.io.decode_raw(field, tf.int32, little_endian=not is_png)[0], tf.int64)
+        is_end = (found == b"IDAT") | (length < 0)
+        state = tf.where(found == name, length, tf.where(is_end, tf.constant(-1, tf.int64), 0))
+        following = position + _CHUNK_HEADER_BYTES + length + (_CRC_BYTES if is_png else length % 2)
+        return tf.where(state == 0, following, position), state
+
+    position, length = tf.while_loop(is_inside, step, [tf.constant(start, tf.int64), tf.constant(0, tf.int64)])
+    begin = tf.minimum(position + _CHUNK_HEADER_BYTES, size)
+    return tf.strings.substr(image_bytes, begin, tf.maximum(length, 0))
 
 
 def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
@@ -125,12 +174,14 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
         tf.cast(tf.io.decode_raw(tf.strings.substr(rest, 0, complete * _ENTRY_BYTES), tf.uint8), tf.int64),
         [-1, _ENTRY_BYTES],
     )
+    kinds = number(entries[:, 2:4])
     matches = (
         (number(entries[:, :2]) == _ORIENTATION_TAG)
-        & (number(entries[:, 2:4]) == _SHORT)
+        & ((kinds == _SHORT) | (kinds == _LONG))
         & (number(entries[:, 4:8]) == 1)
     )
-    found = tf.cast(tf.boolean_mask(number(entries[:, 8:10]), matches), tf.int32)
+    values = tf.where(kinds == _LONG, number(entries[:, 8:]), number(entries[:, 8:10]))
+    found = tf.cast(tf.boolean_mask(values, matches), tf.int32)
     value = tf.concat([[UPRIGHT], found], axis=0)[-1]
     is_known = (value >= UPRIGHT) & (value <= _LAST_ORIENTATION)
     return tf.where(is_known, value, UPRIGHT)

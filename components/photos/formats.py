@@ -22,15 +22,29 @@ class ImageFormat:
     suffixes: tuple[str, ...]  # in lower case
     is_native: bool  # decoded by TensorFlow; otherwise `photos.convert` makes a JPEG of it during ingestion
     can_be_animated: bool = False  # otherwise several pictures are pages, bursts or previews, and the first one counts
+    # Layouts that TensorFlow decodes to the right colours, each some (offset, bytes) besides the signature; the other
+    # files of a native format are converted, too. Empty if it decodes all.
+    native_layouts: tuple[tuple[tuple[int, bytes], ...], ...] = ()
 
 
+_GRAY_PALETTE: Final = b"".join(bytes([level, level, level, 0]) for level in range(256))
+_BGR_MASKS: Final = b"\0\0\xff\0\0\xff\0\0\xff\0\0\0"
+# TensorFlow reads a BMP's palette indices as gray levels, and ignores compression and the masks of the channels.
+_BMP_LAYOUTS: Final = (  # planes, bits per pixel and compression; then, behind the usual header, palette or masks
+    ((26, b"\1\0\x18\0\0\0\0\0"),),
+    ((26, b"\1\0\x20\0\0\0\0\0"),),
+    ((26, b"\1\0\x20\0\3\0\0\0"), (54, _BGR_MASKS)),
+    ((26, b"\1\0\x08\0\0\0\0\0"), (54, _GRAY_PALETTE)),
+)
+UNSUPPORTED_BMP: Final = "BMP with a colour palette, compression, or other than 8, 24 or 32 bits"
+JPEG: Final = ImageFormat("JPEG", "JPEG", ((0, b"\xff\xd8\xff"),), (".jpg", ".jpeg"), is_native=True)
 JPEG_XL: Final = ImageFormat("JPEG XL", "JXL", ((0, b"\xff\x0a"), (4, b"JXL ")), (".jxl",), is_native=False)
 # TensorFlow recognizes the formats that it decodes by the same bytes.
 FORMATS: Final = (
-    ImageFormat("JPEG", "JPEG", ((0, b"\xff\xd8\xff"),), (".jpg", ".jpeg"), is_native=True),
+    JPEG,
     ImageFormat("PNG", "PNG", ((0, b"\x89PNG"),), (".png",), is_native=True, can_be_animated=True),
     ImageFormat("GIF", "GIF", ((0, b"GIF8"),), (".gif",), is_native=True, can_be_animated=True),
-    ImageFormat("BMP", "BMP", ((0, b"BM"),), (".bmp",), is_native=True),
+    ImageFormat("BMP", "BMP", ((0, b"BM"),), (".bmp",), is_native=True, native_layouts=_BMP_LAYOUTS),
     ImageFormat("WebP", "WEBP", ((8, b"WEBP"),), (".webp",), is_native=IS_NEWER, can_be_animated=True),
     ImageFormat("TIFF", "TIFF", ((0, b"II*\0"), (0, b"MM\0*")), (".tif", ".tiff"), is_native=False),
     ImageFormat("HEIC", "HEIF", ((4, b"ftyphei"), (4, b"ftypmif1")), (".heic", ".heif", ".hif"), is_native=False),
@@ -39,9 +53,15 @@ FORMATS: Final = (
 )
 NATIVE_FORMATS: Final = tuple(known for known in FORMATS if known.is_native)
 NATIVE_NAMES: Final = tuple(known.name for known in NATIVE_FORMATS)
-NATIVE_SIGNATURES: Final = tuple(signature for known in NATIVE_FORMATS for signature in known.signatures)
+# TensorFlow decodes a file that has all (offset, bytes) of one of these.
+NATIVE_LAYOUTS: Final = tuple(
+    (signature, *layout)
+    for known in NATIVE_FORMATS
+    for signature in known.signatures
+    for layout in known.native_layouts or ((),)
+)
 NATIVE_SUFFIXES: Final = tuple(suffix for known in NATIVE_FORMATS for suffix in known.suffixes)
-CONVERTED_FORMATS: Final = tuple(known for known in FORMATS if not known.is_native)
+CONVERTED_FORMATS: Final = tuple(known for known in FORMATS if not known.is_native or known.native_layouts)
 ACCEPTED_SUFFIXES: Final = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 
 # What else a download may have left in the place of a photo, for messages: offset, bytes, name, whether it is an image.
@@ -73,6 +93,11 @@ def find_format(image: bytes) -> ImageFormat | None:
     """Returns the format of a file by its first bytes; its name plays no part."""
     matches = (known for known in FORMATS if any(image.startswith(start, offset) for offset, start in known.signatures))
     return next(matches, None)
+
+
+def is_native(image: bytes) -> bool:
+    """Tells whether TensorFlow decodes a file to the right colours; otherwise `photos.convert` is needed."""
+    return any(all(image.startswith(part, offset) for offset, part in layout) for layout in NATIVE_LAYOUTS)
 
 
 def describe_other_file(image: bytes) -> tuple[str, bool]:

@@ -21,7 +21,8 @@ _JPEG_QUALITY = 72
 # The report of a large data set must not take minutes. Photos are stored in random order, so the beginning of a split
 # is a fair sample.
 _MAX_BYTES_PER_SPLIT = 400_000_000
-_JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with more pictures after the first
+# Pillow would read the orientation there, too; the model does not.
+_IGNORED_METADATA = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _LENGTH_BYTES, _CRC_BYTES = 8, 4
 
 
@@ -119,10 +120,8 @@ def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
                     return Thumbnail(photo_id)
                 photo.draft("RGB", (_THUMBNAIL_PIXELS * 2, _THUMBNAIL_PIXELS * 2))
                 small = photo.convert("RGB")
-                is_jpeg = photo.format in _JPEG_FORMATS
         small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
-        if is_jpeg:
-            small = _rotated(small)
+        small = _rotated(small)
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     except Exception:
@@ -133,7 +132,8 @@ def make_thumbnail(photo_id: str, image: bytes) -> Thumbnail:
 
 
 def _rotated(photo: Image.Image) -> Image.Image:
-    photo.info.pop("xmp", None)  # Pillow would read it, too; the model does not.
+    for name in _IGNORED_METADATA:
+        photo.info.pop(name, None)
     try:
         return ImageOps.exif_transpose(photo)
     except Exception:

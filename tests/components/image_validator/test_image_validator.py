@@ -27,6 +27,7 @@ CLASS_NAMES = ["daisy", "roses"]
 Photos = list[tuple[str, int, bytes]]  # (id, label, file)
 
 GOOD = [(f"good {number}", number % 2, jpeg(number)) for number in range(100, 112)]
+NIGHT = ("night", 0, encode(scene(5).point(lambda level: level // 16), **JPEG))
 RECODED = encode(scene(1), format="JPEG", quality=40)
 SPLITS: dict[str, Photos] = {
     "train": [
@@ -36,6 +37,7 @@ SPLITS: dict[str, Photos] = {
         ("conflict 0", 0, jpeg(2)),
         ("gray", 1, encode(scene(3).convert("L"), **JPEG)),
         ("cmyk", 1, encode(scene(4).convert("CMYK"), **JPEG)),
+        NIGHT,
         ("page.jpg", 1, HTML),
     ],
     "validation": [
@@ -116,7 +118,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 
 def test_valid_photos_pass(result: Result) -> None:
-    kept = ["cmyk", "gray", "original", "same class", *(photo_id for photo_id, _, _ in GOOD)]
+    kept = ["cmyk", "gray", "night", "original", "same class", *(photo_id for photo_id, _, _ in GOOD)]
 
     assert result.ids("train") == sorted(kept)
     assert result.ids("validation") == ["only here"]
@@ -151,21 +153,21 @@ def test_listing_says_why(result: Result) -> None:
 
 def test_summary_counts_everything(result: Result) -> None:
     assert result.summary == {
-        "photos": {"train": 18, "validation": 5, "test": 6},
+        "photos": {"train": 19, "validation": 5, "test": 6},
         "quarantined": {"animated": 1, "empty": 1, "label_conflict": 2, "not_an_image": 1}
         | {"too_many_pixels": 1, "truncated": 1},
         "dropped_from_evaluation": {"cross_split_duplicate": 2, "cross_split_near_duplicate": 1},
         "moved_to_train": {},
         "converted": {},
         "duplicates_kept": {"exact": 1, "near": 0},
-        "split_counts": {"train": 16, "validation": 1, "test": 2},
+        "split_counts": {"train": 17, "validation": 1, "test": 2},
         "class_counts": {
-            "train": {"daisy": 8, "roses": 8},
+            "train": {"daisy": 9, "roses": 8},
             "validation": {"daisy": 1, "roses": 0},
             "test": {"daisy": 1, "roses": 1},
         },
-        "formats": {"JPEG": 25, "GIF": 1, "PNG": 1},
-        "color_modes": {"RGB": 23, "L": 1, "CMYK": 1, "P": 1},
+        "formats": {"JPEG": 26, "GIF": 1, "PNG": 1},
+        "color_modes": {"RGB": 24, "L": 1, "CMYK": 1, "P": 1},
         "first_ids": {
             "animated": "moving",
             "cross_split_duplicate": "in test too",
@@ -177,6 +179,7 @@ def test_summary_counts_everything(result: Result) -> None:
             "truncated": "cut off",
         },
         **{key: {} for key in ("left_out", "left_out_suffixes", "reviewed")},
+        "odd_looking": {kind: {"number": 1, "examples": [["train", "night"]]} for kind in ("dark", "low_contrast")},
     }
 
 
@@ -221,15 +224,16 @@ def test_too_many_unusable_photos_stop_the_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_duplicates_do_not_count_towards_the_share(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     splits = {
-        "train": [*GOOD, ("page", 0, HTML)],
+        "train": [*GOOD, ("page", 0, HTML), NIGHT],
         "test": [("t", 0, jpeg(51)), *((f"copy {photo_id}", label, image) for photo_id, label, image in GOOD)],
     }
     with caplog.at_level(logging.INFO, "components"):
         Result(tmp_path, splits, max_quarantine_share=0.05)
 
     assert (
-        "25 of 26 photos usable: 1 not an image; 12 cross-split duplicates dropped from evaluation" in caplog.messages
+        "26 of 27 photos usable: 1 not an image; 12 cross-split duplicates dropped from evaluation" in caplog.messages
     )
+    assert "Looks odd: 1 dark, 1 low contrast (not excluded; see the report)" in caplog.messages
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps
 
 from components.photos.decode import decode_image
+from components.photos.formats import NATIVE_NAMES
 from components.transform.preprocessing import preprocessing_fn
 
 
@@ -28,6 +29,8 @@ def _preprocess(image_bytes: bytes, size: tuple[int, int] = (8, 10)) -> np.ndarr
         ("PNG", "RGBA", {}),
         ("GIF", "P", {}),
         ("BMP", "RGB", {}),
+        ("BMP", "RGBA", {}),
+        ("BMP", "L", {}),
     ],
 )
 def test_every_encoding_becomes_rgb_in_zero_to_one(
@@ -51,15 +54,16 @@ def test_resizing_is_the_recipes(encode_image: Callable[..., bytes]) -> None:
     np.testing.assert_allclose(_preprocess(image_bytes, (16, 12)), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("file_format", [name for name in ("JPEG", "PNG", "WebP") if name in NATIVE_NAMES])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_are_turned_upright_before_they_are_resized(orientation: int) -> None:
+def test_photos_are_turned_upright_before_they_are_resized(orientation: int, file_format: str) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     buffer = io.BytesIO()
     photo = Image.fromarray(pixels).resize((60, 40), Image.Resampling.BICUBIC)
-    photo.save(buffer, "JPEG", quality=95, exif=exif)
-    stored = Image.fromarray(tf.io.decode_jpeg(buffer.getvalue(), channels=3).numpy())
+    photo.save(buffer, file_format, quality=95, exif=exif)
+    stored = Image.fromarray(tf.io.decode_image(buffer.getvalue(), channels=3).numpy())
     stored.info["exif"] = exif.tobytes()
     upright = np.asarray(ImageOps.exif_transpose(stored), np.float32) / 255
     expected = tf.image.resize(upright, [8, 10]).numpy()

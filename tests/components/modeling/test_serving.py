@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 import tensorflow as tf
+from photo_files import unsupported_bmps
 from PIL import ExifTags, Image
 from tf_examples import feature_example, raw_example
 
@@ -53,7 +54,8 @@ def test_serving_default_describes_each_photo(exported: Any, encode_image: Calla
     np.testing.assert_array_equal(outputs["score"].numpy(), probabilities.max(axis=1))
 
 
-def test_photos_are_served_the_way_they_were_seen(exported: Any) -> None:
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_photos_are_served_the_way_they_were_seen(exported: Any, file_format: str) -> None:
     """A batch of an upright photo, of the same one from a turned camera, and of that one without its EXIF data."""
     upright = Image.fromarray(np.repeat(np.array([[[250, 0, 0]], [[0, 0, 250]]], np.uint8), 48, 0).repeat(32, 1))
     exif = Image.Exif()
@@ -65,7 +67,7 @@ def test_photos_are_served_the_way_they_were_seen(exported: Any) -> None:
         (upright.transpose(Image.Transpose.ROTATE_90), {}),
     ):
         buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=95, **options)
+        image.save(buffer, file_format, quality=95, **options)
         photos.append(buffer.getvalue())
     seen, turned, lying = exported.signatures["serving_default"](image_bytes=tf.constant(photos))["probabilities"]
     np.testing.assert_allclose(turned, seen, atol=2e-3)
@@ -120,7 +122,9 @@ def test_an_empty_batch_passes_a_convolutional_backbone(
     assert outputs["label"].shape == outputs["score"].shape == (0,)
 
 
-@pytest.mark.parametrize("bad", [b"<html></html>", b"", b"\0\0\0\x1cftypavif", b"\xff"])
+@pytest.mark.parametrize(
+    "bad", [b"<html></html>", b"", b"\0\0\0\x1cftypavif", b"\xff", b"BM", *unsupported_bmps().values()]
+)
 def test_what_is_no_image_is_named_by_its_place_in_the_batch(
     classify: Classify, encode_image: Callable[..., bytes], bad: bytes
 ) -> None:

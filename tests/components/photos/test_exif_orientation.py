@@ -13,21 +13,25 @@ from components.photos.decode import orientation_of, read_orientation, turn_upri
 SIZE = (40, 24)
 
 
-def plain_jpeg() -> bytes:
+def photo_file(file_format: str, **options: object) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).resize(SIZE, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=95)
+    Image.fromarray(pixels).resize(SIZE, Image.Resampling.BICUBIC).save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+def plain_jpeg() -> bytes:
+    return photo_file("JPEG", quality=95)
 
 
 def segment(marker: int, content: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
-def tiff(order: str, orientation: int, before: int = 2, start: int = 8) -> bytes:
+def tiff(order: str, orientation: int, before: int = 2, start: int = 8, kind: str = "H") -> bytes:
     """A TIFF header whose directory has some other entries before the orientation and one behind it."""
     entries = [struct.pack(order + "HHI4s", 0x0100 + index, 3, 1, b"\0" * 4) for index in range(before)]
-    entries.append(struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0))
+    entries.append(struct.pack(f"{order}HHI{kind}", 0x0112, {"H": 3, "I": 4}[kind], 1, orientation).ljust(12, b"\0"))
     entries.append(struct.pack(order + "HHII", 0x011A, 5, 1, 0))
     header = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, start)
     return header.ljust(start, b"x") + struct.pack(order + "H", len(entries)) + b"".join(entries) + b"\0" * 12
@@ -41,20 +45,32 @@ def with_exif(content: bytes, *before: bytes) -> bytes:
 read = tf.function(read_orientation, input_signature=[tf.TensorSpec([], tf.string)])
 
 
+def chunk(name: bytes, content: bytes) -> bytes:
+    """A chunk of a PNG; nothing here looks at its checksum."""
+    return struct.pack(">I", len(content)) + name + content + bytes(4)
+
+
+def extended_webp(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A WebP with a colour profile and some more chunks behind its pixels."""
+    more = b"".join(
+        name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2) for name, content in chunks
+    )
+    return photo_file("WEBP", icc_profile=b"profile") + more
+
+
+@pytest.mark.parametrize("kind", ["H", "I"])
 @pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_pillows(orientation: int, order: str) -> None:
-    photo = with_exif(tiff(order, orientation))
-    stored = tf.io.decode_image(photo, channels=3)
+def test_every_orientation_is_pillows(orientation: int, file_format: str, order: str, kind: str) -> None:
+    photo = photo_file(file_format, exif=b"Exif\0\0" + tiff(order, orientation, kind=kind))
     with Image.open(io.BytesIO(photo)) as image:
-        exif = image.getexif()
-    assert exif[0x0112] == orientation
-    reference = Image.fromarray(stored.numpy())
-    reference.info["exif"] = exif.tobytes()
+        assert image.getexif()[0x0112] == orientation
+        stored, expected = np.asarray(image), np.asarray(ImageOps.exif_transpose(image))
 
     found = read(photo)
     assert int(found) == orientation_of(photo) == orientation
-    np.testing.assert_array_equal(turn_upright(stored, found), ImageOps.exif_transpose(reference))
+    np.testing.assert_array_equal(turn_upright(stored, found), expected)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +88,23 @@ def test_other_segments_may_come_first(before: list[bytes]) -> None:
     assert int(read(photo)) == orientation_of(photo) == 6
 
 
+PNG = photo_file("PNG")
+PNG_HEADER = PNG[: PNG.index(b"IDAT") - 4]
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        PNG_HEADER + chunk(b"iCCP", bytes(3001)) + chunk(b"eXIf", tiff("<", 6)) + PNG[len(PNG_HEADER) :],
+        PNG_HEADER + chunk(b"tEXt", b"eXIf") + chunk(b"eXIf", b"Exif\0\0" + tiff(">", 6)) + PNG[len(PNG_HEADER) :],
+        extended_webp((b"EXIF", tiff(">", 6))),
+        extended_webp((b"XMP ", b"odd"), (b"EXIF", b"Exif\0\0" + tiff("<", 6))),
+    ],
+)
+def test_other_chunks_may_come_first(photo: bytes) -> None:
+    assert int(read(photo)) == orientation_of(photo) == 6
+
+
 @pytest.mark.parametrize(
     "photo",
     [
@@ -80,6 +113,15 @@ def test_other_segments_may_come_first(before: list[bytes]) -> None:
         b"\xff\xd8",
         b"Exif\0\0",
         b"\x89PNG\r\n\x1a\nExif\0\0" + tiff(">", 6),
+        PNG_HEADER + chunk(b"eXIf", b""),
+        PNG_HEADER + b"\xff\xff\xff\xffeXIf" + tiff("<", 6),
+        PNG_HEADER + b"\xff\xff\xff\x7ftEXteXIf",
+        PNG + chunk(b"eXIf", tiff("<", 6)),  # behind the pixels
+        PNG_HEADER + chunk(b"tEXt", b"eXIf" + tiff("<", 6)) + PNG[len(PNG_HEADER) :],
+        extended_webp(),
+        extended_webp((b"EXIF", b"")),
+        b"RIFF\0\0\0\0WEBPVP8X",
+        b"RIFF\0\0\0\0WEBPVP8X\xff\xff\xff\xff",
         plain_jpeg(),
         with_exif(b""),
         with_exif(b"II"),
@@ -97,9 +139,16 @@ def test_files_without_a_sensible_orientation_are_upright(photo: bytes) -> None:
     assert int(read(photo)) == orientation_of(photo) == 1
 
 
-def test_no_cut_makes_it_fail() -> None:
-    photo = with_exif(tiff("<", 6))
-    end = photo.index(b"Exif") + 80
-    found = [int(read(photo[:length])) for length in range(end)]
+@pytest.mark.parametrize(
+    "photo",
+    [
+        with_exif(tiff("<", 6))[:100],
+        (PNG_HEADER + chunk(b"eXIf", tiff("<", 6))),
+        extended_webp((b"EXIF", tiff("<", 6))),
+    ],
+    ids=["JPEG", "PNG", "WebP"],
+)
+def test_no_cut_makes_it_fail(photo: bytes) -> None:
+    found = [int(read(photo[:length])) for length in range(len(photo) + 1)]
     assert set(found) == {1, 6}
     assert found == sorted(found)

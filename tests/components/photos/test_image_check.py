@@ -2,7 +2,7 @@
 
 import pytest
 import tensorflow as tf
-from photo_files import ANIMATED_GIF, HTML, encode, jpeg, png_header, scene
+from photo_files import ANIMATED_GIF, HTML, encode, jpeg, png_header, scene, unsupported_bmps
 
 from components.contracts.quarantine import Reason
 from components.photos import check
@@ -74,7 +74,10 @@ def test_usable_photos_are_decodable_by_tensorflow(image: bytes, image_format: s
         (jpeg(1) + bytes(1_000_000), Reason.TOO_MANY_BYTES, "at most 1,000,000 are allowed"),
         (png_header(10, 10), Reason.TRUNCATED, "truncated"),
         (b"BM, said the text", Reason.UNDECODABLE, ""),
-        (encode(scene(1).convert("1"), format="BMP"), Reason.UNDECODABLE, "Number of channels"),
+        *(
+            (image, Reason.UNSUPPORTED_FORMAT, "the file is BMP with a colour palette")
+            for image in unsupported_bmps().values()
+        ),
         (jpeg(1)[:200], Reason.TRUNCATED, ""),
     ],
     ids=lambda value: value.value if isinstance(value, Reason) else "",

@@ -2,13 +2,16 @@
 
 import hashlib
 import io
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pillow_heif
 import pillow_jxl  # noqa: F401
 import pytest
 import tensorflow as tf
+from photo_files import unsupported_bmps
 from PIL import ExifTags, Image, ImageOps
 
 from components.contracts.quarantine import Reason
@@ -16,7 +19,7 @@ from components.photos.convert import ConversionError, PhotoSource, convert, con
 from components.photos.formats import CONVERTED_FORMATS, MAX_PIXELS
 
 pillow_heif.register_heif_opener()
-NAMES = {known.pillow_name: known.name for known in CONVERTED_FORMATS}
+NAMES = {known.pillow_name: known.name for known in CONVERTED_FORMATS if not known.is_native}
 reads_no_webp = pytest.mark.skipif("WEBP" not in NAMES, reason="this TensorFlow reads WebP")
 COLORS = ((220, 40, 40), (40, 220, 40), (40, 40, 220), (230, 230, 60))
 
@@ -97,21 +100,90 @@ def test_gray_stays_gray_and_of_sixteen_bits_the_upper_eight_count():
     assert_looks_like(convert(encode(big_endian, "TIFF")), Image.fromarray((wide >> 8).astype(np.uint8)), tolerance=2)
 
 
+def tiff(*pages: tuple[bytes, int, dict[int, int]]) -> bytes:
+    """An uncompressed TIFF that Pillow does not write: (pixels, bits per channel, tags besides the necessary ones)."""
+    image = b"II*\0" + struct.pack("<I", 8)
+    for pixels, bits, tags in pages:
+        channels = len(pixels) * 8 // (64 * 48 * bits)
+        entries = {256: 64, 257: 48, 258: bits, 259: 1, 262: 2 if channels == 3 else 1, 277: channels, 278: 48}
+        entries |= {279: len(pixels)} | tags
+        start = len(image) + 2 + 12 * (len(entries) + 1) + 4
+        entries[273] = start
+        image += struct.pack("<H", len(entries))
+        for tag, value in sorted(entries.items()):
+            is_array = tag == 258 and channels == 3
+            field = (3, start + len(pixels)) if is_array else (1, value)
+            image += struct.pack("<HHII", tag, 3 if tag == 258 else 4, *field)
+        following = start + len(pixels) + 6
+        image += (
+            struct.pack("<I", following if pages[-1][0] is not pixels else 0) + pixels + struct.pack("<H", bits) * 3
+        )
+    return image
+
+
+def wide_bytes(picture: Image.Image, factor: int) -> bytes:
+    return (np.asarray(picture).astype("<u2") * factor).tobytes()
+
+
 def test_sixteen_bits_of_each_colour():
-    """Pillow writes no such file: a minimal one by hand, uncompressed."""
-    wide = (np.asarray(quarters()).astype(np.uint16) * 257).astype("<u2").tobytes()
-    offset = 8 + 2 + 10 * 12 + 4
-    bits = offset + len(wide)
-    entries = [
-        (256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, offset),
-        (277, 3, 1, 3), (278, 3, 1, 48), (279, 4, 1, len(wide)), (284, 3, 1, 1),
-    ]  # fmt: skip
-    header = b"II*\0" + (8).to_bytes(4, "little") + len(entries).to_bytes(2, "little")
-    for tag, kind, count, value in entries:
-        header += tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + count.to_bytes(4, "little")
-        header += value.to_bytes(4, "little")
-    image = header + bytes(4) + wide + (16).to_bytes(2, "little") * 3
-    assert_looks_like(convert(image), quarters())
+    assert_looks_like(convert(tiff((wide_bytes(quarters(), 257), 16, {}))), quarters())
+
+
+def test_sixteen_bits_where_zero_is_white():
+    inverted = ImageOps.invert(quarters("L"))
+    assert_looks_like(convert(tiff((wide_bytes(inverted, 257), 16, {262: 0}))), quarters("L"))
+
+
+def test_twelve_bits_are_as_bright_as_sixteen():
+    high, low = (np.asarray(quarters("L")).astype(np.uint16).reshape(-1, 2) * 16).T
+    packed = np.stack([high >> 4, (high & 15) << 4 | low >> 8, low & 255], axis=-1).astype(np.uint8).tobytes()
+    assert_looks_like(convert(tiff((packed, 12, {}))), quarters("L"), tolerance=3)
+
+
+REDUCED = (quarters("L").tobytes(), 8, {254: 1})
+PHOTO = (quarters().tobytes(), 8, {})
+TURNED = (quarters().tobytes(), 8, {274: 3})
+OTHER = (bytes(64 * 48), 8, {})
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        ([REDUCED, PHOTO, OTHER], quarters()),
+        ([(bytes(64 * 48), 8, {255: 2}), REDUCED, PHOTO], quarters()),
+        ([REDUCED, TURNED], quarters().rotate(180)),
+        ([PHOTO, OTHER], quarters()),
+        ([REDUCED], quarters("L")),
+    ],
+)
+def test_reduced_images_before_the_photo_are_skipped(pages: list[Any], expected: Image.Image):
+    assert_looks_like(convert(tiff(*pages)), expected)
+
+
+BMPS = unsupported_bmps()
+
+
+@pytest.mark.parametrize("kind", BMPS)
+def test_bmps_that_tensorflow_misreads_are_converted(kind: str):
+    converted = convert_photo(BMPS[kind])
+    assert source_of(converted) == PhotoSource("BMP", hashlib.sha256(BMPS[kind]).hexdigest())
+    assert_looks_like(converted, Image.open(io.BytesIO(BMPS[kind])), tolerance=15)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_other_bmps_stay_as_they_are(mode: str):
+    image = encode(quarters(mode), "BMP")
+    assert convert_photo(image) == image
+    np.testing.assert_array_equal(decode(image), np.asarray(Image.open(io.BytesIO(image)).convert("RGB")))
+
+
+@pytest.mark.parametrize(("alpha", "transparent"), [(0, True), (100, True), (200, False)])
+def test_a_converted_cut_out_is_known(alpha: int, transparent: bool):
+    picture = quarters("RGBA")
+    picture.paste((0, 0, 0, alpha), (0, 0, 16, 16))
+    source = source_of(convert(encode(picture, "TIFF")))
+    assert source is not None
+    assert source.transparent is transparent
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "RGBA", "P", "L", "LA", "1"])
@@ -135,6 +207,7 @@ def test_the_first_page_of_a_tiff_counts():
             marks=reads_no_webp,
         ),
         (encode(Image.fromarray(np.zeros((8, 8), np.float32)), "TIFF"), Reason.UNSUPPORTED_FORMAT),
+        (tiff((quarters("L").tobytes(), 8, {254: 1, 330: 8})), Reason.UNSUPPORTED_FORMAT),
         (encode(quarters(), "TIFF")[:3000], Reason.TRUNCATED),
         (encode(quarters(), "HEIF")[:300], Reason.UNDECODABLE),
         (encode(quarters(), "JXL")[:40], Reason.UNDECODABLE),
@@ -142,7 +215,7 @@ def test_the_first_page_of_a_tiff_counts():
         (b"<html>", Reason.UNDECODABLE),
         (b"", Reason.UNDECODABLE),
     ],
-    ids=["animated avif", "animated webp", "float", "tiff", "heic", "jxl", "short", "html", "empty"],
+    ids=["animated avif", "animated webp", "float", "raw", "tiff", "heic", "jxl", "short", "html", "empty"],
 )
 def test_what_cannot_be_converted_stays_as_it_is(image: bytes, reason: Reason):
     with pytest.raises(ConversionError) as error:

@@ -220,6 +220,7 @@ class MadeRun:
             "first_ids": {},
             "left_out": {"hidden": 1, "unsupported_suffix": 5},
             "left_out_suffixes": {"": 1, ".webp": 4},
+            "odd_looking": {"half_empty": {"number": 1234, "examples": [["train", self.photo_id("train", 0, 1)]]}},
         }
 
     def _listing_entry(self) -> dict[str, Any]:

@@ -123,6 +123,13 @@ def test_what_has_moved_is_said_in_a_line_and_a_table(blessed_run: MadeRun, bles
     assert [cell in section for cell in ("0.125", "0.050", "0.001", "<td>yes</td>", "32.5%")] == [True] * 5
 
 
+def test_odd_looking_photos_are_counted_with_examples(blessed_page: str) -> None:
+    odd = blessed_page[blessed_page.index("Odd-looking photos") : blessed_page.index("<h3>Duplicates")]
+    assert "Half empty: 1,234 photos" in odd
+    assert odd.count("data:image/jpeg;base64,") == 1
+    assert "no picture" not in odd
+
+
 def test_both_photos_of_a_near_duplicate_are_shown(blessed_page: str) -> None:
     page = blessed_page
     pairs = page[page.index('<ul class="pairs">') : page.index("Anomalies")]
