@@ -22,7 +22,8 @@ from components.contracts import serving_folder
 from components.contracts.artifact_types import Drift
 from components.contracts.drift import DRIFT_KEY, SAMPLE_FILE
 from components.contracts.evaluation import METRICS_FILE, EvaluationMetrics
-from components.contracts.serving_folder import NO_VERSION, PUSHING_PREFIX, LatestBlessed, path_in
+from components.contracts.output_folder import WRITTEN_DIGEST_PROPERTY
+from components.contracts.serving_folder import EXTRA_ASSETS_FOLDER, NO_VERSION, PUSHING_PREFIX, LatestBlessed, path_in
 from components.modeling.backbones.cache import content_digest
 from components.storage.atomic import write_atomically
 
@@ -56,6 +57,7 @@ class Executor(executor.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(model_push)
             return
+        _check_unchanged(artifact_utils.get_single_instance(input_dict["model"]))
         fileio.makedirs(base)
         # Another run may be pushing to the same folder.
         staging = path_in(base, f"{serving_folder.STAGING_PREFIX}{uuid.uuid4().hex}")
@@ -77,6 +79,16 @@ class Executor(executor.Executor):
         self._MarkPushed(model_push, pushed_destination=path_in(base, version), pushed_version=version)
 
 
+def _check_unchanged(model: types.Artifact) -> None:
+    """Raises UserError if the model's files are not those that were recorded when it was written, if they were."""
+    recorded = model.get_string_custom_property(WRITTEN_DIGEST_PROPERTY)
+    if recorded and content_digest(model.uri) != recorded:
+        raise UserError(
+            f"the files of the model in {model.uri} have changed since it was trained: nothing was pushed; run again "
+            "to train it again"
+        )
+
+
 def _push(base: str, staged: str, push: str, input_dict: dict[str, list[types.Artifact]]) -> str:
     """Makes the staged copy a version, updates the pointer and returns the version."""
     evaluation = artifact_utils.get_single_instance(input_dict[_EVALUATION_KEY])
@@ -91,7 +103,7 @@ def _push(base: str, staged: str, push: str, input_dict: dict[str, list[types.Ar
 def _push_now(base: str, staged: str, evaluation: types.Artifact, compared: str | None) -> str:
     latest = serving_folder.latest_version(base)
     # The latest version is this model if a push was killed after the rename: only its record is missing.
-    if latest and content_digest(path_in(base, str(latest))) == content_digest(staged):
+    if latest and content_digest(path_in(base, str(latest)), EXTRA_ASSETS_FOLDER) == content_digest(staged):
         version = str(latest)
     else:
         if compared is not None:

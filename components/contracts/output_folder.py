@@ -17,3 +17,5 @@ OUTPUT_CONTEXT_TYPE: Final = "output_folder"
 # Custom properties of artifacts: what was there when their node had finished.
 WRITTEN_FILES_PROPERTY: Final = "written_files"  # int
 WRITTEN_BYTES_PROPERTY: Final = "written_bytes"  # int
+WRITTEN_DIGEST_PROPERTY: Final = "written_digest"  # SHA-256 of the files' names and contents
+WRITTEN_STAMP_PROPERTY: Final = "written_stamp"  # digest of their paths, sizes and times

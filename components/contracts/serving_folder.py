@@ -16,6 +16,7 @@ from components.common.records import from_json
 LATEST_BLESSED_FILE: Final = "latest_blessed.json"  # `LatestBlessed`
 STAGING_PREFIX: Final = ".staging-"  # of incomplete copies
 PHOTOS_FOLDER: Final = "photos"  # of samples for DriftDetector: VERSION.npz
+EXTRA_ASSETS_FOLDER: Final = "assets.extra"  # in a version: added later, such as requests for TF Serving's warm-up
 PUSHING_PREFIX: Final = ".pushing-"  # of the mark of a running push: .pushing-SECONDS-KEY
 
 # Custom property of a baseline that was read from a serving folder: its version, or NO_VERSION.

@@ -7,7 +7,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tfx.orchestration.portable import beam_executor_operator, data_types, python_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2
@@ -18,6 +18,7 @@ from components.contracts.output_folder import PIPELINES_FOLDER
 from components.storage.objects import download_folder, is_remote, list_objects, upload_folder
 from components.storage.tfx_filesystem import register_buckets
 
+_KEPT_FILE: Final = ".keep"
 _RunExecutor = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]
 
 
@@ -133,6 +134,9 @@ class BucketArtifacts:
     def _send(self, path: str) -> None:
         """Copies an artifact to the bucket."""
         uri = self._remote_of(path)
+        if not any(Path(path).iterdir()):
+            # A bucket has no empty folders, and TFX's cache takes an artifact without a folder for lost.
+            (Path(path) / _KEPT_FILE).touch()
         with _storage_errors(uri):
             upload_folder(Path(path), uri)
 

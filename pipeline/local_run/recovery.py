@@ -1,11 +1,13 @@
 """After killed runs and lost files: removes what is left over, and corrects ML Metadata."""
 
 import contextlib
+import hashlib
 import logging
+import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from components.common.errors import UserError
 from components.contracts import output_folder, serving_folder
 from components.contracts.nodes import PUSHED_DESTINATION_PROPERTY
+from components.modeling.backbones.cache import content_digest
 from pipeline.config import PipelineConfig
 from pipeline.local_run.failures import was_interrupted
 from pipeline.records.connection import connect
@@ -29,7 +32,9 @@ _LOCK_PATIENCE_S: Final = 5.0
 _LATEST: Final = ListOptions(limit=200, order_by=OrderByField.ID, is_asc=False)
 _UNFINISHED: Final = (pb.Execution.NEW, pb.Execution.RUNNING)
 _SUCCEEDED: Final = (pb.Execution.COMPLETE, pb.Execution.CACHED)
-_WRITTEN: Final = (output_folder.WRITTEN_FILES_PROPERTY, output_folder.WRITTEN_BYTES_PROPERTY)
+_File = tuple[str, os.stat_result]  # (path, status)
+_COUNTS: Final = (output_folder.WRITTEN_FILES_PROPERTY, output_folder.WRITTEN_BYTES_PROPERTY)
+_STAMP: Final = output_folder.WRITTEN_STAMP_PROPERTY
 
 
 @contextlib.contextmanager
@@ -40,16 +45,20 @@ def recovering(config: PipelineConfig) -> Iterator[None]:
     output folder.
     """
     has_own_store = _check_unlocked(config)
+    if not config.metadata and not has_own_store:
+        _check_is_new(config)  # before connecting makes a store
     store = connect(config.metadata_uri)
-    context = store.get_context_by_type_and_name(output_folder.OUTPUT_CONTEXT_TYPE, config.output)
-    if context is None and not has_own_store:
+    outputs = {context.name: context for context in store.get_contexts_by_type(output_folder.OUTPUT_CONTEXT_TYPE)}
+    context = outputs.get(config.output)
+    # The store of a copied output folder knows the original.
+    if not (outputs if has_own_store else context):
         _check_is_new(config)
     if _cancel_unfinished(store, config):
         logger.info("An earlier run was killed: its finished steps are kept, the others run again")
     _remove_leftovers(store, config)
     if context and (gone := _discard_incomplete(store, context)):
         what = "artifact is" if gone == 1 else "artifacts are"
-        logger.info("%d earlier %s no longer complete on disk; the run makes what it needs of them again", gone, what)
+        logger.info("%d earlier %s no longer as written; the run makes what it needs of them again", gone, what)
     try:
         yield
     except BaseException as error:
@@ -133,13 +142,17 @@ def _remove_leftovers(store: mlmd.MetadataStore, config: PipelineConfig) -> None
 
 
 def record_files(store: mlmd.MetadataStore, execution_id: int, output: str) -> None:
-    """Records how many files and bytes a finished execution wrote below the output folder, an absolute path."""
+    """Records which files a finished execution wrote below the output folder, an absolute path."""
     events = store.get_events_by_execution_ids([execution_id])
     written = store.get_artifacts_by_id([event.artifact_id for event in events if event.type == pb.Event.OUTPUT])
     artifacts = [artifact for artifact in written if Path(artifact.uri).is_relative_to(output)]
     for artifact in artifacts:
-        for name, value in zip(_WRITTEN, _measure(artifact), strict=True):
-            artifact.custom_properties[name].int_value = value
+        files = _files(artifact)
+        properties = artifact.custom_properties
+        properties[output_folder.WRITTEN_FILES_PROPERTY].int_value = len(files)
+        properties[output_folder.WRITTEN_BYTES_PROPERTY].int_value = _bytes(files)
+        properties[_STAMP].string_value = _stamp(files)
+        properties[output_folder.WRITTEN_DIGEST_PROPERTY].string_value = _digest(artifact)
     store.put_artifacts(artifacts)
 
 
@@ -148,22 +161,59 @@ def _discard_incomplete(store: mlmd.MetadataStore, context: pb.Context) -> int:
 
     TFX neither answers from its cache with such an artifact nor resolves it as a baseline.
     """
-    incomplete = [
-        artifact
-        for artifact in store.get_artifacts_by_context(context.id)
-        if artifact.state == pb.Artifact.LIVE and _WRITTEN[0] in artifact.custom_properties
-        if _measure(artifact) != tuple(artifact.custom_properties[name].int_value for name in _WRITTEN)
-    ]
-    for artifact in incomplete:
-        artifact.state = pb.Artifact.DELETED
-    store.put_artifacts(incomplete)
-    return len(incomplete)
+    changed, discarded = [], 0
+    for artifact in store.get_artifacts_by_context(context.id):
+        recorded = artifact.custom_properties
+        if artifact.state != pb.Artifact.LIVE or output_folder.WRITTEN_FILES_PROPERTY not in recorded:
+            continue
+        files = _files(artifact)
+        stamp = _stamp(files)
+        if recorded[_STAMP].string_value == stamp:
+            continue
+        if not _is_intact(artifact, files):
+            artifact.state = pb.Artifact.DELETED
+            discarded += 1
+        recorded[_STAMP].string_value = stamp
+        changed.append(artifact)
+    store.put_artifacts(changed)
+    return discarded
 
 
-def _measure(artifact: pb.Artifact) -> tuple[int, int]:
-    """Returns number and bytes of the files in an artifact's folder and, of a pushed model, in its version's."""
-    folders = [Path(artifact.uri)]
+def _is_intact(artifact: pb.Artifact, files: Sequence[_File]) -> bool:
+    """Tells whether an artifact's files are those that were recorded; reads them."""
+    recorded = artifact.custom_properties
+    if (len(files), _bytes(files)) != tuple(recorded[name].int_value for name in _COUNTS):
+        return False
+    digest = recorded[output_folder.WRITTEN_DIGEST_PROPERTY].string_value
+    return not digest or digest == _digest(artifact)  # Earlier versions of this project recorded none.
+
+
+def _folders(artifact: pb.Artifact) -> Iterator[tuple[Path, str]]:
+    """Yields an artifact's folder and, of a pushed model, its version's, each with a subfolder that does not count."""
+    yield Path(artifact.uri), ""
     if PUSHED_DESTINATION_PROPERTY in artifact.custom_properties:
-        folders.append(Path(artifact.custom_properties[PUSHED_DESTINATION_PROPERTY].string_value))
-    sizes = [path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return len(sizes), sum(sizes)
+        destination = artifact.custom_properties[PUSHED_DESTINATION_PROPERTY].string_value
+        yield Path(destination), serving_folder.EXTRA_ASSETS_FOLDER
+
+
+def _files(artifact: pb.Artifact) -> list[_File]:
+    return [
+        (str(path), path.stat())
+        for folder, without in _folders(artifact)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not (without and path.is_relative_to(folder / without))
+    ]
+
+
+def _bytes(files: Sequence[_File]) -> int:
+    return sum(status.st_size for _, status in files)
+
+
+def _stamp(files: Sequence[_File]) -> str:
+    lines = "".join(f"{status.st_size} {status.st_mtime_ns} {path}\n" for path, status in files)
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()
+
+
+def _digest(artifact: pb.Artifact) -> str:
+    digests = [content_digest(str(folder), without) for folder, without in _folders(artifact)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

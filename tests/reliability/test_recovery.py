@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_metadata as mlmd
@@ -14,7 +15,7 @@ from pipeline_configs import make_config
 from components.common.errors import UserError
 from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import PipelineConfig
-from pipeline.local_run.recovery import ABANDONED_TRAINING_S, recovering
+from pipeline.local_run.recovery import ABANDONED_TRAINING_S, record_files, recovering
 from pipeline.local_run.workspace import locked_output, temporary_folder
 from pipeline.records.connection import sqlite_config
 
@@ -100,6 +101,79 @@ def test_what_the_store_does_not_call_this_outputs_is_kept(config: PipelineConfi
     with recovering(copied):
         assert (copy / output.relative_to(config.output)).exists()
     assert state_of(copied, number) == pb.Execution.FAILED
+
+
+def test_a_lost_store_is_refused_and_stays_lost(config: PipelineConfig) -> None:
+    execute(config, pb.Execution.COMPLETE)
+    store = Path(config.output) / "metadata.sqlite"
+    store.unlink()
+    for _ in range(2):
+        with pytest.raises(UserError, match="does not know: choose another --output"), recovering(config):
+            pass
+        assert not store.exists()
+    store.touch()
+    for _ in range(2):  # The first attempt makes tables in it.
+        with pytest.raises(UserError, match="does not know: choose another --output"), recovering(config):
+            pass
+
+
+@pytest.fixture
+def pushed(config: PipelineConfig) -> Path:
+    """The folder of a recorded artifact that was pushed to the version `pushed/170` beside it."""
+    number, folder = execute(config, pb.Execution.COMPLETE)
+    version = folder / "pushed" / "170"
+    (version / "variables").mkdir(parents=True)
+    (version / "variables" / "variables.data").write_bytes(b"weights")
+    metadata = mlmd.MetadataStore(sqlite_config(Path(config.output) / "metadata.sqlite"))
+    type_id = metadata.put_artifact_type(pb.ArtifactType(name="PushedModel"))
+    artifact = pb.Artifact(type_id=type_id, uri=str(folder / "artifact"), state=pb.Artifact.LIVE)
+    artifact.custom_properties["pushed_destination"].string_value = str(version)
+    Path(artifact.uri).mkdir()
+    event = pb.Event(type=pb.Event.OUTPUT)
+    context = metadata.get_context_by_type_and_name(OUTPUT_CONTEXT_TYPE, config.output)
+    execution = metadata.get_executions_by_id([number])[0]
+    metadata.put_execution(execution, [(artifact, event)], [context])
+    record_files(metadata, number, config.output)
+    return version
+
+
+def overwrite(version: Path) -> None:
+    (version / "variables" / "variables.data").write_bytes(b"Weights")
+
+
+def copy_in_place(version: Path) -> None:
+    copy = version.with_name("copy")
+    shutil.copytree(version, copy, copy_function=shutil.copyfile)
+    shutil.rmtree(version)
+    copy.rename(version)
+
+
+def add_warm_up(version: Path) -> None:
+    (version / "assets.extra").mkdir()
+    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"requests")
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (lambda _: None, pb.Artifact.LIVE),
+        (overwrite, pb.Artifact.DELETED),
+        (lambda version: (version / "more").touch(), pb.Artifact.DELETED),
+        (shutil.rmtree, pb.Artifact.DELETED),
+        (copy_in_place, pb.Artifact.LIVE),
+        (add_warm_up, pb.Artifact.LIVE),
+    ],
+)
+def test_an_artifact_whose_content_changed_is_not_used(
+    config: PipelineConfig, pushed: Path, change: Callable[[Path], object], state: int
+) -> None:
+    change(pushed)
+    for _ in range(2):
+        with recovering(config):
+            pass
+        metadata = mlmd.MetadataStore(sqlite_config(Path(config.output) / "metadata.sqlite"))
+        (artifact,) = metadata.get_artifacts()
+        assert artifact.state == state
 
 
 def test_an_interrupted_run_is_recorded_as_such_at_once(config: PipelineConfig) -> None:

@@ -12,14 +12,17 @@ from typing import Final
 from components.common.errors import UserError
 
 
-def content_digest(path: str) -> str:
+def content_digest(path: str, without: str = "") -> str:
     """Returns the hexadecimal SHA-256 of the relative names and the bytes of all files in a folder, local or remote.
 
     It identifies a SavedModel wherever it is copied: times, owners, empty folders and the folder's name do not matter.
+    `without` is the name of a subfolder to leave out.
     """
     files = _remote_files(path.rstrip("/")) if "://" in path else _local_files(Path(path))
     digest = hashlib.sha256()
     for name, read in sorted(files, key=lambda file: file[0]):
+        if without and name.startswith(f"{without}/"):
+            continue
         digest.update(f"{hashlib.sha256(read()).hexdigest()}  {name}\n".encode())
     return digest.hexdigest()
 

@@ -12,6 +12,7 @@ from components.baseline_reader import BaselineReader
 from components.contracts.artifact_types import Drift
 from components.contracts.drift import SAMPLE_FILE
 from components.contracts.evaluation import ClassMetrics, EvaluationMetrics
+from components.contracts.output_folder import WRITTEN_DIGEST_PROPERTY
 from components.pusher import Executor as Pusher
 
 CLASSES = ("daisy", "roses")
@@ -27,6 +28,7 @@ def push(
     accuracy: float = 0.9,
     baseline: standard_artifacts.Model | None = None,
     sample: bytes = b"",
+    written: str = "",
 ) -> standard_artifacts.PushedModel:
     """Pushes a model.
 
@@ -39,7 +41,11 @@ def push(
         accuracy: Its test accuracy.
         baseline: What it was compared with, from `read_baseline`.
         sample: DriftDetector's of its photos.
+        written: The digest that was recorded when the model had been written.
     """
+    model = _model(root / "model", weights)
+    if written:
+        model.set_string_custom_property(WRITTEN_DIGEST_PROPERTY, written)
     blessing = standard_artifacts.ModelBlessing()
     blessing.set_int_custom_property("blessed", int(blessed))
     pushed = standard_artifacts.PushedModel()
@@ -49,7 +55,7 @@ def push(
     destination = pusher_pb2.PushDestination(filesystem=filesystem)
     Pusher().Do(
         {
-            "model": [_model(root / "model", weights)],
+            "model": [model],
             "model_blessing": [blessing],
             "evaluation": [_evaluation(root / "evaluation", accuracy)],
             "baseline_model": [baseline] if baseline else [],

@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pushes import files_below, push
 from tfx.types import standard_artifacts
+
+from components.common.errors import UserError
+from components.modeling.backbones.cache import content_digest
 
 
 def _push(tmp_path: Path, **options: Any) -> standard_artifacts.PushedModel:
@@ -64,3 +68,20 @@ def test_a_push_killed_before_it_was_recorded_is_not_repeated(tmp_path: Path) ->
     again = _push(tmp_path, artifact_id=6)
     assert again.get_string_custom_property("pushed_version") == lost
     assert _versions(tmp_path) == [lost]
+
+
+def test_a_warm_up_added_to_a_version_causes_no_second_push(tmp_path: Path) -> None:
+    version = _push(tmp_path, artifact_id=5).get_string_custom_property("pushed_version")
+    extra = tmp_path / "serving" / version / "assets.extra"
+    extra.mkdir()
+    (extra / "tf_serving_warmup_requests").write_bytes(b"requests")
+    assert _push(tmp_path, artifact_id=6).get_string_custom_property("pushed_version") == version
+
+
+def test_a_model_that_changed_after_training_is_not_pushed(tmp_path: Path) -> None:
+    _push(tmp_path, blessed=False)
+    written = content_digest(str(tmp_path / "model"))
+    _push(tmp_path, written=written)
+    with pytest.raises(UserError, match="have changed since it was trained: nothing was pushed; run again"):
+        _push(tmp_path, weights=b"WEIGHTS", written=written)
+    assert len(_versions(tmp_path)) == 1

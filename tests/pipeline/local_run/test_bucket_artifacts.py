@@ -71,6 +71,10 @@ def test_artifacts_and_pushed_models_are_in_the_bucket(config: PipelineConfig, t
     io_utils.copy_dir(finished.pushed_path, str(tmp_path / "served"))
     assert "serving_default" in tf.saved_model.load(str(tmp_path / "served")).signatures
 
+    # Evaluator.validation's blessing is an empty folder.
+    _, computed = _run(config)
+    assert computed == ["latest_blessed_model_resolver"]
+
     # What is not on this machine any more comes from the bucket.
     shutil.rmtree(f"{config.output}/pipelines")
     hyperparameters = dataclasses.replace(config.hyperparameters, epochs=4)
