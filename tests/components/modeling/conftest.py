@@ -1,7 +1,7 @@
 """Tiny data for everything from features to an exported classifier: 3 classes told apart by colour."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,14 @@ def any_size_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def export_classifier(tmp_path_factory: pytest.TempPathFactory, transform_graph: str) -> Callable[[str], str]:
+def export_classifier(tmp_path_factory: pytest.TempPathFactory, transform_graph: str) -> Callable[..., str]:
     """A function that exports a backbone with an untrained head, as the Trainer would."""
 
-    def export_with(backbone: str) -> str:
-        classifier = build_classifier(backbone, (16, 16), build_head(12, len(CLASS_NAMES), hidden_units=8, seed=0))
-        path = str(tmp_path_factory.mktemp("classifier"))
-        export(ServingModel(classifier, tft.TFTransformOutput(transform_graph), CLASS_NAMES, "d1"), path)
+    def export_with(backbone: str, digest: str = "d1", seed: int = 0, class_names: Sequence[str] = CLASS_NAMES) -> str:
+        head = build_head(12, len(class_names), hidden_units=8, seed=seed)
+        classifier = build_classifier(backbone, (16, 16), head)
+        path = str(tmp_path_factory.mktemp("classifier") / "Format-Serving")
+        export(ServingModel(classifier, tft.TFTransformOutput(transform_graph), class_names, digest), path)
         return path
 
     return export_with

@@ -1,4 +1,4 @@
-"""What test_replicas.py trains twice: in its own process, and here on two logical CPU devices.
+"""What test_fine_tuning.py trains twice: in its own process, and here on two logical CPU devices.
 
 Devices have to be configured before TensorFlow starts, and would change every other test.
 Arguments: a folder with `fn_args.json`, where the results go as well.
@@ -25,8 +25,8 @@ from components.trainer import fine_tuning
 _EXAMPLES, _FEATURES, _CLASSES = 31, 6, 3
 
 
-def train(folder: Path) -> None:
-    """Trains a head in `folder/head`, then fine-tunes as `folder/fn_args.json` says, on all the devices there are."""
+def train_head(folder: Path) -> None:
+    """Trains a head in `folder/head`, on all the devices there are."""
     strategy = devices.choose_strategy(devices.training_devices())
     hyperparameters = Hyperparameters(hidden_units=4, batch_size=10, epochs=2, learning_rate=0.01)
     rng = np.random.default_rng(1)
@@ -35,10 +35,10 @@ def train(folder: Path) -> None:
     with strategy.scope():
         head = build_head(_FEATURES, _CLASSES, hyperparameters.hidden_units, seed=2)
     TrainingLoop(head, hyperparameters, str(folder / "head"), strategy).fit(lambda _: batches, batches)
-    fine_tuning.run_fn(FnArgs(**json.loads((folder / "fn_args.json").read_text())))
 
 
 if __name__ == "__main__":
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    train(Path(sys.argv[1]))
+    train_head(Path(sys.argv[1]))
+    fine_tuning.run_fn(FnArgs(**json.loads((Path(sys.argv[1]) / "fn_args.json").read_text())))
