@@ -11,7 +11,7 @@ from tfx.utils import io_utils, path_utils
 from components.common.errors import UserError
 from components.contracts import serving_folder
 from components.contracts.drift import SAMPLE_FILE
-from components.contracts.serving_folder import LATEST_BLESSED_FILE, NO_VERSION, path_in
+from components.contracts.serving_folder import EXTRA_ASSETS_FOLDER, LATEST_BLESSED_FILE, NO_VERSION, path_in
 from components.modeling.backbones.cache import content_digest
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _baseline_version(folder: str, candidate: str) -> str:
             f"{LATEST_BLESSED_FILE} in {folder} names version {latest.version}, which does not exist: restore it, or "
             f"delete {LATEST_BLESSED_FILE} to continue without a baseline"
         )
-    if content_digest(path_in(folder, latest.version)) != content_digest(candidate):
+    if content_digest(path_in(folder, latest.version), EXTRA_ASSETS_FOLDER) != content_digest(candidate):
         return latest.version
     logger.info("The model is already version %s of %s", latest.version, folder)
     exists = latest.baseline_version != NO_VERSION and fileio.exists(path_in(folder, latest.baseline_version))

@@ -13,7 +13,7 @@ from tfx.types import standard_artifacts
 
 from components.common.errors import UserError
 from components.contracts.drift import SAMPLE_FILE
-from components.contracts.serving_folder import LATEST_BLESSED_FILE
+from components.contracts.serving_folder import BASELINE_VERSION_PROPERTY, LATEST_BLESSED_FILE, NO_VERSION
 
 
 @pytest.fixture
@@ -50,6 +50,14 @@ def test_a_push_killed_before_it_moved_the_pointer_moves_it(tmp_path: Path, serv
     # Its retry was compared with what the first try was compared with.
     push(tmp_path, str(serving), artifact_id=6, baseline=read_baseline(tmp_path / "baseline", str(tmp_path / "other")))
     assert _pointer(serving)["version"] == version
+
+
+def test_a_version_with_a_warm_up_is_still_the_same_model(tmp_path: Path, serving: Path) -> None:
+    version = push(tmp_path, str(serving), weights=b"candidate").get_string_custom_property("pushed_version")
+    (serving / version / "assets.extra").mkdir()
+    (serving / version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"requests")
+    baseline = read_baseline(tmp_path / "baseline", str(serving), candidate=b"candidate")
+    assert baseline.get_string_custom_property(BASELINE_VERSION_PROPERTY) == NO_VERSION
 
 
 def test_the_baseline_is_the_model_that_was_pushed_last(tmp_path: Path, serving: Path) -> None:
