@@ -69,7 +69,7 @@ def _check_names(options: RunOptions, class_names: tuple[str, ...]) -> None:
 def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     """Returns the resolved photo source and the pipeline's name."""
     from components.example_gen.data_source import SYNTHETIC_FLOWERS, describe_source
-    from components.photos.corrections import read_corrections
+    from components.photos.corrections import match_classes, read_corrections
     from components.storage.objects import is_remote
 
     given = options.data
@@ -82,6 +82,8 @@ def _data_config(options: RunOptions) -> tuple[DataConfig, str]:
     data = dataclasses.replace(given, photos=photos, dataset=dataset, data_dir=data_dir)
     corrections = read_corrections(data.relabel, data.exclude)
     description = describe_source(data)
+    if photos:
+        corrections = match_classes(corrections, description.class_names)
     resolved = DataConfig(
         **vars(data),
         corrections=json.dumps(corrections) if corrections else "",

@@ -24,14 +24,6 @@ logger = logging.getLogger(__name__)
 _EXAMPLES, _CORRECTED = "examples", "corrected"  # outputs of `_correct`
 
 
-def check_classes(corrections: LabelCorrections, class_names: Sequence[str]) -> None:
-    """Raises UserError for a correction to a class that the photos do not have."""
-    for photo, label in corrections.items():
-        if label not in (None, *class_names):
-            classes = ", ".join(class_names)
-            raise UserError(f"--relabel gives {photo!r} the label {label!r}, which is not one of {classes}")
-
-
 def correct_splits(
     splits: Mapping[str, beam.PCollection],
     corrections: LabelCorrections,

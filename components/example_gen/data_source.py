@@ -69,8 +69,8 @@ def describe_photos(photos: SplitPhotos) -> SourceDescription:
     version = photo_set.fingerprint[:FINGERPRINT_DIGITS]
     # The unused files are listed in the examples' artifact.
     fingerprint = "-".join(filter(None, [photo_set.fingerprint, unused_digest(photo_set.unused_files)]))
-    remarks = tuple(filter(None, [photo_set.layout, *photos.remarks, describe_unused(photo_set.unused_files)]))
-    return SourceDescription(photo_set.name, version, photo_set.class_names, fingerprint, remarks)
+    lines = [photo_set.layout, *photo_set.remarks, *photos.remarks, describe_unused(photo_set.unused_files)]
+    return SourceDescription(photo_set.name, version, photo_set.class_names, fingerprint, tuple(filter(None, lines)))
 
 
 def make_builder(source: DataSource) -> tfds.core.DatasetBuilder:

@@ -22,11 +22,11 @@ from components import contracts
 from components.common.errors import UserError
 from components.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.example_gen import data_source
-from components.example_gen.corrections import check_applied, check_classes, correct_splits, write_listing
+from components.example_gen.corrections import check_applied, correct_splits, write_listing
 from components.example_gen.options import DataSource
 from components.example_gen.photo_reading import ListPhotos, ReadPhotos
 from components.example_gen.tfds_dataset import TfdsToExamples, prepare_dataset
-from components.photos.corrections import LabelCorrections
+from components.photos.corrections import match_classes
 from components.photos.splits import describe_unused_fractions, split_slices
 from components.storage import examples_io
 from components.storage.objects import is_remote
@@ -98,8 +98,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         examples.split_names = artifact_utils.encode_split_names(contracts.SPLITS)
         class_counts_path = f"{examples.uri}/{CLASS_COUNTS_FILE}"
         fractions = dict(zip(contracts.SPLITS, source.split_fractions, strict=True))
-        corrections: LabelCorrections = json.loads(exec_properties["corrections"] or "{}")
-        check_classes(corrections, description.class_names)
+        corrections = match_classes(json.loads(exec_properties["corrections"] or "{}"), description.class_names)
         listing_path = f"{examples.uri}/{LEFT_OUT_FILE}"
         with self._make_beam_pipeline() as pipeline:
             splits = self.GenerateExamplesByBeam(pipeline, exec_properties)

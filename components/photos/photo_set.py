@@ -6,13 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from components.common.errors import UserError
 from components.contracts import TRAIN_SPLIT
 from components.contracts.quarantine import Action, QuarantineEntry, Reason
+from components.photos.class_names import describe_merged, find_classes
 from components.photos.formats import ACCEPTED_SUFFIXES
 
 MIN_CLASSES: Final = 2
@@ -24,9 +25,11 @@ _PHRASES: Final = {
     Reason.OUTSIDE_CLASS_FOLDERS: "outside class folders",
     Reason.NO_REGULAR_FILE: "not a regular file (link to a folder, broken link)",
     Reason.NO_LABEL: "without a label",
+    Reason.SEVERAL_LABELS: "with several labels",
     Reason.DUPLICATE_PATH: "listed before",
     Reason.LABEL_CONFLICT: "under two labels",
     Reason.MISSING_FILE: "missing",
+    Reason.AMBIGUOUS_FILE: "found in several places",
 }
 
 
@@ -75,21 +78,40 @@ class PhotoSet:
     fingerprint: str  # hexadecimal SHA-256 of the paths, contents and columns of the photos
     unused_files: tuple[UnusedFile, ...] = field(repr=False)  # sorted by path
     layout: str = ""  # one line on how classes and splits were found; empty for plain class folders
+    remarks: tuple[str, ...] = ()  # further lines for the user on how the source was interpreted
 
 
 def make_photo_set(
-    source: str, name: str, files: Sequence[PhotoFile], unused_files: Iterable[UnusedFile], layout: str
+    source: str,
+    name: str,
+    files: Sequence[PhotoFile],
+    unused_files: Sequence[UnusedFile],
+    layout: str,
+    *,
+    remarks: Iterable[str] = (),
 ) -> PhotoSet:
-    """Finds the classes of photos, sorted by path; raises UserError for a single one, or a name that is not UTF-8."""
-    class_names = tuple(sorted({file.class_name for file in files}))
+    """Finds the classes of photos, sorted by path; spellings of a class that look alike become one.
+
+    Raises UserError for a single class, for names that differ only by case or as numbers are written, or for one that
+    is not UTF-8.
+    """
+    classes = find_classes({file.class_name for file in files}, source)
+    renamed = {name for name, class_name in classes.items() if name != class_name}
+    if renamed:
+        files = [
+            replace(file, class_name=classes[file.class_name]) if file.class_name in renamed else file for file in files
+        ]
+    class_names = tuple(sorted(set(classes.values())))
     if len(class_names) < MIN_CLASSES:
-        raise UserError(f"only one class, {class_names[0]!r}, in {source!r}: expected photos of at least two")
+        also = f"; {describe_unused(unused_files)}" if unused_files else ""
+        raise UserError(f"only one class, {class_names[0]!r}, in {source!r}: expected photos of at least two{also}")
     for class_name in class_names:
         try:
             class_name.encode()
         except UnicodeEncodeError:
             raise UserError(f"the folder name {class_name!r} in {source!r} is not UTF-8: rename the folder") from None
-    return PhotoSet(source, name, tuple(files), class_names, _fingerprint(files), tuple(unused_files), layout)
+    remarks = (*remarks, *describe_merged(classes))
+    return PhotoSet(source, name, tuple(files), class_names, _fingerprint(files), tuple(unused_files), layout, remarks)
 
 
 def describe_unused(files: Sequence[UnusedFile]) -> str:

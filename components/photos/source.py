@@ -19,6 +19,7 @@ from components.storage.objects import is_remote, list_objects, read_object
 
 # The dataset's version is the start of the fingerprint.
 FINGERPRINT_DIGITS: Final = 16
+_OTHER_TABLES: Final = (".xlsx", ".xlsm", ".xls", ".ods", ".parquet", ".feather", ".json", ".txt")
 _ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 
 
@@ -39,6 +40,7 @@ def scan_photos(path: str | Path, cache_dir: str | Path) -> PhotoSet:
         if source.is_file() and is_manifest(source.name):
             return scan_manifest(str(source), str(path))
         if source.is_file():
+            _check_is_no_table(source.name, str(path))
             return _scan_archive(source, cache_dir)
     except OSError as error:
         raise UserError(f"cannot read photos from {str(path)!r}: {error.strerror}: {error.filename!r}") from error
@@ -49,6 +51,7 @@ def _scan_remote(uri: str, cache_dir: Path) -> PhotoSet:
     name = PurePosixPath(uri).name
     if is_manifest(name):
         return scan_manifest(uri, uri)
+    _check_is_no_table(name, uri)
     if name.lower().endswith(_ARCHIVE_SUFFIXES):
         with tempfile.TemporaryDirectory(prefix="photos-") as folder:
             archive = Path(folder) / name
@@ -60,6 +63,12 @@ def _scan_remote(uri: str, cache_dir: Path) -> PhotoSet:
     if not versions:
         raise _nothing_at(uri)
     return photo_set_of(FolderListing(uri.rstrip("/"), tuple(versions), versions=versions), name, uri)
+
+
+def _check_is_no_table(name: str, path: str) -> None:
+    if (suffix := PurePosixPath(name).suffix.lower()) in _OTHER_TABLES:
+        how = "write one JSON object a line to a .jsonl" if suffix == ".json" else "save it as CSV (UTF-8)"
+        raise UserError(f"a table of photos must be .csv or .jsonl, received {path!r}: {how}")
 
 
 def _nothing_at(path: str) -> UserError:

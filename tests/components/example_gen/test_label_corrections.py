@@ -17,7 +17,7 @@ from components.example_gen.corrections import check_applied, write_listing
 from components.example_gen.data_source import make_builder
 from components.example_gen.options import DataSource
 from components.example_gen.tfds_dataset import prepare_dataset
-from components.photos.corrections import read_corrections
+from components.photos.corrections import match_classes, read_corrections
 
 
 def _write(path: Path, *rows: str, header: str = "id,split,label,suggested_label") -> str:
@@ -36,6 +36,25 @@ def test_files_say_what_belongs_elsewhere_and_what_nowhere(tmp_path: Path) -> No
     assert read_corrections("", "") == {}
 
 
+@pytest.mark.parametrize("sign", [";", "\t", "sep=;"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_are_read_as_spreadsheets_save_them(tmp_path: Path, sign: str, encoding: str) -> None:
+    rows = [["id", "label", "suggested_label"], ["b, 2.jpg", "daisy", "null"], ["é.jpg", "daisy", "nan"]]
+    text = "".join(sign[-1].join(row) + "\r\n" for row in rows)
+    review = tmp_path / "review.csv"
+    review.write_text((f"{sign}\r\n" if len(sign) > 1 else "") + text, encoding=encoding, newline="")
+    assert read_corrections(str(review), "") == {"b, 2.jpg": "null", "é.jpg": "nan"}
+    assert read_corrections("", str(review)) == {"b, 2.jpg": None, "é.jpg": None}
+
+
+def test_classes_are_matched_as_spreadsheets_spell_them() -> None:
+    corrections = {"1.jpg": "rose ", "2.jpg": "ros\u0065\u0301", "3.jpg": "null", "4.jpg": None}
+    matched = {"1.jpg": "rose", "2.jpg": "ros\u00e9", "3.jpg": "null", "4.jpg": None}
+    assert match_classes(corrections, ["null", "rose", "ros\u00e9"]) == matched
+    with pytest.raises(UserError, match=r"--relabel gives '1\.jpg' the label 'pink', which is not one of blue, red"):
+        match_classes({"1.jpg": "pink"}, ["blue", "red"])
+
+
 @pytest.mark.parametrize(
     ("rows", "header", "said"),
     [
@@ -43,6 +62,7 @@ def test_files_say_what_belongs_elsewhere_and_what_nowhere(tmp_path: Path) -> No
         (["a.jpg,"], "id,suggested_label", "row 1 has no id or suggested_label"),
         (["a.jpg,daisy", "a.jpg,roses"], "id,suggested_label", "contradicts an earlier row about 'a.jpg'"),
         (['a.jpg,"daisy'], "id,suggested_label", "unexpected end of data"),
+        (["b, 2.jpg,daisy"], "id,suggested_label", "row 1 has more fields than the header: quote commas in names"),
     ],
 )
 def test_a_file_that_is_no_review_is_one_line(tmp_path: Path, rows: list[str], header: str, said: str) -> None:
