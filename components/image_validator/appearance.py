@@ -46,7 +46,7 @@ def measure(image: bytes, picture: Image.Image) -> list[Kind]:
         "dark": high < _DARK,
         "light": fairly_low > _LIGHT,
         "low_contrast": high - low < _LOW_CONTRAST,
-        "blurred": _sharpness(small) < _BLURRED,
+        "blurred": _is_blurred(small),
         "odd_aspect_ratio": min(picture.size) < _ODD_ASPECT_RATIO * max(picture.size),
         "transparent": _is_cut_out(image),
         "half_empty": _is_half_empty(picture),
@@ -63,17 +63,23 @@ def _brightness(colors: np.ndarray) -> Iterator[float]:
     yield from (math.sqrt(squares[place]) / 255 for place in places)
 
 
-def _sharpness(small: Image.Image) -> float:
-    """Returns CleanVision's score: of edges, and of few gray levels, as drawings have.
+def _is_blurred(small: Image.Image) -> bool:
+    """Applies CleanVision's score, of edges and of few gray levels, as drawings have, to a small copy.
 
-    Edges count in the colour that has most of them: a red flower among leaves has few in gray.
+    Edges in one colour are enough: a red flower among leaves has few in gray.
     """
-    pixels = small.width * small.height
-    edges = np.array(small.filter(ImageFilter.FIND_EDGES).histogram()).reshape(3, _LEVELS.size)
-    deviation = math.sqrt((edges @ _LEVELS**2 / pixels - (edges @ _LEVELS / pixels) ** 2).max())
-    squares = sum(number**2 for number in small.convert("L").histogram())
-    levels = 1 - math.exp(-_BLUR_FACTOR * math.sqrt(squares / _LEVELS.size - (pixels / _LEVELS.size) ** 2))
-    return 1 - math.exp(-_BLUR_FACTOR * deviation) + (levels if levels > _MIN_LEVELS_SCORE else 0)
+    gray = small.convert("L")
+    score = _edge_score(gray)
+    if score < _BLURRED:
+        levels = 1 - math.exp(-_BLUR_FACTOR * np.std(gray.histogram()))
+        score = max(map(_edge_score, small.split())) + (levels if levels > _MIN_LEVELS_SCORE else 0)
+    return score < _BLURRED
+
+
+def _edge_score(channel: Image.Image) -> float:
+    counts = np.array(channel.filter(ImageFilter.FIND_EDGES).histogram()) / (channel.width * channel.height)
+    variance = counts @ _LEVELS**2 - (counts @ _LEVELS) ** 2
+    return 1 - math.exp(-_BLUR_FACTOR * math.sqrt(max(0, variance)))
 
 
 def _is_cut_out(image: bytes) -> bool:
