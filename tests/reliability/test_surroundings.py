@@ -141,6 +141,7 @@ def hold_lock() -> Callable[[Path], contextlib.AbstractContextManager[None]]:
     return hold
 
 
+@pytest.mark.slow
 def test_a_store_locked_by_another_process(
     config: PipelineConfig, hold_lock: Callable[[Path], contextlib.AbstractContextManager[None]]
 ) -> None:

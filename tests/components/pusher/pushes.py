@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
@@ -18,53 +19,69 @@ from components.pusher import Executor as Pusher
 CLASSES = ("daisy", "roses")
 
 
-def push(
-    root: Path,
-    serving: str,
-    *,
-    blessed: bool = True,
-    artifact_id: int = 5,
-    weights: bytes = b"weights",
-    accuracy: float = 0.9,
-    baseline: standard_artifacts.Model | None = None,
-    sample: bytes = b"",
-    written: str = "",
-) -> standard_artifacts.PushedModel:
-    """Pushes a model.
+@dataclasses.dataclass(frozen=True)
+class ServingFolder:
+    """A serving folder; the artifacts of what is done with it are below `root`."""
 
-    Args:
-        root: Folder for the artifacts.
-        serving: The serving folder.
-        blessed: Whether it is blessed.
-        artifact_id: The id of what is pushed.
-        weights: What tells it from other models.
-        accuracy: Its test accuracy.
-        baseline: What it was compared with, from `read_baseline`.
-        sample: DriftDetector's of its photos.
-        written: The digest that was recorded when the model had been written.
-    """
-    model = _model(root / "model", weights)
-    if written:
-        model.set_string_custom_property(WRITTEN_DIGEST_PROPERTY, written)
-    blessing = standard_artifacts.ModelBlessing()
-    blessing.set_int_custom_property("blessed", int(blessed))
-    pushed = standard_artifacts.PushedModel()
-    pushed.uri = str(root / f"pushed{artifact_id}")
-    pushed.id = artifact_id
-    filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=serving)
-    destination = pusher_pb2.PushDestination(filesystem=filesystem)
-    Pusher().Do(
-        {
-            "model": [model],
-            "model_blessing": [blessing],
-            "evaluation": [_evaluation(root / "evaluation", accuracy)],
-            "baseline_model": [baseline] if baseline else [],
-            "drift": [_drift(root / "drift", sample)] if sample else [],
-        },
-        {"pushed_model": [pushed]},
-        {"push_destination": proto_utils.proto_to_json(destination)},
-    )
-    return pushed
+    root: Path
+    folder: Path
+
+    def push(
+        self,
+        *,
+        blessed: bool = True,
+        artifact_id: int = 5,
+        weights: bytes = b"weights",
+        accuracy: float = 0.9,
+        baseline: standard_artifacts.Model | None = None,
+        sample: bytes = b"",
+        written: str = "",
+    ) -> standard_artifacts.PushedModel:
+        """Pushes a model that its weights tell from others; `written` is the digest recorded when it was written."""
+        root = self.root
+        model = _model(root / "model", weights)
+        if written:
+            model.set_string_custom_property(WRITTEN_DIGEST_PROPERTY, written)
+        blessing = standard_artifacts.ModelBlessing()
+        blessing.set_int_custom_property("blessed", int(blessed))
+        pushed = standard_artifacts.PushedModel()
+        pushed.uri = str(root / f"pushed{artifact_id}")
+        pushed.id = artifact_id
+        filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=str(self.folder))
+        destination = pusher_pb2.PushDestination(filesystem=filesystem)
+        Pusher().Do(
+            {
+                "model": [model],
+                "model_blessing": [blessing],
+                "evaluation": [_evaluation(root / "evaluation", accuracy)],
+                "baseline_model": [baseline] if baseline else [],
+                "drift": [_drift(root / "drift", sample)] if sample else [],
+            },
+            {"pushed_model": [pushed]},
+            {"push_destination": proto_utils.proto_to_json(destination)},
+        )
+        return pushed
+
+    def push_version(self, **options: Any) -> str:
+        return str(self.push(**options).get_string_custom_property("pushed_version"))
+
+    def read_baseline(self, name: str = "baseline", candidate: bytes = b"candidate") -> standard_artifacts.Model:
+        """Reads what a model with the candidate's weights is to be compared with, as it is now."""
+        model = standard_artifacts.Model()
+        model.uri = str(self.root / name)
+        Path(model.uri).mkdir(parents=True)
+        given = _model(self.root / f"{name}_candidate", candidate)
+        BaselineReader.test_call(serving_model_dir=str(self.folder), candidate=given, model=model)
+        return model
+
+    def files(self) -> dict[str, bytes]:
+        return files_below(self.folder)
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def versions(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir() if path.is_dir())
 
 
 def _model(folder: Path, weights: bytes) -> standard_artifacts.Model:
@@ -103,22 +120,5 @@ def _evaluation(folder: Path, accuracy: float) -> standard_artifacts.ModelEvalua
     return evaluation
 
 
-def read_baseline(root: Path, serving: str, candidate: bytes = b"candidate") -> standard_artifacts.Model:
-    """Reads what a model is to be compared with, as it is in a serving folder now.
-
-    Args:
-        root: Folder for the artifact.
-        serving: The serving folder.
-        candidate: The model's weights.
-    """
-    root.mkdir(parents=True)
-    model = standard_artifacts.Model()
-    model.uri = str(root)
-    given = _model(root.with_name(f"{root.name}_candidate"), candidate)
-    BaselineReader.test_call(serving_model_dir=serving, candidate=given, model=model)
-    return model
-
-
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Returns the content of all files by their relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

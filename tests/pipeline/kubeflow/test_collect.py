@@ -7,7 +7,7 @@ import pytest
 from components.common.errors import UserError
 from pipeline.kubeflow.collect import collect
 from pipeline.kubeflow.execution_record import ContainerArtifact, ContainerExecution
-from pipeline.records.store import open_store
+from pipeline.records.store import RunStore, open_store
 
 ROOT = "minio://mlpipeline/flowers"
 
@@ -52,11 +52,13 @@ def copy(tmp_path: Path) -> Path:
     return copy.parent
 
 
-def test_runs_with_times_properties_and_local_paths(copy: Path, tmp_path: Path) -> None:
-    database = tmp_path / "metadata.sqlite"
-    collect(copy, database)
+def _collected(copy: Path, output: Path) -> RunStore:
+    collect(copy, output / "metadata.sqlite")
+    return open_store(str(output))
 
-    store = open_store(str(tmp_path))
+
+def test_runs_with_times_properties_and_local_paths(copy: Path, tmp_path: Path) -> None:
+    store = _collected(copy, tmp_path)
     assert store.pipeline_names == {"run-1": "tf-flowers", "run-2": "tf-flowers"}
     trainer = store.executions("run-1")["Trainer"]
     [model] = trainer.outputs["model"]
@@ -67,10 +69,7 @@ def test_runs_with_times_properties_and_local_paths(copy: Path, tmp_path: Path) 
 
 
 def test_what_a_run_took_from_the_cache_belongs_to_it(copy: Path, tmp_path: Path) -> None:
-    database = tmp_path / "metadata.sqlite"
-    collect(copy, database)
-
-    executions = open_store(str(tmp_path)).executions("run-2")
+    executions = _collected(copy, tmp_path).executions("run-2")
     assert {node_id: execution.cached for node_id, execution in executions.items()} == {
         "TfdsExampleGen": True,
         "Trainer": False,
@@ -83,9 +82,7 @@ def test_a_model_may_be_compared_with_itself(copy: Path, tmp_path: Path) -> None
     """An imported baseline that the run's own Trainer gave, from Kubeflow's cache."""
     model = _artifact("run-1", "trainer", "model", "Model", accuracy=0.75)
     _write(copy / "flowers", "run-1", "Evaluator.test", [model], [], baseline=[model])
-    collect(copy, tmp_path / "metadata.sqlite")
-
-    inputs = open_store(str(tmp_path)).executions("run-1")["Evaluator.test"].inputs
+    inputs = _collected(copy, tmp_path).executions("run-1")["Evaluator.test"].inputs
     [[trained], [baseline]] = inputs["input"], inputs["baseline_model"]
     assert baseline.id == trained.id
 
@@ -94,9 +91,7 @@ def test_where_a_model_was_pushed_is_told_as_it_is(copy: Path, tmp_path: Path) -
     destination = "s3://mlpipeline/flowers/serving_model/tf-flowers/101"
     pushed = _artifact("run-1", "pusher", "pushed_model", "PushedModel", pushed=1, pushed_destination=destination)
     _write(copy / "flowers", "run-1", "Pusher", [], [pushed])
-    collect(copy, tmp_path / "metadata.sqlite")
-
-    assert open_store(str(tmp_path)).run("run-1").pushed_path == destination
+    assert _collected(copy, tmp_path).run("run-1").pushed_path == destination
 
 
 def test_nothing_is_mixed_up_or_made_of_nothing(copy: Path, tmp_path: Path) -> None:

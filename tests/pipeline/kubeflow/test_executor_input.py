@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
+from tfx.types import Artifact
 
-from pipeline.kubeflow.executor_input import (
-    local_path,
-    localize,
-    restore_remote_uris,
-    type_name,
-)
+from pipeline.kubeflow.executor_input import local_path, localize, restore_remote_uris, type_name
 
 EXAMPLES = {"instanceSchema": "title: tfx.Examples\ntype: object\n"}
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
@@ -54,15 +53,20 @@ def test_inputs_get_the_type_that_the_component_declares(message: dict[str, Any]
     assert type_name(examples) == "Examples"
 
 
+def _parsed(message: dict[str, Any]) -> list[Artifact]:
+    """TFX's artifacts, inputs first."""
+    parsed = json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput(), ignore_unknown_fields=True)
+    return [
+        artifact
+        for half in (parsed.inputs, parsed.outputs)
+        for found in kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(half.artifacts).values()
+        for artifact in found
+    ]
+
+
 def test_tfx_reads_what_localize_leaves(message: dict[str, Any]) -> None:
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
-
     localize(message, INPUTS, OUTPUTS)
-
-    parsed = json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput())
-    [examples] = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(parsed.inputs.artifacts)["examples"]
+    examples, _ = _parsed(message)
     assert (examples.type_name, examples.uri, examples.span) == ("Examples", "/minio/bucket/in", 0)
 
 
@@ -108,10 +112,6 @@ def test_an_output_that_the_component_does_not_declare_is_left_to_the_launcher(
 
 def test_types_and_ids_do_not_depend_on_what_arrives(message: dict[str, Any]) -> None:
     """KFP's branch without ML Metadata: the title is a whole schema or KFP's own, names are output keys."""
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
-
     [examples] = message["inputs"]["artifacts"]["examples"]["artifacts"]
     examples |= {"name": "model", "type": {"schemaTitle": EXAMPLES["instanceSchema"]}}
     baseline = {"name": "model", "uri": "minio://bucket/older/model", "type": {"schemaTitle": "Artifact"}}
@@ -120,13 +120,7 @@ def test_types_and_ids_do_not_depend_on_what_arrives(message: dict[str, Any]) ->
 
     localize(message, INPUTS, OUTPUTS)
 
-    parsed = json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput(), ignore_unknown_fields=True)
-    artifacts = [
-        artifact
-        for half in (parsed.inputs, parsed.outputs)
-        for found in kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(half.artifacts).values()
-        for artifact in found
-    ]
+    artifacts = _parsed(message)
     assert sorted(artifact.type_name for artifact in artifacts) == ["Examples", "Model", "Model"]
     assert len({artifact.id for artifact in artifacts}) == 3
     assert type_name(examples) == "Examples"

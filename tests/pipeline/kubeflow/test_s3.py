@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kfp_launcher import FakeKfp, TaskFailedError
+from loopback_storages import s3_client
 
 from components.contracts.drift import SAMPLE_FILE
 from components.photos.source import FINGERPRINT_DIGITS
@@ -20,24 +21,11 @@ SERVING = f"s3://models/{PREFIX}"
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """A client of a loopback server with one bucket."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
+def s3(s3_server: str) -> Any:
+    """A client of a loopback server with a bucket."""
+    client = s3_client(s3_server)
     client.create_bucket(Bucket="models")
-    yield client
-    server.stop()
+    return client
 
 
 @pytest.fixture
@@ -99,6 +87,7 @@ def test_a_model_is_pushed_to_s3_and_is_the_baseline_of_the_next_run(
     assert (model / SAMPLE_FILE).read_text() == "photos of good"
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_the_later_push_to_s3_fails(s3: Any, run_task: Callable[..., tuple[FakeKfp, Any]]) -> None:
     run_task("pusher", "4", weights="earlier", baseline_version=_version(s3))
     before = _content(s3)

@@ -58,6 +58,7 @@ def test_fine_tuning_stands_beside_the_training_before_it(trained: RecordedRuns)
     assert folders["run-b fine-tuning"].parts[-3] == "Trainer.fine_tuning"
 
 
+@pytest.mark.slow
 def test_curves_of_every_run_are_served_until_it_is_ended(trained: RecordedRuns, unused_port: int) -> None:
     code = "import sys; from pipeline.cli.main import main; main(sys.argv[1:])"
     options = ["--output", str(trained.output), "--port", str(unused_port), "--host", "127.0.0.1"]
