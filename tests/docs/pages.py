@@ -33,19 +33,12 @@ _MAKE = re.compile(r"^make (?P<args>.*)$")
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A code block of a page.
+    """A code block of a page."""
 
-    Attributes:
-        place: Page and line, as `README.md:30`.
-        language: As named behind the fence.
-        text: The code.
-        needs: A key of `NEEDS`; empty when a test has to run it.
-    """
-
-    place: str
+    place: str  # page and line, as `README.md:30`
     language: str
     text: str
-    needs: str
+    needs: str  # a key of `NEEDS`; empty when a test has to run it
 
     def commands(self) -> Iterator[str]:
         """Yields the shell's lines, continued ones as one, without comments."""

@@ -83,16 +83,19 @@ def extended(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Ch
     return extended
 
 
+@pytest.mark.slow
 def test_the_component_runs(extended: Checkout) -> None:
     shown = extended.run("python local_runner.py show ClassBalance")
     assert "COMPLETE" in shown.stdout, shown.stdout + shown.stderr
 
 
+@pytest.mark.slow
 def test_the_backbone_is_used(extended: Checkout) -> None:
     (latest,) = json.loads(extended.run("python local_runner.py runs --limit 1 --json").stdout)
     assert latest["backbone"] == "efficientnet_lite0_stem"
 
 
+@pytest.mark.slow
 def test_the_metric_is_bounded(extended: Checkout) -> None:
     checks = json.loads(extended.run("python local_runner.py why --json").stdout)["checks"]
     (brier,) = [check for check in checks if check["metric"] == "brier_score"]
@@ -100,12 +103,14 @@ def test_the_metric_is_bounded(extended: Checkout) -> None:
     assert 0 < brier["value"] < 2
 
 
+@pytest.mark.slow
 def test_the_section_is_in_the_report(extended: Checkout) -> None:
     reports = (extended.folder / "output" / "reports").glob("*/*.html")
     report = max(reports, key=lambda path: path.stat().st_mtime)
     assert re.search(r"<h2[^>]*>Durations</h2>", report.read_text())
 
 
+@pytest.mark.slow
 def test_the_command_answers(extended: Checkout) -> None:
     listed = extended.run("python local_runner.py pushed --json")
     assert listed.returncode == 0, listed.stderr

@@ -1,6 +1,7 @@
 """Tests of what the head is trained on: features in memory, and features that do not fit."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from components.modeling.head import build_head
 from components.modeling.hyperparameters import Hyperparameters
 from components.modeling.input_pipeline import FeaturePipeline, read_serialized
 from components.modeling.training_loop import TrainingLoop
-from components.trainer import run_fn as trainer
+from components.storage.shards import write_shard
 
 _D = 8
 _SHARDS, _PER_SHARD, _VALIDATION = 20, 30, 90
@@ -33,22 +34,28 @@ class _Splits:
         return FeaturePipeline(self.train, self.validation, memory)
 
 
-@pytest.fixture
-def splits(tmp_path: Path) -> _Splits:
+@pytest.fixture(scope="module")
+def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 shards of training examples, in which no two share their first feature, and 3 of validation."""
+    folder = tmp_path_factory.mktemp("splits")
     rng = np.random.default_rng(3)
-
-    def write(split: str, shards: int) -> list[str]:
-        (tmp_path / split).mkdir()
+    for split, shards in (("train", _SHARDS), ("validation", _VALIDATION // _PER_SHARD)):
         for shard in range(shards):
-            path = f"{tmp_path}/{split}/data_tfrecord-{shard:05d}-of-{shards:05d}.gz"
-            with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
-                for label in rng.integers(0, 3, _PER_SHARD):
-                    vector = rng.normal(0, 0.8, _D) + np.eye(3, _D)[label] * 2
-                    writer.write(feature_example(list(vector), label, b""))
-        return [f"{tmp_path}/{split}/*"]
+            vectors = [
+                (rng.normal(0, 0.8, _D) + np.eye(3, _D)[label] * 2, label) for label in rng.integers(0, 3, _PER_SHARD)
+            ]
+            path = f"{folder}/{split}/data_tfrecord-{shard:05d}-of-{shards:05d}.gz"
+            write_shard(path, (feature_example(vector, label) for vector, label in vectors))
+    return folder
 
-    return _Splits(write("train", _SHARDS), write("validation", _VALIDATION // _PER_SHARD))
+
+def _splits_in(folder: Path) -> _Splits:
+    return _Splits([f"{folder}/train/*"], [f"{folder}/validation/*"])
+
+
+@pytest.fixture(scope="module")
+def splits(splits_folder: Path) -> _Splits:
+    return _splits_in(splits_folder)
 
 
 def _stored(patterns: list[str]) -> list[float]:
@@ -125,14 +132,16 @@ def test_validation_keeps_the_order_of_its_files(splits: _Splits, memory: int) -
         (2 * _VALIDATION * _BYTES - 1, False, False),
     ],
 )
-def test_what_fits_is_read_once(splits: _Splits, memory: int, train: bool, validation: bool, tmp_path: Path) -> None:
-    features = splits.pipeline(memory)
+def test_what_fits_is_read_once(
+    splits_folder: Path, memory: int, train: bool, validation: bool, tmp_path: Path
+) -> None:
+    features = _splits_in(shutil.copytree(splits_folder, tmp_path / "splits")).pipeline(memory)
     passes: dict[str, Callable[[], Any]] = {
         "train": lambda: _seen(features.training_batches(32, 5, 0)),
         "validation": lambda: _seen(features.validation_batches()),
     }
     before = {name: read() for name, read in passes.items()}
-    for file in tmp_path.glob("*/*.gz"):
+    for file in tmp_path.glob("splits/*/*.gz"):
         file.unlink()
     for name, kept in {"train": train, "validation": validation}.items():
         if kept:
@@ -143,41 +152,14 @@ def test_what_fits_is_read_once(splits: _Splits, memory: int, train: bool, valid
 
 
 @pytest.mark.slow
-def test_streaming_learns_as_well_as_memory(splits: _Splits, tmp_path: Path) -> None:
-    in_memory, _ = _fit(splits, 10**9, tmp_path / "memory")
-    for memory in (0, 50 * _BYTES):
-        streamed, _ = _fit(splits, memory, tmp_path / str(memory))
-        assert [result.epoch for result in streamed] == [1, 2, 3, 4]
-        assert streamed[-1].loss == pytest.approx(in_memory[-1].loss, rel=0.05)
-        assert streamed[-1].validation_loss == pytest.approx(in_memory[-1].validation_loss, rel=0.05)
-
-
-@pytest.mark.slow
-def test_a_budget_that_suffices_changes_no_weight(splits: _Splits, tmp_path: Path) -> None:
-    """Neither does streaming the validation split."""
-    curve, weights = _fit(splits, 10**9, tmp_path / "ample")
-    for memory in (_ALL, _ALL - _BYTES):
-        other, others = _fit(splits, memory, tmp_path / str(memory))
-        assert other == curve
-        assert all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
-
-
-@pytest.mark.slow
-def test_streamed_training_resumes_where_it_was_interrupted(splits: _Splits, tmp_path: Path) -> None:
+def test_streamed_training_learns_as_well_as_in_memory_and_resumes(splits: _Splits, tmp_path: Path) -> None:
     memory = 50 * _BYTES
+    in_memory, _ = _fit(splits, 10**9, tmp_path / "memory")
     undisturbed, weights = _fit(splits, memory, tmp_path / "undisturbed")
+    assert [result.epoch for result in undisturbed] == [1, 2, 3, 4]
+    assert undisturbed[-1].loss == pytest.approx(in_memory[-1].loss, rel=0.05)
+    assert undisturbed[-1].validation_loss == pytest.approx(in_memory[-1].validation_loss, rel=0.05)
     _fit(splits, memory, tmp_path / "resumed", epochs=2)
     resumed, others = _fit(splits, memory, tmp_path / "resumed")
     assert resumed == undisturbed
     assert all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
-
-
-@pytest.mark.slow
-def test_the_trainer_says_when_it_streams(
-    feature_files: Any, tmp_path: Path, trainable_backbone: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = {"hyperparameters": dataclasses.asdict(_HYPERPARAMETERS), "feature_memory": 20_000}
-    with caplog.at_level("INFO"):
-        trainer.run_fn(feature_files.fn_args(tmp_path, base_model=trainable_backbone, custom_config=config))
-    assert "feature vectors that do not fit the memory set for them: read in every epoch, 256 shuffled" in caplog.text
-    assert (tmp_path / "model_run_dir" / "history.json").exists()

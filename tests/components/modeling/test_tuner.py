@@ -1,8 +1,9 @@
 """Tests of the search for hyperparameters, on real feature examples."""
 
+import contextlib
 import dataclasses
+import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +30,34 @@ def _trials(tuner: base_tuner.BaseTuner) -> list[tuple[dict[str, Any], float]]:
     return [(trial.hyperparameters.values, trial.score) for trial in trials]
 
 
-@pytest.mark.slow
-def test_starts_from_the_given_values_and_repeats(feature_files: Any, tmp_path: Path, capsys: Any) -> None:
-    first, second = _tuner(feature_files, tmp_path / "a"), _tuner(feature_files, tmp_path / "b")
-    first.fit()
-    second.fit()
-    assert _trials(first) == _trials(second)
-    assert len(_trials(first)) == 3
-    assert _trials(first)[0][0] == {"hidden_units": 100, "learning_rate": 0.003, "batch_size": 8}
-    assert len({str(values) for values, _ in _trials(first)}) == 3
-    best = first.get_best_hyperparameters()[0].values
-    assert max(score for _, score in _trials(first)) == next(s for values, s in _trials(first) if values == best)
-    assert not capsys.readouterr().out
-    assert not any((tmp_path / "a" / "work").iterdir())
+@pytest.fixture(scope="module")
+def undisturbed(feature_files: Any, tmp_path_factory: pytest.TempPathFactory) -> base_tuner.BaseTuner:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    tuner = _tuner(feature_files, folder)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        tuner.fit()
+    assert printed.getvalue() == ""
+    assert not any((folder / "work").iterdir())
+    return tuner
 
 
 @pytest.mark.slow
-def test_an_interrupted_search_goes_on(feature_files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = _tuner(feature_files, tmp_path / "undisturbed")
-    undisturbed.fit()
+def test_it_starts_from_the_given_values(undisturbed: base_tuner.BaseTuner) -> None:
+    trials = _trials(undisturbed)
+    assert len({str(values) for values, _ in trials}) == len(trials) == 3
+    assert trials[0][0] == {"hidden_units": 100, "learning_rate": 0.003, "batch_size": 8}
+    best = undisturbed.get_best_hyperparameters()[0].values
+    assert max(score for _, score in trials) == next(score for values, score in trials if values == best)
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_goes_on_to_the_same_trials(
+    feature_files: Any,
+    undisturbed: base_tuner.BaseTuner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     interrupted = _tuner(feature_files, tmp_path / "interrupted")
     run_trial, runs = interrupted.run_trial, []
 
@@ -79,15 +89,18 @@ def test_a_failing_trial_stops_the_search(feature_files: Any, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_the_trainer_takes_the_best_values(
-    feature_files: Any, tmp_path: Path, trainable_backbone: str, encode_image: Callable[..., bytes]
+def test_the_trainer_takes_the_best_values_and_streams_what_does_not_fit(
+    feature_files: Any, tmp_path: Path, trainable_backbone: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     tuned = {"space": [], "values": {"hidden_units": 7, "learning_rate": 0.02, "batch_size": 5}}
-    config = {"hyperparameters": dataclasses.asdict(_START)}
-    trainer.run_fn(
-        feature_files.fn_args(tmp_path, base_model=trainable_backbone, hyperparameters=tuned, custom_config=config)
-    )
+    config = {"hyperparameters": dataclasses.asdict(_START), "feature_memory": 20_000}
+    with caplog.at_level("INFO"):
+        trainer.run_fn(
+            feature_files.fn_args(tmp_path, base_model=trainable_backbone, hyperparameters=tuned, custom_config=config)
+        )
+    assert "feature vectors that do not fit the memory set for them: read in every epoch, 256 shuffled" in caplog.text
     model = tf.saved_model.load(str(tmp_path / "serving_model_dir"))
     assert model.head_weights[0].shape == (12, 7)
+    assert "familiarity" in model.signatures["serving_default"].structured_outputs
     assert len(json.loads((tmp_path / "model_run_dir" / "history.json").read_text())) == 2
     assert (tmp_path / "model_run_dir" / "classifier" / "metadata.tsv").exists()
