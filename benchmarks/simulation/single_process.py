@@ -83,7 +83,7 @@ def _measure_predictions(photos: int) -> dict[str, float]:
 
 def _measure_duplicates() -> dict[str, float]:
     random = np.random.default_rng(0)
-    contents = [(random.bytes(32), random.bytes(8), random.bytes(8)) for _ in range(_IN_A_BAND)]
+    contents = [(random.bytes(32) + bytes(8), random.bytes(8), random.bytes(8)) for _ in range(_IN_A_BAND)]
     seconds, _ = _timed(lambda: list(find_links(contents, _DISTANCE)))
     photo = Photo(
         "validation",

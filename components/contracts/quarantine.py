@@ -11,7 +11,7 @@ LEFT_OUT_FILE: Final = "left_out.jsonl"  # in TfdsExampleGen's Examples: a `Quar
 
 
 class Reason(str, enum.Enum):
-    """Why a photo or file was excluded or moved."""
+    """Why a photo or file was excluded, moved or reported."""
 
     HIDDEN = "hidden"
     OUTSIDE_CLASS_FOLDERS = "outside_class_folders"
@@ -46,6 +46,7 @@ class Action(str, enum.Enum):
     DROPPED_FROM_EVALUATION = "dropped_from_evaluation"
     MOVED_TO_TRAIN = "moved_to_train"
     REVIEWED = "reviewed"
+    REPORTED = "reported"  # and kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class DuplicatedPhoto:
 
 @dataclasses.dataclass(frozen=True)
 class QuarantineEntry:
-    """A photo that was excluded or moved, or a file that did not become an example."""
+    """A photo that was excluded, moved or reported, or a file that did not become an example."""
 
     id: str  # of the example; of a file, its path below the photo folder
     split: str  # before validation; empty for a file
@@ -99,6 +100,9 @@ class QuarantineSummary:
     # Relabelled or excluded by a reviewer, by reason; excluded ones are not in `photos`.
     reviewed: Mapping[str, int] = dataclasses.field(default_factory=dict)
     odd_looking: Mapping[str, OddPhotos] = dataclasses.field(default_factory=dict)  # by kind: "dark", "blurred", ...
+    reported: Mapping[str, int] = dataclasses.field(default_factory=dict)  # kept, by reason
+    # By reason, the ids of the first photo that is kept and reported, and of the one that it looks like.
+    reported_examples: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def num_photos(self) -> int:

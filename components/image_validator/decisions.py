@@ -1,7 +1,9 @@
 """What happens to photos that are unusable, under two labels or in two splits, and the counts."""
 
+import dataclasses
+import itertools
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -17,14 +19,18 @@ from components.contracts.quarantine import (
     Reason,
 )
 from components.image_validator.appearance import Kind, Reference
-from components.image_validator.duplicates import ExampleKey, Photo
+from components.image_validator.duplicates import Duplicate, ExampleKey, Photo
 
 Decision = tuple[ExampleKey, QuarantineEntry]
+SplitClass = tuple[str, int]  # split and label
 CountKey = tuple[str, ...]  # (a field of `QuarantineSummary`, key in it, key in that if there is one)
 
 # Where a picture in several splits stays: training loses nothing, and the test split, which decides on a blessing,
 # loses less than the validation split. Other splits follow.
 _SPLIT_PRIORITY: Final = (TRAIN_SPLIT, TEST_SPLIT, VALIDATION_SPLIT)
+# Near-duplicates of other splits are kept where dropping them would take more than this share of a class in a split:
+# with a fixed camera, all photos look alike.
+MAX_DROPPED_SHARE: Final = 0.2
 _PHRASES: Final[Mapping[str, str]] = {
     Reason.EMPTY: "empty",
     Reason.TOO_MANY_BYTES: "too many bytes",
@@ -35,7 +41,17 @@ _PHRASES: Final[Mapping[str, str]] = {
     Reason.TRUNCATED: "truncated",
     Reason.UNDECODABLE: "undecodable",
     Reason.LABEL_CONFLICT: "with the same bytes under two labels",
-    Reason.NEAR_DUPLICATE_LABEL_CONFLICT: "near-duplicates under two labels",
+}
+
+_REPORTED: Final[Mapping[str, str]] = {
+    Reason.NEAR_DUPLICATE_LABEL_CONFLICT: (
+        "Look-alikes under two labels: {photos}, such as {examples} (kept; check the labels if they are copies)"
+    ),
+    Reason.CROSS_SPLIT_NEAR_DUPLICATE: (
+        "Look-alikes in two splits: {photos}, such as {examples} (kept, as they are more than "
+        f"{MAX_DROPPED_SHARE:.0%} of a class in a split; metrics are too high if they are copies or one series: "
+        "--group-by keeps a series in one split)"
+    ),
 }
 
 
@@ -45,26 +61,69 @@ def decide_on_photo(photo: Photo) -> Iterator[Decision]:
         yield _decision(photo, Action.QUARANTINED, defect.reason, defect.detail)
 
 
-def decide_on_duplicates(group: Sequence[Photo]) -> Iterator[Decision]:
-    """Yields what happens to the usable photos, at least two, that show the same picture.
+def decide_on_duplicates(cluster: Sequence[Duplicate]) -> Iterator[Decision]:
+    """Yields what happens to the usable photos of a cluster, at least two.
 
-    Under different labels all of them are quarantined, because it is not known which label is right. In several splits
-    they stay in one. In one split and class they all stay, so that the data set keeps its published size.
+    Those with equal bytes under different labels are quarantined, because it is not known which label is right. Those
+    that only look alike are reported and kept: classes may differ by colour, or by a small part. Under one label, a
+    picture in several splits stays in one. In one split and class all stay, so that the data set keeps its published
+    size.
     """
-    if len({photo.label for photo in group}) > 1:
-        for photo in group:
-            other, is_equal = _closest(photo, [other for other in group if other.label != photo.label])
-            reason = Reason.LABEL_CONFLICT if is_equal else Reason.NEAR_DUPLICATE_LABEL_CONFLICT
-            detail = f"same picture as {other.text_id} in {other.split}, which has label {other.label}"
-            yield _decision(photo, Action.QUARANTINED, reason, detail, other)
-        return
-    staying = min((photo.split for photo in group), key=_priority)
-    for photo in group:
-        if photo.split != staying:
-            other, is_equal = _closest(photo, [other for other in group if other.split != photo.split])
-            reason = Reason.CROSS_SPLIT_DUPLICATE if is_equal else Reason.CROSS_SPLIT_NEAR_DUPLICATE
-            detail = f"same picture as {other.text_id} in {other.split}"
+    first = {found.photo.file: found.photo for found in reversed(cluster)}
+    staying: list[Duplicate] = []
+    for copies in _grouped(cluster, lambda found: found.photo.digest):
+        if len({found.photo.label for found in copies}) > 1:
+            for photo, _ in copies:
+                other = next(found.photo for found in copies if found.photo.label != photo.label)
+                detail = f"same bytes as {other.text_id} in {other.split}, class {other.class_name}"
+                yield _decision(photo, Action.QUARANTINED, Reason.LABEL_CONFLICT, detail, other)
+        else:
+            staying += yield from _keep_in_one_split(copies, Reason.CROSS_SPLIT_DUPLICATE)
+    for group in _grouped(staying, lambda found: found.place.group):
+        for photo, place in (yield from _keep_in_one_split(group, Reason.CROSS_SPLIT_NEAR_DUPLICATE)):
+            if place.look_alike:
+                other = first[place.look_alike]
+                detail = f"looks like {other.text_id} in {other.split}, class {other.class_name}"
+                yield _decision(photo, Action.REPORTED, Reason.NEAR_DUPLICATE_LABEL_CONFLICT, detail, other)
+
+
+def place_of_near_duplicate(decision: Decision) -> Iterator[SplitClass]:
+    """Yields the split and class of a photo that looks like one of another split."""
+    _, entry = decision
+    if entry.reason is Reason.CROSS_SPLIT_NEAR_DUPLICATE:
+        yield entry.split, entry.label
+
+
+def keep_most(decision: Decision, photos: Mapping[SplitClass, int], near: Mapping[SplitClass, int]) -> Decision:
+    """Keeps a near-duplicate of another split, and reports it, where too many of the split and class would be dropped.
+
+    `photos` has the photos of each split and class, `near` how many of them are near-duplicates of other splits.
+    """
+    key, entry = decision
+    if any(near[place] > MAX_DROPPED_SHARE * photos[place] for place in place_of_near_duplicate(decision)):
+        entry = dataclasses.replace(entry, action=Action.REPORTED)
+    return key, entry
+
+
+def _grouped(duplicates: Iterable[Duplicate], key: Callable[[Duplicate], Any]) -> Iterator[list[Duplicate]]:
+    """Yields those with equal keys together, sorted by photo."""
+    for _, group in itertools.groupby(sorted(duplicates, key=lambda found: (key(found), found.photo.key)), key):
+        yield list(group)
+
+
+def _keep_in_one_split(
+    duplicates: Sequence[Duplicate], reason: Reason
+) -> Generator[Decision, None, Sequence[Duplicate]]:
+    """Yields decisions to drop the photos of all splits except one, and returns those that stay."""
+    home = min((photo.split for photo, _ in duplicates), key=_priority)
+    staying = [found for found in duplicates if found.photo.split == home]
+    for photo, _ in duplicates:
+        if photo.split != home:
+            other = staying[0].photo
+            same = "same bytes as" if reason is Reason.CROSS_SPLIT_DUPLICATE else "looks like"
+            detail = f"{same} {other.text_id} in {other.split}"
             yield _decision(photo, Action.DROPPED_FROM_EVALUATION, reason, detail, other)
+    return staying
 
 
 def _decision(photo: Photo, action: Action, reason: Reason, detail: str, other: Photo | None = None) -> Decision:
@@ -77,16 +136,10 @@ def _priority(split: str) -> tuple[int, str]:
     return (*_SPLIT_PRIORITY, split).index(split), split
 
 
-def _closest(photo: Photo, others: Iterable[Photo]) -> tuple[Photo, bool]:
-    """Returns the duplicate to name, one with equal bytes first, and whether its bytes are equal."""
-    other = min(others, key=lambda other: (other.digest != photo.digest, _priority(other.split), other.id))
-    return other, other.digest == photo.digest
-
-
-def count_photo(photo: Photo, entries: Container[ExampleKey]) -> Iterator[tuple[CountKey, int]]:
+def count_photo(photo: Photo, excluded: Container[ExampleKey]) -> Iterator[tuple[CountKey, int]]:
     """Yields what a photo adds to the counts."""
     yield ("photos", photo.split), 1
-    if photo.key not in entries:
+    if photo.key not in excluded:
         yield ("class_counts", photo.split, photo.class_name), 1
     check = photo.check
     found = {"formats": check.image_format, "converted": check.converted_from, "color_modes": check.color_mode}
@@ -95,18 +148,21 @@ def count_photo(photo: Photo, entries: Container[ExampleKey]) -> Iterator[tuple[
             yield (field, value), 1
 
 
-def find_kinds(photo: Photo, entries: Container[ExampleKey]) -> Iterator[tuple[Kind, tuple[bytes, Reference]]]:
+def find_kinds(photo: Photo, excluded: Container[ExampleKey]) -> Iterator[tuple[Kind, tuple[bytes, Reference]]]:
     """Yields the kinds of how a photo that stays looks, each with the photo."""
-    for kind in () if photo.key in entries else photo.looks:
+    for kind in () if photo.key in excluded else photo.looks:
         yield kind, (photo.digest, (photo.split, photo.text_id))
 
 
-def count_kept_duplicates(group: Sequence[Photo], entries: Container[ExampleKey]) -> Iterator[tuple[CountKey, int]]:
-    """Yields how many photos of a picture stay besides the first."""
-    kept = [photo.digest for photo in group if photo.key not in entries]
-    if kept:
-        yield ("duplicates_kept", "exact"), len(kept) - len(set(kept))
-        yield ("duplicates_kept", "near"), len(set(kept)) - 1
+def count_kept_duplicates(
+    cluster: Sequence[Duplicate], excluded: Container[ExampleKey]
+) -> Iterator[tuple[CountKey, int]]:
+    """Yields how many photos of a picture stay in its split and class besides the first."""
+    kept = [found for found in cluster if found.photo.key not in excluded]
+    for group in _grouped(kept, lambda found: (found.photo.split.encode(), found.place.group)):
+        files = {found.photo.file for found in group}
+        yield ("duplicates_kept", "exact"), len(group) - len(files)
+        yield ("duplicates_kept", "near"), len(files) - 1
 
 
 def summarize(
@@ -143,6 +199,12 @@ def summarize(
         first_ids={entry.reason.value: entry.id for entry in reversed(listing)},
         left_out=reasons[Action.LEFT_OUT],
         reviewed=reasons[Action.REVIEWED],
+        reported=reasons[Action.REPORTED],
+        reported_examples={
+            entry.reason.value: [entry.id, *([entry.duplicate_of.id] if entry.duplicate_of else [])]
+            for entry in reversed(listing)
+            if entry.action is Action.REPORTED
+        },
         left_out_suffixes=dict(Counter(PurePosixPath(path).suffix.lower() for path in unsupported)),
         odd_looking=odd_looking,
     )
@@ -160,6 +222,13 @@ def describe(summary: QuarantineSummary) -> str:
     if dropped := sum(summary.dropped_from_evaluation.values()):
         line += f"; {counted(dropped, 'cross-split duplicate')} dropped from evaluation"
     return line
+
+
+def describe_reported(summary: QuarantineSummary) -> Iterator[str]:
+    """Yields a line for the user on each kind of photos that are kept and reported."""
+    for reason, count in summary.reported.items():
+        examples = " and ".join(map(repr, summary.reported_examples[reason]))
+        yield _REPORTED[reason].format(photos=counted(count, "photo"), examples=examples)
 
 
 def check_usable(summary: QuarantineSummary, max_quarantine_share: float) -> None:

@@ -30,14 +30,17 @@ _DHASH_FACTOR: Final = 2
 _HASH_BITS: Final = 64
 _HASH_BYTES: Final = _HASH_BITS // 8
 _DIGEST_BYTES: Final = 32
-_CONTENT_BYTES: Final = _DIGEST_BYTES + 2 * _HASH_BYTES
+_LABEL_BYTES: Final = 8
+_FILE_BYTES: Final = _DIGEST_BYTES + _LABEL_BYTES
+_CONTENT_BYTES: Final = _FILE_BYTES + 2 * _HASH_BYTES
 # Few, large groups: each one costs Beam hundreds of bytes in memory.
 _PARTS: Final = 256
 _BATCH_SIZE: Final = 16_384
 
-Content = tuple[bytes, bytes, bytes]  # (SHA-256, pHash, dHash) of a file
+LabelledFile = bytes  # SHA-256 of a file, and the label of its photo
+Content = tuple[LabelledFile, bytes, bytes]  # and the file's pHash and dHash
 Part = tuple[int, int]  # (number of a band of the hash, a remainder of its bits)
-Link = tuple[bytes, bytes]  # SHA-256 of two files that show the same picture, or twice that of a repeated file
+Link = tuple[LabelledFile, LabelledFile]  # that look alike; a repeated one is linked to itself
 ExampleKey = tuple[str, bytes, bytes]  # (split, id, SHA-256 of the file): an id alone may occur twice
 
 
@@ -67,9 +70,29 @@ class Photo:
         return self.split, self.id, self.digest
 
     @property
+    def file(self) -> LabelledFile:
+        """Is the same for photos with the same bytes and label."""
+        return self.digest + self.label.to_bytes(_LABEL_BYTES, "big", signed=True)
+
+    @property
     def text_id(self) -> str:
         """The id as text, with escapes for bytes that are not UTF-8."""
         return self.id.decode("utf-8", "backslashreplace")
+
+
+class Place(NamedTuple):
+    """Where a file belongs among those that look alike."""
+
+    cluster: LabelledFile  # the smallest one of the files connected to it under any labels
+    group: LabelledFile  # and of those connected under its own label
+    look_alike: LabelledFile | None  # a file with close hashes under another label
+
+
+class Duplicate(NamedTuple):
+    """A photo that is not the only one in its place."""
+
+    photo: Photo
+    place: Place
 
 
 def perceptual_hashes(image: bytes, picture: Image.Image) -> PerceptualHashes | None:
@@ -89,9 +112,10 @@ def perceptual_hashes(image: bytes, picture: Image.Image) -> PerceptualHashes | 
 
 
 class GroupDuplicates(beam.PTransform):
-    """Turns photos into lists of at least two usable ones that show the same picture, sorted by split and id.
+    """Turns photos into lists of `Duplicate`, one for each cluster of usable ones that look alike, sorted by photo.
 
-    Files with equal bytes, or whose pHashes differ in at most `distance` bits, are in one group; so are chains of them.
+    Files with equal bytes, or whose pHashes differ in at most `distance` bits, are in one cluster; so are chains of
+    them. Groups within a cluster do not follow chains through files with another label.
     """
 
     def __init__(self, distance: int) -> None:
@@ -100,7 +124,7 @@ class GroupDuplicates(beam.PTransform):
 
     def expand(self, photos: beam.PCollection) -> beam.PCollection:
         usable = photos | "KeepUsable" >> beam.Filter(lambda photo: photo.check.defect is None)
-        representatives = (
+        joined = (
             usable
             | "ContentOf" >> beam.Map(_content_of, self._distance > 0)
             | "BatchContents" >> beam.BatchElements(max_batch_size=_BATCH_SIZE)
@@ -110,45 +134,67 @@ class GroupDuplicates(beam.PTransform):
             | "CollectLinks" >> beam.combiners.ToList()
             | "JoinLinks" >> beam.Map(join_links)
         )
-        groups = beam.pvalue.AsSingleton(representatives)
+        places = beam.pvalue.AsSingleton(joined)
         return (
             usable
-            | "KeepDuplicates" >> beam.Filter(lambda photo, groups: photo.digest in groups, groups)
-            | "KeyByGroup" >> beam.Map(lambda photo, groups: (groups[photo.digest], photo), groups)
+            | "KeepDuplicates" >> beam.Filter(lambda photo, places: photo.file in places, places)
+            | "FindPlace" >> beam.Map(lambda photo, places: Duplicate(photo, places[photo.file]), places)
+            | "KeyByCluster" >> beam.Map(lambda duplicate: (duplicate.place.cluster, duplicate))
             | "GroupPhotos" >> beam.GroupByKey()
-            | "SortGroup" >> beam.MapTuple(lambda _, group: sorted(group, key=lambda photo: photo.key))
+            | "SortCluster" >> beam.MapTuple(lambda _, cluster: sorted(cluster, key=lambda found: found.photo.key))
         )
 
 
 def find_links(contents: Iterable[Content], distance: int) -> Iterator[Link]:
-    """Compares each file, given once, with all others, at `distance` bits of pHash; yields k - 1 links for k copies."""
-    contents = sorted(contents)
-    digests, phashes, dhashes = zip(*contents, strict=True)
+    """Compares each file, given once, with all others, at `distance` bits of pHash.
+
+    Yields k - 1 links for k files that are connected under one label, and for each file with look-alikes under other
+    labels a link to one of them.
+    """
+    files, phashes, dhashes = zip(*sorted(contents), strict=True)
     phash, dhash = (_as_rows(b"".join(hashes), _HASH_BYTES) for hashes in (phashes, dhashes))
-    sets = DisjointSet(digests)
-    for index, digest in enumerate(digests):
-        rest = slice(index + 1, None)
-        close = _differing_bits(phash[index], phash[rest]) <= distance
-        close &= _differing_bits(dhash[index], dhash[rest]) <= distance * _DHASH_FACTOR
-        for offset in np.flatnonzero(close):
-            other = digests[index + 1 + offset]
-            if sets.merge(digest, other):
-                yield digest, other
+    labels = np.array([int.from_bytes(file[_DIGEST_BYTES:], "big", signed=True) for file in files])
+    rest, unmatched = np.arange(len(files)), np.ones(len(files), bool)
+    while rest.size:
+        group, rest = [rest[0]], rest[1:]
+        while group:
+            one = group.pop()
+            close = np.flatnonzero(_differing_bits(phash[one], phash[rest]) <= distance)
+            close = close[_differing_bits(dhash[one], dhash[rest[close]]) <= distance * _DHASH_FACTOR]
+            same_label = labels[rest[close]] == labels[one]
+            same, others = rest[close[same_label]], rest[close[~same_label]]
+            rest = np.delete(rest, close[same_label])
+            group += same.tolist()
+            yield from ((files[one], files[other]) for other in same)
+            if others.size and unmatched[one]:
+                yield files[one], files[others[0]]
+                unmatched[one] = False
+            yield from ((files[other], files[one]) for other in others[unmatched[others]])
+            unmatched[others] = False
 
 
-def join_links(links: Iterable[Link]) -> dict[bytes, bytes]:
-    """Joins links to groups: returns, for every digest in a link, the smallest digest of its group."""
-    links = list(links)
-    sets = DisjointSet(itertools.chain.from_iterable(links))
+def join_links(links: Iterable[Link]) -> dict[LabelledFile, Place]:
+    """Joins links: returns the place of every file in one."""
+    links = sorted(links)
+    clusters, groups = (DisjointSet(itertools.chain.from_iterable(links)) for _ in range(2))
+    look_alikes: dict[LabelledFile, LabelledFile] = {}
     for one, other in links:
-        sets.merge(one, other)
-    return {digest: smallest for subset in sets.subsets() for smallest in [min(subset)] for digest in subset}
+        clusters.merge(one, other)
+        if one[_DIGEST_BYTES:] == other[_DIGEST_BYTES:]:
+            groups.merge(one, other)
+        else:
+            look_alikes.setdefault(one, other)
+    cluster, group = (
+        {file: smallest for subset in sets.subsets() for smallest in [min(subset)] for file in subset}
+        for sets in (clusters, groups)
+    )
+    return {file: Place(cluster[file], group[file], look_alikes.get(file)) for file in cluster}
 
 
 def _content_of(photo: Photo, with_hashes: bool) -> Content:
     """Returns a file's content; in place of hashes, bits of the digest match those of equal files only."""
     hashes = photo.hashes if with_hashes else None
-    return photo.digest, *(hashes or (photo.digest[:_HASH_BYTES], photo.digest[-_HASH_BYTES:]))
+    return photo.file, *(hashes or (photo.digest[:_HASH_BYTES], photo.digest[-_HASH_BYTES:]))
 
 
 def _pack_by_band(contents: Sequence[Content], num_bands: int) -> Iterator[tuple[Part, bytes]]:
@@ -164,8 +210,8 @@ def _links_in_band(element: tuple[Part, Iterable[bytes]], distance: int) -> Iter
     (band, _), packed = element
     rows, counts = np.unique(_as_rows(b"".join(packed), _CONTENT_BYTES), axis=0, return_counts=True)
     if band == 0:
-        digests = [row[:_DIGEST_BYTES].tobytes() for row in rows[counts > 1]]
-        yield from zip(digests, digests, strict=True)
+        repeated = [row[:_FILE_BYTES].tobytes() for row in rows[counts > 1]]
+        yield from zip(repeated, repeated, strict=True)
     bits = _bits_in_band(rows, band, distance + 1)
     order = np.argsort(bits, kind="stable")
     starts = np.flatnonzero(np.diff(bits[order])) + 1
@@ -176,13 +222,13 @@ def _links_in_band(element: tuple[Part, Iterable[bytes]], distance: int) -> Iter
 
 def _bits_in_band(rows: np.ndarray, band: int, num_bands: int) -> np.ndarray:
     low, high = _HASH_BITS * band // num_bands, _HASH_BITS * (band + 1) // num_bands
-    phashes = rows[:, _DIGEST_BYTES : _DIGEST_BYTES + _HASH_BYTES].copy().view(">u8")[:, 0].astype(np.uint64)
+    phashes = rows[:, _FILE_BYTES : _FILE_BYTES + _HASH_BYTES].copy().view(">u8")[:, 0].astype(np.uint64)
     return phashes >> np.uint64(low) & np.uint64((1 << high - low) - 1)
 
 
 def _as_content(row: bytes) -> Content:
-    phash = _DIGEST_BYTES + _HASH_BYTES
-    return row[:_DIGEST_BYTES], row[_DIGEST_BYTES:phash], row[phash:]
+    phash = _FILE_BYTES + _HASH_BYTES
+    return row[:_FILE_BYTES], row[_FILE_BYTES:phash], row[phash:]
 
 
 def _as_rows(packed: bytes, length: int) -> np.ndarray:

@@ -27,6 +27,7 @@ from components.contracts.quarantine import (
     LEFT_OUT_FILE,
     LISTING_FILE,
     SUMMARY_FILE,
+    Action,
     QuarantineEntry,
     QuarantineSummary,
 )
@@ -63,9 +64,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             photos = photos_of_files | "WithoutFile" >> beam.Values()
             groups = photos | "GroupDuplicates" >> GroupDuplicates(distance)
             decided = _decide(photos, groups)
-            entries = beam.pvalue.AsDict(decided)
-            _pass_on(photos_of_files, source, target, entries)
-            _list_and_count(decided, _count(photos, groups, entries), _find_odd(photos, entries), source, quarantine)
+            excluded = beam.pvalue.AsDict(
+                decided | "KeepExcluding" >> beam.Filter(lambda decision: decision[1].action is not Action.REPORTED)
+            )
+            _pass_on(photos_of_files, source, target, excluded)
+            _list_and_count(decided, _count(photos, groups, excluded), _find_odd(photos, excluded), source, quarantine)
 
         with fileio.open(f"{quarantine.uri}/{SUMMARY_FILE}") as file:
             summary = from_json(QuarantineSummary, json.loads(file.read()))
@@ -75,6 +78,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         logger.info("%s", decisions.describe(summary))
         if line := appearance.describe(summary.odd_looking):
             logger.info("%s", line)
+        for line in decisions.describe_reported(summary):
+            logger.warning("%s", line)
 
 
 def _check_photos(pipeline: beam.Pipeline, source: types.Artifact, with_hashes: bool) -> beam.PCollection:
@@ -93,41 +98,50 @@ def _check_photos(pipeline: beam.Pipeline, source: types.Artifact, with_hashes: 
 def _decide(photos: beam.PCollection, groups: beam.PCollection) -> beam.PCollection:
     on_photos = photos | "DecideOnPhotos" >> beam.FlatMap(decisions.decide_on_photo)
     on_duplicates = groups | "DecideOnDuplicates" >> beam.FlatMap(decisions.decide_on_duplicates)
+    places = {
+        "Photos": photos | "PlaceOfPhoto" >> beam.Map(lambda photo: (photo.split, photo.label)),
+        "Near": on_duplicates | "PlaceOfNear" >> beam.FlatMap(decisions.place_of_near_duplicate),
+    }
+    counts = [
+        beam.pvalue.AsDict(found | f"Count{name}PerClass" >> beam.combiners.Count.PerElement())
+        for name, found in places.items()
+    ]
+    on_duplicates |= "KeepMost" >> beam.Map(decisions.keep_most, *counts)
     return (on_photos, on_duplicates) | "FlattenDecisions" >> beam.Flatten()
 
 
 def _pass_on(
-    photos_of_files: beam.PCollection, source: types.Artifact, target: types.Artifact, entries: beam.pvalue.AsDict
+    photos_of_files: beam.PCollection, source: types.Artifact, target: types.Artifact, excluded: beam.pvalue.AsDict
 ) -> None:
-    """Makes every file part of the output, without the photos in `entries`."""
+    """Makes every file part of the output, without the photos in `excluded`."""
     folders, target_folders = examples_io.split_uris(source), examples_io.split_uris(target)
     changed = (
         photos_of_files
-        | "KeepExcluded" >> beam.Filter(lambda element, entries: element[1].key in entries, entries)
+        | "KeepExcluded" >> beam.Filter(lambda element, excluded: element[1].key in excluded, excluded)
         | "FileAsKey" >> beam.Map(lambda element: (element[0], None))
         | "ChangedFiles" >> beam.Distinct()
     )
     _ = (
         photos_of_files.pipeline
         | "FilesToPassOn" >> beam.Create(examples_io.list_files(folders))
-        | "PassOn" >> beam.Map(_pass_on_file, folders, target_folders, beam.pvalue.AsDict(changed), entries)
+        | "PassOn" >> beam.Map(_pass_on_file, folders, target_folders, beam.pvalue.AsDict(changed), excluded)
     )
 
 
-def _count(photos: beam.PCollection, groups: beam.PCollection, entries: beam.pvalue.AsDict) -> beam.PCollection:
-    of_photos = photos | "CountPhotos" >> beam.FlatMap(decisions.count_photo, entries)
-    of_groups = groups | "CountKeptDuplicates" >> beam.FlatMap(decisions.count_kept_duplicates, entries)
+def _count(photos: beam.PCollection, groups: beam.PCollection, excluded: beam.pvalue.AsDict) -> beam.PCollection:
+    of_photos = photos | "CountPhotos" >> beam.FlatMap(decisions.count_photo, excluded)
+    of_groups = groups | "CountKeptDuplicates" >> beam.FlatMap(decisions.count_kept_duplicates, excluded)
     return (of_photos, of_groups) | "FlattenCounts" >> beam.Flatten() | "SumCounts" >> beam.CombinePerKey(sum)
 
 
-def _find_odd(photos: beam.PCollection, entries: beam.pvalue.AsDict) -> beam.PCollection:
+def _find_odd(photos: beam.PCollection, excluded: beam.pvalue.AsDict) -> beam.PCollection:
     """Returns (`Kind`, `Found`); the examples are those with the smallest SHA-256, which is as good as random."""
     number_and_some = SingleInputTupleCombineFn(
         beam.combiners.CountCombineFn(), beam.combiners.TopCombineFn(appearance.EXAMPLES_PER_KIND, reverse=True)
     )
     return (
         photos
-        | "FindKinds" >> beam.FlatMap(decisions.find_kinds, entries)
+        | "FindKinds" >> beam.FlatMap(decisions.find_kinds, excluded)
         | "CountKinds" >> beam.CombinePerKey(number_and_some)
     )
 
@@ -197,13 +211,13 @@ def _pass_on_file(
     sources: Mapping[str, str],
     targets: Mapping[str, str],
     changed: Container[ExamplesFile],
-    entries: Container[ExampleKey],
+    excluded: Container[ExampleKey],
 ) -> None:
     """Makes a file part of the output: as it is, or without the excluded examples."""
     split, name = file
     source, target = f"{sources[split]}/{name}", f"{targets[split]}/{name}"
     if file in changed:
-        staying = (example for example in read_shard(source) if _parse_example(split, example)[0] not in entries)
+        staying = (example for example in read_shard(source) if _parse_example(split, example)[0] not in excluded)
         write_shard(target, staying)
     else:
         pass_on(source, target)

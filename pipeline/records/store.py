@@ -199,7 +199,7 @@ class Run:
 
     @property
     def quarantine_entries(self) -> Sequence[quarantine.QuarantineEntry]:
-        """Photos and files that ImageValidator left out or moved."""
+        """Photos and files that ImageValidator left out, moved or reported."""
         return self.json_lines(nodes.QUARANTINE, quarantine.LISTING_FILE, quarantine.QuarantineEntry)
 
     @property

@@ -12,12 +12,14 @@ from apache_beam.testing.util import assert_that, equal_to
 from photo_files import JPEG, encode, scene
 from PIL import ExifTags, Image, ImageOps
 
-from components.contracts.quarantine import Action, DuplicatedPhoto, Reason
-from components.image_validator.decisions import decide_on_duplicates, decide_on_photo
+from components.contracts.quarantine import Action, DuplicatedPhoto, QuarantineEntry, Reason
+from components.image_validator.decisions import decide_on_duplicates, decide_on_photo, keep_most
 from components.image_validator.duplicates import (
+    Duplicate,
     GroupDuplicates,
     PerceptualHashes,
     Photo,
+    find_links,
     join_links,
     perceptual_hashes,
 )
@@ -35,7 +37,22 @@ def photo(
 def groups_of(photos: list[Photo], distance: int, expected: list[list[str]]) -> None:
     with TestPipeline() as pipeline:
         groups = pipeline | beam.Create(photos) | GroupDuplicates(distance)
-        assert_that(groups | beam.Map(lambda group: [photo.id.decode() for photo in group]), equal_to(expected))
+        assert_that(groups | beam.Map(lambda group: [photo.id.decode() for photo, _ in group]), equal_to(expected))
+
+
+def clusters_of(photos: list[Photo], distance: int = 4) -> list[list[Duplicate]]:
+    """Does what `GroupDuplicates` does, without Beam and without bands."""
+    contents = {(photo.file, *(photo.hashes or (b"", b""))) for photo in photos}
+    repeated = [(photo.file, photo.file) for photo in photos if sum(photo.file == other.file for other in photos) > 1]
+    places = join_links([*find_links(contents, distance), *repeated])
+    found = [
+        Duplicate(photo, places[photo.file])
+        for photo in sorted(photos, key=lambda photo: photo.key)
+        if photo.file in places
+    ]
+    return [
+        [each for each in found if each.place.cluster == cluster] for cluster in {each.place.cluster for each in found}
+    ]
 
 
 def spread(bits: int) -> int:
@@ -80,17 +97,58 @@ def test_all_pairs_within_the_distance_are_found() -> None:
 
 
 def test_joined_links_do_not_depend_on_their_order() -> None:
-    links = [(bytes([one]), bytes([one + 2])) for one in range(20)]
+    files = [bytes([number]) * 32 + bytes(8) for number in range(22)]
+    links = [(files[one], files[one + 2]) for one in range(20)]
     shuffled = random.Random(0).sample(links, len(links))
 
     joined = join_links(links)
 
     assert joined == join_links(shuffled)
-    assert set(joined.values()) == {b"\0", b"\1"}
+    assert {place.cluster for place in joined.values()} == {files[0], files[1]}
 
 
-def decisions(group: list[Photo]) -> list[tuple[str, Action, Reason]]:
-    return [(entry.id, entry.action, entry.reason) for _, entry in decide_on_duplicates(group)]
+@pytest.mark.slow
+def test_workers_place_photos_as_one_process_does() -> None:
+    """Bands find the same links, so that both classes have their groups, and every photo its look-alike."""
+    generator = random.Random(5)
+    photos = [
+        photo(f"{number:03d}", label=generator.randrange(3), phash=1 << number % 7 | (number % 5) << 40)
+        for number in range(60)
+    ]
+    expected = sorted(clusters_of(photos), key=lambda cluster: cluster[0].photo.key)
+
+    with TestPipeline() as pipeline:
+        clusters = pipeline | beam.Create(photos) | GroupDuplicates(4)
+        summed = clusters | beam.Map(
+            lambda cluster: [
+                (found.photo.id, found.place.cluster, found.place.group, found.place.look_alike is None)
+                for found in cluster
+            ]
+        )
+        assert_that(
+            summed,
+            equal_to([
+                [(p.id, place.cluster, place.group, place.look_alike is None) for p, place in cluster]
+                for cluster in expected
+            ]),
+        )  # fmt: skip
+
+
+def test_as_many_links_as_photos_connect_a_fixed_camera() -> None:
+    photos = [photo(f"{number}", label=number % 2, phash=1 << number % 8) for number in range(200)]
+
+    links = list(find_links([(each.file, *each.hashes) for each in photos if each.hashes], 4))
+
+    assert len(links) == 2 * 99 + 200
+
+
+def entries_of(photos: list[Photo]) -> list[QuarantineEntry]:
+    entries = [entry for cluster in clusters_of(photos) for _, entry in decide_on_duplicates(cluster)]
+    return sorted(entries, key=lambda entry: entry.id)
+
+
+def decisions(photos: list[Photo]) -> list[tuple[str, Action, Reason]]:
+    return [(entry.id, entry.action, entry.reason) for entry in entries_of(photos)]
 
 
 def test_copies_of_one_class_and_split_stay() -> None:
@@ -109,8 +167,8 @@ def test_copies_are_dropped_from_evaluation() -> None:
         ("c", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE),
         ("d", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_NEAR_DUPLICATE),
     ]
-    entries = [entry for _, entry in decide_on_duplicates(group)]
-    assert [entry.detail for entry in entries] == ["same picture as a in train"] * 2
+    entries = entries_of(group)
+    assert [entry.detail for entry in entries] == ["same bytes as a in train", "looks like a in train"]
     assert [entry.duplicate_of for entry in entries] == [DuplicatedPhoto("train", "a", 0)] * 2
 
 
@@ -120,14 +178,52 @@ def test_test_split_keeps_what_training_does_not_have() -> None:
     assert decisions(group) == [("a", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE)]
 
 
-def test_conflicting_labels_quarantine_all_copies() -> None:
+def test_equal_bytes_under_two_labels_are_quarantined_and_look_alikes_reported() -> None:
     group = [photo("a", label=1), photo("b", label=2, content="a"), photo("c", "test", label=2)]
 
     assert decisions(group) == [
         ("a", Action.QUARANTINED, Reason.LABEL_CONFLICT),
         ("b", Action.QUARANTINED, Reason.LABEL_CONFLICT),
-        ("c", Action.QUARANTINED, Reason.NEAR_DUPLICATE_LABEL_CONFLICT),
+        ("c", Action.REPORTED, Reason.NEAR_DUPLICATE_LABEL_CONFLICT),
     ]
+    conflict, _, look_alike = entries_of(group)
+    assert (conflict.detail, look_alike.detail) == (
+        "same bytes as b in train, class 2",
+        "looks like a in train, class 1",
+    )
+    assert look_alike.duplicate_of == DuplicatedPhoto("train", "a", 1)
+
+
+def test_chains_do_not_connect_photos_through_another_class() -> None:
+    """Of one class, the first and the last are 6 bits apart; the one between them is of another class."""
+    chain = [photo("a"), photo("b", label=1, phash=0b111), photo("c", "test", phash=0b111111)]
+
+    assert decisions(chain) == [
+        (name, Action.REPORTED, Reason.NEAR_DUPLICATE_LABEL_CONFLICT) for name in ("a", "b", "c")
+    ]
+    named = [entry.duplicate_of.id for entry in entries_of(chain) if entry.duplicate_of]
+    assert named in (["b", "a", "b"], ["b", "c", "b"])
+    within = [chain[0], photo("b", phash=0b111), chain[2]]
+    assert decisions(within) == [("c", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_NEAR_DUPLICATE)]
+
+
+def test_copies_in_two_evaluation_splits_leave_one_where_a_look_alike_in_train_is_kept() -> None:
+    group = [photo("a", "validation"), photo("b", "test", content="a"), photo("c", "train")]
+
+    assert decisions(group) == [
+        ("a", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_DUPLICATE),
+        ("b", Action.DROPPED_FROM_EVALUATION, Reason.CROSS_SPLIT_NEAR_DUPLICATE),
+    ]
+
+
+@pytest.mark.parametrize(("near", "action"), [(20, Action.DROPPED_FROM_EVALUATION), (21, Action.REPORTED)])
+def test_look_alikes_of_train_are_kept_if_too_many_of_a_class_would_be_dropped(near: int, action: Action) -> None:
+    (cluster,) = clusters_of([photo("a"), photo("b", "test"), photo("c", "validation", content="a")])
+    copy, look_alike = sorted(decide_on_duplicates(cluster), key=lambda decision: decision[1].reason)
+    counts = {("test", 0): 100, ("validation", 0): 1}
+
+    assert keep_most(look_alike, counts, {("test", 0): near})[1].action is action
+    assert keep_most(copy, counts, {("test", 0): near})[1].action is Action.DROPPED_FROM_EVALUATION
 
 
 def test_unusable_photo_is_quarantined() -> None:
