@@ -329,12 +329,17 @@ def client_of(scheme: str, bucket: str) -> ObjectStore | Hdfs:
     return SCHEMES[scheme].open(bucket)
 
 
-def _locate(uri: str) -> tuple[ObjectStore | Hdfs, str]:
-    """Returns the client of a URI's bucket, and the name in it."""
-    scheme, _, rest = uri.partition("://")
-    if scheme not in SCHEMES:
+def check_scheme(uri: str) -> None:
+    """Raises UserError for the URI of an unknown storage."""
+    if uri.partition("://")[0] not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise UserError(f"cannot read {uri!r}: expected a path on this machine, or a URI with one of {known}")
+
+
+def _locate(uri: str) -> tuple[ObjectStore | Hdfs, str]:
+    """Returns the client of a URI's bucket, and the name in it."""
+    check_scheme(uri)
+    scheme, _, rest = uri.partition("://")
     bucket, _, name = rest.partition("/")
     name = name.rstrip("/")
     if name and not _is_valid(name):

@@ -10,7 +10,7 @@ import click
 
 from components.common.errors import UserError
 from pipeline.cli.run_options import collect_beam_options
-from pipeline.prediction.prediction_files import FORMATS
+from pipeline.prediction.prediction_files import FORMATS, to_not_used
 
 if TYPE_CHECKING:
     from pipeline.local_run.console import RunConsole
@@ -101,13 +101,14 @@ def _run(target: str, model: Path, asked: dict[str, Any], args: tuple[str, ...],
     out.print(f"Time:        {time.monotonic() - started:.0f} s")
     if not outcome.predicted:
         raise UserError(f"no photo could be read: {target}/{UNREADABLE_FILE} lists the reasons")
-    return 0
+    return 1 if outcome.unreadable else 0
 
 
 def _make_plan(target: str, model: Path, asked: dict[str, Any], console: "RunConsole") -> "ShardPlan":
     """Lists the photos and assigns them to shards."""
-    from pipeline.prediction.batch_job import ShardPlan, make_plan, stage_model
-    from pipeline.prediction.photo_listing import describe_not_used, list_input
+    from components.photos.photo_set import UnusedFile, describe_unused
+    from pipeline.prediction.batch_job import NOT_USED_FILE, ShardPlan, make_plan, stage_model, write_file
+    from pipeline.prediction.photo_listing import list_input
 
     plan = ShardPlan(
         input=asked["input"],
@@ -116,11 +117,12 @@ def _make_plan(target: str, model: Path, asked: dict[str, Any], console: "RunCon
         format=asked["format"] or _DEFAULT_FORMAT,
         photos_per_file=asked["photos_per_file"] or _PHOTOS_PER_FILE,
     )
-    left_out: list[str] = []
+    left_out: list[UnusedFile] = []
     plan = make_plan(target, list_input(plan.input, left_out.append), plan)
-    not_used = describe_not_used(left_out)
+    not_used = describe_unused(left_out)
     if not plan.photos:
         raise UserError(f"no photos at {asked['input']!r}{'; ' if not_used else ''}{not_used}")
     if not_used:
-        console.message(not_used)
+        write_file(target, NOT_USED_FILE, to_not_used(left_out))
+        console.message(f"{not_used}; {target}/{NOT_USED_FILE} lists them")
     return plan

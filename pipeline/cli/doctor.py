@@ -21,7 +21,7 @@ from rich.markup import escape
 from components.modeling.backbones.cache import cache_dir, hub_folder, kaggle_folder
 from components.modeling.backbones.embedded import how_to_install, weights_file
 from components.modeling.backbones.registry import BACKBONES, Backbone
-from pipeline.cli.store_options import console, print_json, table
+from pipeline.cli.store_options import console, output_option, print_json, table
 
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 
@@ -176,7 +176,7 @@ def _host(host: str, needed_for: str, proxy: str | None) -> Diagnosis:
 
 
 @click.command()
-@click.option("--output", metavar="DIR", default="output", show_default=True, help="Where runs would write.")
+@output_option("Where runs would write.")
 @click.option("--quick", is_flag=True, help="Look at versions only; do not import TensorFlow and TFX.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(output: str, quick: bool, as_json: bool) -> None:

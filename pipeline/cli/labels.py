@@ -12,7 +12,7 @@ from rich.markup import escape
 from components.common.errors import UserError, reason_of
 from components.common.text import counted
 from components.contracts.label_review import DoubtfulLabel
-from pipeline.cli.store_options import console, percent, print_json, store_options, table
+from pipeline.cli.store_options import console, local_path, percent, print_json, store_options, table
 
 if TYPE_CHECKING:
     from pipeline.records.store import RunStore
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", default="latest")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Rows to show; 0 shows all.")
-@click.option(
-    "--to", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write all rows to a .csv instead."
-)
+@click.option("--to", metavar="FILE", callback=local_path, help="Write all rows to a .csv instead.")
 @store_options
-def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bool) -> None:
+def labels(store: "RunStore", run: str, limit: int, to: str | None, as_json: bool) -> None:
     """List the photos of RUN with doubtful labels.
 
     RUN is an id, an unambiguous part of one, latest, or latest~1. Review the photos, keep the rows with wrong labels in
@@ -36,7 +34,7 @@ def labels(store: "RunStore", run: str, limit: int, to: Path | None, as_json: bo
     if summary is None:
         raise UserError(f"run {found.run_id} has no review of labels: LabelReviewer did not run or did not finish")
     if to is not None:
-        _write(to, doubtful)
+        _write(Path(to), doubtful)
         click.echo(f"Wrote {counted(len(doubtful), 'doubtful label')} to {to}")
         return
     if as_json:

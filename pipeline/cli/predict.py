@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ from rich.table import Table
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.cli.batch_prediction import batch_options, predict_batch
 from pipeline.cli.run_options import SectionedCommand, beam_options
-from pipeline.cli.store_options import console, print_json
+from pipeline.cli.store_options import console, output_option, print_json
+from pipeline.prediction.prediction_files import text
 
 if TYPE_CHECKING:
+    from components.photos.photo_set import UnusedFile
     from pipeline.prediction.served_model import Classification
 
 _BAR_WIDTH = 20
@@ -29,8 +31,8 @@ _TOP = 3
 
 @beam_options
 @click.command(cls=SectionedCommand)
-@click.argument("photos", metavar="PHOTO|FOLDER|URL...", nargs=-1)
-@click.option("--output", metavar="DIR", default="output", show_default=True, help="The --output of the runs.")
+@click.argument("photos", metavar="PHOTO|FOLDER|GLOB|URI...", nargs=-1)
+@output_option("The --output of the runs.")
 @click.option(
     "--model",
     metavar="DIR|URI",
@@ -45,12 +47,12 @@ def predict(
 ) -> None:
     """Classify photos with the latest pushed model.
 
-    A photo that differs from the training photos more than nearly all validation photos do is marked as unfamiliar.
-    Unreadable photos are reported, the others are classified, and the exit status is 1.
+    Photos are files, folders, globs, .csv or .jsonl manifests, http(s):// addresses, and objects or prefixes of
+    gs:// and s3://. A photo that differs from the training photos more than nearly all validation photos do is marked
+    as unfamiliar. Unreadable photos are reported, the others are classified, and the exit status is 1.
 
-    For many photos, use --input (a folder, a glob, a .csv or .jsonl manifest, or a gs:// or s3:// prefix) and --to (a
-    folder or prefix for the predictions, one row per photo). After an interruption, the same command resumes. The exit
-    status is 0 if any photo was classified.
+    For many photos, use --input (a folder, a glob, a manifest, or a prefix) and --to (a folder or prefix for the
+    predictions, one row per photo). After an interruption, the same command resumes.
     """
     folder = Path(output).expanduser().absolute()
     if batch["source"] or batch["target"]:
@@ -67,14 +69,24 @@ def predict(
 
 
 def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top: int, form: str | None) -> None:
+    from components.common.text import counted
+    from components.photos.photo_set import describe_unused
     from components.storage.objects import is_remote
     from pipeline.local_run.logs import divert_native_output
     from pipeline.prediction.model_folder import find_model
-    from pipeline.prediction.photo_inputs import list_photos, read_photos
+    from pipeline.prediction.photo_inputs import read_photos
+    from pipeline.prediction.photo_listing import list_photos
     from pipeline.prediction.served_model import Classification, ServedModel
 
     path = find_model(output, model)
-    inputs = read_photos(list_photos(photos))
+    named = list_photos(photos)
+    # stderr: standard output is for the answer alone.
+    if named.left_out:
+        listed = "" if form == "json" else " (--json lists them)"
+        click.echo(f"{describe_unused(named.left_out)}{listed}", err=True)
+    if named.missing:
+        click.echo(f"Not found: {counted(len(named.missing), 'photo')}, such as {named.missing[0]!r}", err=True)
+    inputs = read_photos(named.photos)
     checked = []
     for photo in inputs:
         checked.append(photo)
@@ -82,9 +94,8 @@ def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top:
             break
     else:
         # Without a usable photo, neither TensorFlow nor the model is needed.
-        _print([Classification(photo.name, [], photo.error) for photo in checked], path, form)
+        _print([Classification(photo.name, [], photo.error) for photo in checked], path, form, named.left_out)
         sys.exit(1)
-    # stderr: standard output is for the answer alone.
     copied = f", copied from {model}" if model and is_remote(model) else ""
     click.echo(f"Model: {path}{copied} (loading TensorFlow ...)", err=True)
     divert_native_output(None)
@@ -92,14 +103,16 @@ def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top:
         dataclasses.replace(prediction, classes=prediction.classes[:top])
         for prediction in ServedModel(path).classify(itertools.chain(checked, inputs))
     ]
-    _print(predictions, path, form)
+    _print(predictions, path, form, named.left_out)
     if any(prediction.error for prediction in predictions):
         sys.exit(1)
 
 
-def _print(predictions: "list[Classification]", path: Path, form: str | None) -> None:
+def _print(predictions: "list[Classification]", path: Path, form: str | None, left_out: "Sequence[UnusedFile]") -> None:
     if form == "json":
-        print_json({"model": str(path), "predictions": [_content(prediction) for prediction in predictions]})
+        not_used = {"not_used": [{"file": file.path, "reason": file.kind} for file in left_out]} if left_out else {}
+        answers = [_content(prediction) for prediction in predictions]
+        print_json({"model": str(path), "predictions": answers} | not_used)
     elif form == "csv":
         _print_csv(predictions)
     else:
@@ -119,16 +132,15 @@ def _print_csv(predictions: "Iterable[Classification]") -> None:
     writer.writerow(_COLUMNS)
     for prediction in predictions:
         if prediction.error:
-            writer.writerow([prediction.photo, "", "", "", prediction.error, "", ""])
+            writer.writerow([text(prediction.photo), "", "", "", prediction.error, "", ""])
         told = ["", ""]
         if prediction.familiarity is not None:
             told = [f"{prediction.familiarity:.6f}", "yes" if prediction.unfamiliar else "no"]
         for rank, (name, probability) in enumerate(prediction.classes, start=1):
-            writer.writerow([prediction.photo, rank, name, f"{probability:.6f}", "", *told])
+            writer.writerow([text(prediction.photo), rank, name, f"{probability:.6f}", "", *told])
 
 
 def _print_table(predictions: "Iterable[Classification]") -> None:
-
     table = Table()
     # Folded, never cut: two photos in one deep folder differ at the end of their paths.
     table.add_column("photo", overflow="fold")
@@ -136,14 +148,15 @@ def _print_table(predictions: "Iterable[Classification]") -> None:
     table.add_column("probability", justify="right")
     table.add_column("", width=_BAR_WIDTH)
     for prediction in predictions:
+        name = escape(text(prediction.photo))
         if prediction.error:
-            table.add_row(escape(prediction.photo), f"[red]{escape(prediction.error)}[/]")
+            table.add_row(name, f"[red]{escape(prediction.error)}[/]")
         if prediction.unfamiliar:
-            table.add_row(escape(prediction.photo), "[yellow]unfamiliar; if anything:[/]")
-        for rank, (name, probability) in enumerate(prediction.classes):
-            photo = escape(prediction.photo) if rank == 0 and not prediction.unfamiliar else ""
+            table.add_row(name, "[yellow]unfamiliar; if anything:[/]")
+        for rank, (class_name, probability) in enumerate(prediction.classes):
+            photo = name if rank == 0 and not prediction.unfamiliar else ""
             bar = "" if prediction.unfamiliar else Bar(1, 0, probability, color="cyan")
             style = "dim" if prediction.unfamiliar else None
-            table.add_row(photo, escape(name), f"{probability:.1%}", bar, style=style)
+            table.add_row(photo, escape(class_name), f"{probability:.1%}", bar, style=style)
         table.add_section()
     console().print(table)

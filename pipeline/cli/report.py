@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.store_options import print_json, store_options
+from pipeline.cli.store_options import local_path, print_json, store_options
 
 if TYPE_CHECKING:
     from pipeline.records.store import RunStore
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", default="latest")
-@click.option("--to", metavar="FILE", help="The page to write.  [default: DIR/reports/PIPELINE/RUN.html]")
+@click.option(
+    "--to", metavar="FILE", callback=local_path, help="The page to write.  [default: DIR/reports/PIPELINE/RUN.html]"
+)
 @store_options
 def report(store: "RunStore", run: str, to: str | None, as_json: bool) -> None:
     """Write the report of RUN as one HTML page.

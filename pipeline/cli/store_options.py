@@ -15,16 +15,24 @@ from rich.table import Table
 _PIPE_WIDTH = 200
 
 
+def local_path(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    """Returns the value of an option that takes a path on this machine; raises click.BadParameter for a URI."""
+    if path and "://" in path:
+        raise click.BadParameter(
+            f"{path} is not a path on this machine, where the records of runs are, even if --output was a bucket"
+        )
+    return path
+
+
+def output_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Returns a decorator that adds `--output`, a folder on this machine."""
+    return click.option("--output", metavar="DIR", default="output", show_default=True, help=text, callback=local_path)
+
+
 def store_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds `--output`, `--metadata` and `--json`; the command gets `store` and `as_json`."""
 
-    @click.option(
-        "--output",
-        metavar="DIR",
-        default="output",
-        show_default=True,
-        help="The --output of the runs, or a copy.",
-    )
+    @output_option("The --output of the runs, or a copy.")
     @click.option("--metadata", metavar="URI", help="Database of ML Metadata (see `run --help`).")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)

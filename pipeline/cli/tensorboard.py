@@ -15,6 +15,7 @@ from components.common.errors import UserError
 from components.common.text import counted
 from components.contracts.nodes import FINE_TUNING
 from components.contracts.output_folder import TRAINING_FOLDER
+from pipeline.cli.store_options import output_option
 
 if TYPE_CHECKING:
     from pipeline.records.store import Run, RunStore
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", metavar="[RUN...]", nargs=-1)
-@click.option("--output", metavar="DIR", default="output", show_default=True, help="The --output of the runs.")
+@output_option("The --output of the runs.")
 @click.option("--metadata", metavar="URI", help="ML Metadata elsewhere than in --output (see `run --help`).")
 @click.option("--host", default="localhost", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0: any free port.")

@@ -34,6 +34,7 @@ from pipeline.prediction.served_model import Classification, ServedModel
 PLAN_FOLDER: Final = "_plan"
 _PLAN_FILE: Final = f"{PLAN_FOLDER}/plan.json"
 UNREADABLE_FILE: Final = "_unreadable.jsonl"
+NOT_USED_FILE: Final = "_not_used.jsonl"
 # A bucket answers many requests at once, each after tens of milliseconds.
 _READERS: Final = 16
 _AHEAD: Final = 32

@@ -1,4 +1,4 @@
-"""Photos that a user names: files, folders, URLs, objects in buckets. Imports no TensorFlow, so errors come fast."""
+"""Reads photos: files, URLs, objects in buckets. Imports no TensorFlow, so errors come fast."""
 
 import dataclasses
 import errno
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from components.common.errors import UserError, reason_of
+from components.contracts.quarantine import Reason
 from components.photos.check import check_header
-from components.photos.formats import MAX_BYTES, NATIVE_SUFFIXES
+from components.photos.convert import convert_photo
+from components.photos.formats import MAX_BYTES, NATIVE_FORMATS, find_format
 from components.storage.objects import read_object
 
 _TIMEOUT_S: Final = 15.0
@@ -23,29 +25,11 @@ _CHUNK_BYTES: Final = 2**16
 
 @dataclasses.dataclass(frozen=True)
 class PhotoInput:
-    """The bytes of a photo whose header was checked, or an error."""
+    """The bytes of a photo that the served model takes, or an error."""
 
     name: str
     content: bytes = b""
     error: str | None = None
-
-
-def list_photos(sources: Iterable[str]) -> list[str]:
-    """Returns paths and URLs, with each folder replaced by the photos in and below it; missing files are kept.
-
-    Raises UserError for a folder without photos.
-    """
-    names: list[str] = []
-    for source in sources:
-        folder = Path(source).expanduser()
-        if _is_url(source) or not folder.is_dir():
-            names.append(source if _is_url(source) else str(folder))
-            continue
-        photos = sorted(path for path in folder.rglob("*") if _is_photo(path.relative_to(folder)) and path.is_file())
-        if not photos:
-            raise UserError(f"no photos in {source}: looked for {', '.join(NATIVE_SUFFIXES)} in it and its subfolders")
-        names.extend(map(str, photos))
-    return names
 
 
 def read_photos(names: Iterable[str]) -> Iterator[PhotoInput]:
@@ -54,26 +38,27 @@ def read_photos(names: Iterable[str]) -> Iterator[PhotoInput]:
 
 
 def read_photo(name: str) -> PhotoInput:
-    """Reads a photo from a path, an http(s) URL, or a bucket (gs://BUCKET/rose.jpg), and checks its header.
+    """Reads a photo from a path, an http(s) URL, or a bucket (gs://BUCKET/rose.jpg), checks its header and converts it.
 
+    Formats that the served model does not take are converted as in training; it takes the first frame of an animation.
     Raises UserError if a bucket does not answer, which says nothing about the photo.
     """
     try:
-        content = _fetch(name) if _is_url(name) else _read_remote(name) if "://" in name else _read(Path(name))
+        content = _fetch(name) if is_url(name) else _read_remote(name) if "://" in name else _read(Path(name))
     except (OSError, ValueError, http.client.HTTPException) as error:
         return PhotoInput(name, error=_reason(error))
     if len(content) > MAX_BYTES:
         return PhotoInput(name, error=f"more than {MAX_BYTES // 2**20} MiB")
+    content = convert_photo(content)
     defect = check_header(content).defect
-    return PhotoInput(name, error=f"{defect.reason.value}: {defect.detail}") if defect else PhotoInput(name, content)
+    if defect and not (defect.reason is Reason.ANIMATED and find_format(content) in NATIVE_FORMATS):
+        return PhotoInput(name, error=f"{defect.reason.value}: {defect.detail}")
+    return PhotoInput(name, content)
 
 
-def _is_url(source: str) -> bool:
+def is_url(source: str) -> bool:
+    """Tells whether a photo is fetched over HTTP."""
     return source.startswith(("http://", "https://"))
-
-
-def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in NATIVE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def _read(path: Path) -> bytes:

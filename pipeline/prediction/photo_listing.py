@@ -1,18 +1,20 @@
-"""The input of a batch: a folder, a glob, a manifest, or a prefix of a bucket."""
+"""The photos to classify: files, folders, globs, manifests, URLs, and objects or prefixes of a bucket."""
 
+import contextlib
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from components.common.errors import UserError, storage_errors
 from components.contracts.quarantine import Reason
 from components.photos.folder import is_hidden
-from components.photos.formats import NATIVE_SUFFIXES
+from components.photos.formats import ACCEPTED_SUFFIXES
 from components.photos.manifest import is_manifest, photos_named
 from components.photos.photo_set import UnusedFile, describe_unused
-from components.storage.objects import find_objects, glob_objects, is_remote, list_objects
+from components.storage.objects import check_scheme, find_objects, glob_objects, is_remote, list_objects
+from pipeline.prediction.photo_inputs import is_url
 
 _EXPECTED: Final = "expected a folder, a glob, a .csv or .jsonl that names photos, or a gs:// or s3:// prefix"
 
@@ -24,15 +26,66 @@ def absolute(source: str) -> str:
 
 def check_local(source: str) -> None:
     """Raises UserError for an input on this machine that does not exist; `source` is from `absolute`."""
-    if not is_remote(source) and not os.path.lexists(source) and not glob.has_magic(source):
+    if is_remote(source) or os.path.lexists(source):
+        return
+    if not glob.has_magic(source):
         raise UserError(f"no photos at {source!r}: the path does not exist; {_EXPECTED}")
+    if next(glob.iglob(source, recursive=True), None) is None:  # noqa: PTH207
+        raise UserError(f"no photos at {source!r}: nothing matches; {_EXPECTED}")
 
 
-def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
-    """Yields the photos of an input from `absolute` as absolute paths or URIs, always in the same order.
+class NamedPhotos(NamedTuple):
+    """The photos that a user named."""
 
-    `leave_out` is called with every file that is not a photo by its name; all files in a manifest count as photos.
-    Raises UserError for an unreadable bucket or manifest.
+    photos: list[str]  # paths and URIs
+    left_out: list[UnusedFile]
+    missing: list[str]  # of `photos`
+
+
+def list_photos(sources: Iterable[str]) -> NamedPhotos:
+    """Replaces folders, globs, manifests and prefixes of buckets by their photos; a single file is always a photo.
+
+    Raises UserError if one of them has no photos.
+    """
+    found = NamedPhotos([], [], [])
+    single = []
+    for source in sources:
+        path = source if is_remote(source) else os.path.expanduser(source)  # noqa: PTH111  (as the user wrote it)
+        if is_url(path):
+            found.photos.append(path)
+        elif _is_single(path):
+            single.append(path)
+            found.photos.append(path)
+        else:
+            left_out: list[UnusedFile] = []
+            photos = list(list_input(path.rstrip("/") or path, left_out.append))
+            if not photos:
+                raise UserError(f"no photos at {source!r}" + (f": {describe_unused(left_out)}" if left_out else ""))
+            found.photos.extend(photos)
+            found.left_out.extend(left_out)
+    in_buckets = {path for path in single if is_remote(path)}
+    there = in_buckets
+    with contextlib.suppress(OSError):  # Whether one may read does not depend on whether one may list.
+        there = set(find_objects(in_buckets))
+    found.missing.extend(p for p in single if not (p in there if p in in_buckets else os.path.exists(p)))  # noqa: PTH110
+    return found
+
+
+def _is_single(path: str) -> bool:
+    """Tells whether a path or URI names one photo, which may be missing."""
+    if is_remote(path):
+        check_scheme(path)
+        return PurePosixPath(path).suffix.lower() in ACCEPTED_SUFFIXES and not glob.has_magic(path)
+    if os.path.lexists(path):
+        return not os.path.isdir(path) and not is_manifest(path)  # noqa: PTH112
+    return not glob.has_magic(path)
+
+
+def list_input(source: str, leave_out: Callable[[UnusedFile], None]) -> Iterator[str]:
+    """Yields the photos of a folder, glob, manifest, prefix or file as paths or URIs, always in the same order.
+
+    `leave_out` is called with every file that is not a photo by its name; a single file and all files in a manifest
+    count as photos. Raises UserError for an unreadable bucket or manifest.
     """
     if is_manifest(source):
         if not is_remote(source) and not Path(source).is_file():
@@ -41,17 +94,14 @@ def list_input(source: str, leave_out: Callable[[str], None]) -> Iterator[str]:
         return
     for folder, file in _in_bucket(source) if is_remote(source) else _on_this_machine(source):
         path = f"{folder}/{file}" if folder else file
-        is_photo = PurePosixPath(file).suffix.lower() in NATIVE_SUFFIXES
-        if is_photo and not any(is_hidden(part) for part in file.split("/") if folder):
+        if folder and any(map(is_hidden, file.split("/"))):
+            leave_out(UnusedFile(path, Reason.HIDDEN))
+        elif path.endswith("/"):
+            leave_out(UnusedFile(path, Reason.NO_REGULAR_FILE))
+        elif path == source or PurePosixPath(file).suffix.lower() in ACCEPTED_SUFFIXES:
             yield path
         else:
-            leave_out(path)
-
-
-def describe_not_used(files: Sequence[str]) -> str:
-    """Returns a summary of the unused files in one line; empty without any."""
-    reasons = {True: Reason.HIDDEN, False: Reason.UNSUPPORTED_SUFFIX}
-    return describe_unused([UnusedFile(file, reasons[is_hidden(PurePosixPath(file).name)]) for file in files])
+            leave_out(UnusedFile(path, Reason.UNSUPPORTED_SUFFIX))
 
 
 def _in_bucket(source: str) -> Iterator[tuple[str, str]]:
@@ -73,11 +123,16 @@ def _on_this_machine(source: str) -> Iterator[tuple[str, str]]:
         for parent, folders, files in os.walk(source, onerror=_refuse):
             folders.sort()
             below = os.path.relpath(parent, source)
-            yield from ((source, file if below == "." else f"{below}/{file}") for file in sorted(files))
+            links = [f"{name}/" for name in folders if os.path.islink(f"{parent}/{name}")]  # noqa: PTH114
+            yield from ((source, file if below == "." else f"{below}/{file}") for file in sorted(files) + links)
     elif os.path.isfile(source):  # noqa: PTH113
         yield "", source
     else:
-        yield from (("", file) for file in sorted(glob.glob(source, recursive=True)) if os.path.isfile(file))  # noqa: PTH113, PTH207
+        for path in sorted(glob.glob(source, recursive=True)):  # noqa: PTH207
+            if not os.path.isdir(path):  # noqa: PTH112
+                yield "", path
+            elif "**" not in source:  # As if the shell had replaced the pattern.
+                yield from _on_this_machine(path)
 
 
 def _refuse(error: OSError) -> None:

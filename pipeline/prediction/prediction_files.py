@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
+from components.photos.photo_set import UnusedFile
 from pipeline.prediction.served_model import Classification
 
 
@@ -52,6 +53,11 @@ def to_json_lines(predictions: Sequence[Classification]) -> bytes:
 def to_unreadable(predictions: Sequence[Classification]) -> bytes:
     """Returns JSON Lines with the keys `uri` and `reason`."""
     return _lines({"uri": text(prediction.photo), "reason": prediction.error} for prediction in predictions)
+
+
+def to_not_used(files: Iterable[UnusedFile]) -> bytes:
+    """Returns JSON Lines with the keys `uri` and `reason`."""
+    return _lines({"uri": text(file.path), "reason": file.kind} for file in files)
 
 
 def text(path: str) -> str:

@@ -8,6 +8,7 @@ from components import contracts
 from components.common.errors import UsageError, UserError
 from components.contracts.evaluation import ACCURACY, SPLIT_PROPERTY
 from components.contracts.nodes import BLESSED_PROPERTY, PUSHED_DESTINATION_PROPERTY, PUSHED_PROPERTY
+from components.storage.objects import is_remote
 from pipeline.records.metadata import ArtifactRecord, ExecutionRecord
 from pipeline.records.store import Run, RunStore
 
@@ -104,7 +105,8 @@ class Lineage:
         number = text.removeprefix("a")
         if number.isdigit() and int(number) in self.artifacts:
             return [self.artifacts[int(number)]]
-        found = self._at_path(Path(text).expanduser().absolute()) or self._datasets(text)
+        path = Path(text) if is_remote(text) else Path(text).expanduser().absolute()
+        found = self._at_path(path) or self._datasets(text)
         if not found and self._store.is_run(text):
             run = self._store.find_run(text)
             return [self._newest_model(run.artifacts(), f"run {run.run_id} trained no model")]

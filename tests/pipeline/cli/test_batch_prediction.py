@@ -86,7 +86,7 @@ def mixed_folder(photo_folder: Path) -> Path:
 def test_answers_are_those_of_predict(pushed_output: Path, mixed_folder: Path, tmp_path: Path, form: str) -> None:
     target = tmp_path / "answers"
     result = _batch(mixed_folder, target, "--format", form, "--photos-per-file", "25", output=pushed_output)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     assert sorted(path.name for path in target.glob("predictions*")) == [
         f"predictions-0000{shard}-of-00003.{form}" for shard in range(3)
     ]
@@ -94,7 +94,9 @@ def test_answers_are_those_of_predict(pushed_output: Path, mixed_folder: Path, t
     reasons = _unreadable(target)
     assert {Path(uri).name for uri in reasons} == {"text.jpg", "half.jpg"}
     assert any("not_an_image" in reason for reason in reasons.values())
-    assert "2 files are not used: 1 .txt, 1 hidden" in result.output
+    assert f"2 files are not used: 1 .txt, 1 hidden; {target}/_not_used.jsonl lists them" in result.output
+    unused = [json.loads(line) for line in (target / "_not_used.jsonl").read_text().splitlines()]
+    assert {Path(row["uri"]).name: row["reason"] for row in unused} == {".hidden.jpg": "hidden", "notes.txt": ".txt"}
     assert "(60 photos)" in result.output
     assert "(2 photos)" in result.output
     assert "Classifying photos" in result.output
@@ -165,7 +167,7 @@ def test_worker_processes_give_the_same_answers(pushed_output: Path, mixed_folde
     target = tmp_path / "answers"
     workers = ["--beam-runner", "multi_processing", "--beam-workers", "2"]
     result = _batch(mixed_folder, target, "--photos-per-file", "10", *workers, output=pushed_output)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     _assert_same(_rows(target), _answers(mixed_folder, pushed_output))
     assert len(_unreadable(target)) == 2
 
@@ -185,7 +187,7 @@ def test_from_a_bucket_to_a_bucket(pushed_output: Path, mixed_folder: Path, tmp_
         write_object(f"{s3_bucket}/photos/{file.relative_to(mixed_folder)}", file.read_bytes())
     target = f"{s3_bucket}/answers/2024"
     result = _batch(f"{s3_bucket}/photos", target, "--photos-per-file", "40", output=pushed_output)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     for file, _ in list_objects(target):
         path = tmp_path / "fetched" / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +210,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
         _batch(photo_folder, tmp_path / "a", output=tmp_path)
     with pytest.raises(UserError, match="the path does not exist; expected a folder, a glob"):
         _batch(tmp_path / "nowhere", tmp_path / "a", output=pushed_output)
+    with pytest.raises(UserError, match="nothing matches; expected a folder, a glob"):
+        _batch(tmp_path / "*.jpg", tmp_path / "a", output=pushed_output)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "a.webm").touch()
     (tmp_path / "file").touch()
@@ -217,7 +221,6 @@ def test_what_cannot_be_done_is_said_in_one_line(
     (tmp_path / "full" / "thesis.doc").touch()
     for source, target, message in [
         ("empty", "a", "no photos at .*; 1 file is not used: 1 .webm"),
-        ("empty/*.jpg", "a", "no photos at "),
         (photo_folder, "file/answers", "cannot write to --to .*file/answers: "),
         (photo_folder, "full", r"contains other files \(thesis.doc\): choose an empty folder"),
         ("broken", "b", "no photo could be read: .*/_unreadable.jsonl lists the reasons"),

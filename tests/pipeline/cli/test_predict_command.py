@@ -4,6 +4,8 @@ import csv
 import http.server
 import io
 import json
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner, Result
 from loopback_storages import put_raw
+from photo_files import ANIMATED_GIF, encode, scene
 from tensorflow_serving.apis import predict_pb2
 
 from components.common.errors import UserError
@@ -64,6 +67,54 @@ def test_bad_photos_are_reported_and_the_others_answered(pushed_output: Path, ph
     assert [prediction["photo"] for prediction in predictions] == list(map(str, names))
     assert "No such file" in predictions[3]["error"]
     assert predictions[1]["classes"] == predictions[4]["classes"]
+
+
+def test_files_that_are_not_used_and_missing_ones_are_named(pushed_output: Path, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a photo")
+    shown = _predict(tmp_path, tmp_path / "none.jpg", "--csv", model=pushed_output)
+    answer = _predict(tmp_path / "*.[jt]*", "--json", model=pushed_output)
+    told = json.loads(answer.stdout)
+    assert (shown.exit_code, answer.exit_code) == (1, 0)
+    assert shown.stderr.startswith(
+        "1 file is not used: 1 .txt (--json lists them)\n"
+        f"Not found: 1 photo, such as '{tmp_path / 'none.jpg'}'\nModel: "
+    )
+    assert [prediction["photo"] for prediction in told["predictions"]] == [str(photo)]
+    assert told["not_used"] == [{"file": str(tmp_path / "notes.txt"), "reason": ".txt"}]
+
+
+def test_the_first_frame_of_a_gif_is_classified(pushed_output: Path, tmp_path: Path) -> None:
+    (tmp_path / "animated.gif").write_bytes(ANIMATED_GIF)
+    (tmp_path / "first.gif").write_bytes(encode(scene(1), format="GIF"))
+    (tmp_path / "photo.tif").write_bytes(encode(scene(1), format="TIFF"))
+    result = _predict(tmp_path, "--json", model=pushed_output)
+    animated, first, _ = json.loads(result.stdout)["predictions"]
+    assert result.exit_code == 0
+    assert animated["classes"] == first["classes"]
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json", "--top=1"])
+def test_names_that_are_not_utf_8_are_printed(pushed_output: Path, photo: Path, form: str) -> None:
+    result = _predict(photo.rename(photo.with_name(os.fsdecode(b"caf\xe9.jpg"))), form, model=pushed_output)
+    assert result.exit_code == 0
+    assert re.search(r"caf\\+(xe9|udce9)", result.stdout)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "runs --output",
+        "predict a.jpg --output",
+        "doctor --output",
+        "tensorboard --output",
+        "report --to",
+        "labels --to",
+    ],
+)
+def test_records_and_what_is_made_of_them_are_on_this_machine(command: str) -> None:
+    result = CliRunner().invoke(cli, [*command.split(), "s3://b/runs"])
+    assert result.exit_code == 2
+    assert "s3://b/runs is not a path on this machine" in " ".join(result.output.split())
 
 
 def test_a_folder_is_searched_and_csv_has_a_row_per_class(pushed_output: Path, photo_folder: Path) -> None:
@@ -155,7 +206,7 @@ def test_what_cannot_be_used_is_said_in_one_line(pushed_output: Path, photo: Pat
     with pytest.raises(UserError, match="cannot load"):
         _predict(photo, "--model", pushed_output / "serving_model/flowers/99", model=pushed_output)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no photos in"):
+    with pytest.raises(UserError, match="no photos at"):
         _predict(tmp_path / "empty", model=pushed_output)
 
 

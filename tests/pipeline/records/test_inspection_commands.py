@@ -204,6 +204,16 @@ def test_lineage_leads_from_a_pushed_folder_back_to_the_data(two_runs: RecordedR
     assert {"from": nodes["TfdsExampleGen"]["id"], "to": dataset["id"], "key": "examples"} in graph["edges"]
 
 
+def test_lineage_finds_a_model_that_was_pushed_to_a_bucket(two_runs: RecordedRuns, ask: Ask) -> None:
+    pushed = next(
+        a for a in two_runs.store.get_artifacts_by_type("PushedModel") if "pushed_destination" in a.custom_properties
+    )
+    uri = "s3://flowers/runs/serving_model/flowers/7"
+    pushed.custom_properties["pushed_destination"].string_value = uri
+    two_runs.store.put_artifacts([pushed])
+    assert "Trainer" in {step["node"] for step in ask("lineage", uri)["executions"]}
+
+
 def test_lineage_leads_from_a_dataset_to_every_model(two_runs: RecordedRuns, ask: Ask) -> None:
     text = ask("lineage", "flowers", text=True)
     # Both models come from one artifact: the second run took it from the cache.
