@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-from components.common.errors import UserError, storage_errors
+from components.common.errors import UsageError, UserError, storage_errors
 from components.contracts.quarantine import Reason
 from components.photos.folder import is_hidden
 from components.photos.formats import ACCEPTED_SUFFIXES
@@ -25,13 +25,13 @@ def absolute(source: str) -> str:
 
 
 def check_local(source: str) -> None:
-    """Raises UserError for an input on this machine that does not exist; `source` is from `absolute`."""
+    """Raises UsageError for an input on this machine that does not exist; `source` is from `absolute`."""
     if is_remote(source) or os.path.lexists(source):
         return
     if not glob.has_magic(source):
-        raise UserError(f"no photos at {source!r}: the path does not exist; {_EXPECTED}")
+        raise UsageError(f"no photos at {source!r}: the path does not exist; {_EXPECTED}")
     if next(glob.iglob(source, recursive=True), None) is None:  # noqa: PTH207
-        raise UserError(f"no photos at {source!r}: nothing matches; {_EXPECTED}")
+        raise UsageError(f"no photos at {source!r}: nothing matches; {_EXPECTED}")
 
 
 class NamedPhotos(NamedTuple):
@@ -45,7 +45,7 @@ class NamedPhotos(NamedTuple):
 def list_photos(sources: Iterable[str]) -> NamedPhotos:
     """Replaces folders, globs, manifests and prefixes of buckets by their photos; a single file is always a photo.
 
-    Raises UserError if one of them has no photos.
+    Raises UsageError if one of them has no photos.
     """
     found = NamedPhotos([], [], [])
     single = []
@@ -60,7 +60,7 @@ def list_photos(sources: Iterable[str]) -> NamedPhotos:
             left_out: list[UnusedFile] = []
             photos = list(list_input(path.rstrip("/") or path, left_out.append))
             if not photos:
-                raise UserError(f"no photos at {source!r}" + (f": {describe_unused(left_out)}" if left_out else ""))
+                raise UsageError(f"no photos at {source!r}" + (f": {describe_unused(left_out)}" if left_out else ""))
             found.photos.extend(photos)
             found.left_out.extend(left_out)
     in_buckets = {path for path in single if is_remote(path)}
