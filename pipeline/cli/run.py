@@ -16,6 +16,7 @@ from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_
 from pipeline.config import RunOptions
 
 NOT_BLESSED_EXIT_STATUS = 3
+FAILED_AFTER_PUSH_EXIT_STATUS = 5
 
 
 @run_options()
@@ -25,7 +26,8 @@ def run(output: str, verbose: bool, **values: Any) -> None:
     """Ingest, validate, transform, extract features, train, evaluate, and push if blessed.
 
     Exit status: 0 pushed; 1 failed while running; 2 the command line cannot be used, such as a value out of range, an
-    unknown name or a missing file; 3 not blessed (nothing was pushed); 130 interrupted.
+    unknown name or a missing file; 3 not blessed (nothing was pushed); 5 pushed, but a later
+    component failed; 130 interrupted.
     """
     from pipeline.local_run.console import RunConsole
     from pipeline.local_run.logs import configure_logging, divert_native_output
@@ -80,7 +82,10 @@ def _run(options: RunOptions, bucket: str, console: Any, log_file: Path, verbose
             check_recordable(options.metadata)
             connect(options.metadata)
         with locked_output(options.output), temporary_folder(options.output):
-            return _run_alone(options, bucket, console)
+            status = _run_alone(options, bucket, console)
+        for node, error in console.failed_nodes.items():
+            report_failure(error, console, log_file, verbose, f"error: {node} failed, after the push: ")
+        return FAILED_AFTER_PUSH_EXIT_STATUS if console.failed_nodes and not status else status
     except BaseException as error:
         console.stop()
         if was_interrupted(error):

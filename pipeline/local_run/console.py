@@ -39,6 +39,7 @@ class RunConsole:
         self._task: TaskID | None = None
         self.cached_nodes: list[str] = []
         self.finished_nodes: list[str] = []
+        self.failed_nodes: dict[str, Exception] = {}
 
     def starting(self) -> None:
         """Says at once that the run begins: to read photos and to import TensorFlow takes a while."""
@@ -66,6 +67,11 @@ class RunConsole:
             self.cached_nodes.append(node_id)
         state = "[cyan]cached[/]" if cached else "[green]done[/]"
         self._print(f"{self._title:<44} {seconds:6.1f} s  {state}".replace("[ ", "\\[ ", 1))
+
+    def node_failed(self, node_id: str, error: Exception) -> None:
+        self.stop()
+        self.failed_nodes[node_id] = error
+        self._print(f"{self._title:<44} {'':8}  [red]failed[/]".replace("[ ", "\\[ ", 1))
 
     def stop(self) -> None:
         """Ends what is shown as running."""

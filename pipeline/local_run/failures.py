@@ -51,7 +51,9 @@ def user_error_message(error: BaseException) -> str | None:
     return next((text for seen in chain for known, text in _ENVIRONMENT if known.search(str(seen))), None)
 
 
-def report_failure(error: Exception, console: RunConsole, log_file: Path, verbose: bool) -> int:
+def report_failure(
+    error: Exception, console: RunConsole, log_file: Path, verbose: bool, prefix: str = "error: "
+) -> int:
     """Prints one line, with `verbose` also the traceback of an unexpected error, and returns the exit status."""
     message = user_error_message(error)
     if message is None:
@@ -59,5 +61,5 @@ def report_failure(error: Exception, console: RunConsole, log_file: Path, verbos
         logging.getLogger("failure").error("the run failed", exc_info=error)
         if verbose:
             console.console.print(Traceback.from_exception(type(error), error, error.__traceback__))
-    console.console.print(f"error: {message}", style="red", markup=False)
+    console.console.print(f"{prefix}{message}", style="red", markup=False)
     return error.exit_status if isinstance(error, UserError) else UserError.exit_status

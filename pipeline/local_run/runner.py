@@ -14,10 +14,12 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_ru
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.common.errors import UserError
+from components.contracts.nodes import PUSHER
 from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.local_run.bucket_artifacts import BucketArtifacts
+from pipeline.local_run.failures import was_interrupted
 from pipeline.local_run.recovery import record_files
 from pipeline.records.connection import ConnectionConfig, connect, connection_config
 from pipeline.records.metadata import is_cached, record_times
@@ -31,6 +33,9 @@ class RunObserver(Protocol):
 
     def node_finished(self, node_id: str, seconds: float, cached: bool) -> None:
         """A node is done; `seconds` is its wall time."""
+
+    def node_failed(self, node_id: str, error: Exception) -> None:
+        """A node after the push failed; the run goes on."""
 
 
 class LocalDagRunner(tfx_runner.IrBasedRunner):
@@ -49,7 +54,10 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
         self.run_id = datetime.datetime.now().isoformat()
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
-        """Runs a compiled pipeline's nodes in topological order; when one raises, earlier outputs stay published."""
+        """Runs a compiled pipeline's nodes in topological order; when one raises, earlier outputs stay published.
+
+        What fails after the push does not end the run: the model is live, and the user has to be told.
+        """
         if run_options:
             raise NotImplementedError("partial runs are not supported")
         runtime_parameter_utils.substitute_runtime_parameter(
@@ -57,13 +65,21 @@ class LocalDagRunner(tfx_runner.IrBasedRunner):
         )
         context = pipeline_pb2.ContextSpec(type=metadata_store_pb2.ContextType(name=OUTPUT_CONTEXT_TYPE))
         context.name.field_value.string_value = self._output
+        is_pushed = False
         for position, node in enumerate(pipeline.nodes, start=1):
             node.pipeline_node.contexts.contexts.append(context)
             node_id = node.pipeline_node.node_info.id
             self._observer.node_started(node_id, position, len(pipeline.nodes))
             started = time.monotonic()
-            cached = self._launch(pipeline, node.pipeline_node)
-            self._observer.node_finished(node_id, time.monotonic() - started, cached)
+            try:
+                cached = self._launch(pipeline, node.pipeline_node)
+            except Exception as error:
+                if not is_pushed or was_interrupted(error):
+                    raise
+                self._observer.node_failed(node_id, error)
+            else:
+                self._observer.node_finished(node_id, time.monotonic() - started, cached)
+            is_pushed = is_pushed or node_id == PUSHER
 
     def _launch(self, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode) -> bool:
         """Runs a node; returns whether TFX answered it from its cache."""
