@@ -136,7 +136,9 @@ def _example_gen(config: PipelineConfig, nodes: _Nodes) -> TfdsExampleGen:
     """Returns the reader of the photos; in a compiled pipeline the node that digests them comes first."""
     data, fingerprint = config.data, config.data.fingerprint
     if data.fingerprint_per_run:
-        digest = nodes.add(PhotosFingerprint(photos=data.photos, data_dir=data.data_dir, expected=fingerprint))
+        digest = nodes.add(
+            PhotosFingerprint(photos=data.photos, data_dir=data.data_dir, layout=data.layout, expected=fingerprint)
+        )
         fingerprint = digest.outputs["fingerprint"].future()[0].value
     return TfdsExampleGen(data, fingerprint=fingerprint, corrections=data.corrections)
 

@@ -89,6 +89,7 @@ logger = logging.getLogger(__name__)
 def PhotosFingerprint(
     photos: Parameter[str],
     data_dir: Parameter[str],
+    layout: Parameter[str],
     expected: Parameter[str],
     fingerprint: OutputArtifact[standard_artifacts.String],
 ) -> None:
@@ -97,7 +98,7 @@ def PhotosFingerprint(
     A local run digests the photos before it starts. A compiled pipeline runs again and again, and the photos may have
     changed each time. Raises UserError if they do not have the `expected` fingerprint; an empty one accepts any.
     """
-    found = describe_source(DataSource(photos=photos, data_dir=data_dir)).fingerprint
+    found = describe_source(DataSource(photos=photos, data_dir=data_dir, layout=layout)).fingerprint
     if expected not in ("", found):
         raise UserError(
             f"the photos in {photos} have the fingerprint {found}, expected {expected}: they have changed since the "

@@ -52,7 +52,7 @@ def describe_source(source: DataSource) -> SourceDescription:
 
 def find_photos(source: DataSource) -> SplitPhotos:
     """Finds, fingerprints and splits a user's own photos; raises UserError if they cannot be used or grouped."""
-    photo_set = scan_photos(source.photos, source.data_dir or tfds.core.constants.DATA_DIR)
+    photo_set = scan_photos(source.photos, source.data_dir or tfds.core.constants.DATA_DIR, source.layout)
     fractions = source.split_fractions if source.split_method == "count" else None
     photos = split_photos(photo_set, fractions, source.group_by)
     if fractions and (empty := [split for split in SPLITS if split not in photos.splits]):

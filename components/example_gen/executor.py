@@ -20,6 +20,7 @@ from tfx.utils import proto_utils
 
 from components import contracts
 from components.common.errors import UserError
+from components.common.text import first_few
 from components.contracts.quarantine import LEFT_OUT_FILE, QuarantineEntry
 from components.example_gen import data_source
 from components.example_gen.corrections import check_applied, correct_splits, write_listing
@@ -34,7 +35,6 @@ from components.storage.objects import is_remote
 logger = logging.getLogger(__name__)
 
 CLASS_COUNTS_FILE: Final = "class_counts.json"
-_MAX_NAMED: Final = 5
 # Few for evaluation: ImageValidator writes a file again without a photo that is also in train.
 _PHOTOS_PER_SHARD: Final = {contracts.TRAIN_SPLIT: 32, contracts.VALIDATION_SPLIT: 8, contracts.TEST_SPLIT: 8}
 
@@ -210,5 +210,4 @@ def _describe_missing(class_counts: Mapping[str, Mapping[str, int]]) -> str:
     names = dict.fromkeys(name for counts in class_counts.values() for name in counts)
     lacking = {name: [split for split, counts in class_counts.items() if not counts.get(name)] for name in names}
     named = [f"{name!r} is not in {' and '.join(splits)}" for name, splits in lacking.items() if splits]
-    more = f", and {len(named) - _MAX_NAMED:,} more classes" if len(named) > _MAX_NAMED else ""
-    return f"Not every class is in every split: {', '.join(named[:_MAX_NAMED])}{more}" if named else ""
+    return f"Not every class is in every split: {first_few(named)}" if named else ""

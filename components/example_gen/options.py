@@ -5,7 +5,9 @@ import dataclasses
 from components.common.errors import UserError
 from components.common.settings import check_settings, setting
 from components.photos.splits import (
+    AUTO,
     DEFAULT_SPLIT_FRACTIONS,
+    LAYOUTS,
     SPLIT_METHODS,
     check_split_fractions,
     parse_split_fractions,
@@ -36,6 +38,11 @@ class DataSource:
         "count: exact shares; hash: approximate shares, and adding photos never changes the split of others.",
         choices=SPLIT_METHODS,
     )
+    layout: str = setting(
+        AUTO,
+        "What the top folders of your own photos are: classes, splits such as train and test, or auto: found by name.",
+        choices=LAYOUTS,
+    )
     group_by: str = setting(
         "",
         "Keep photos of one group in one split. A column of the manifest, or a regular expression over paths with the "
@@ -47,6 +54,8 @@ class DataSource:
     def __post_init__(self) -> None:
         check_settings(self)
         check_split_fractions(self.split_fractions)
+        if self.layout != AUTO and not self.photos:
+            raise UserError(f"--layout {self.layout} needs your own photos: add --photos, or remove --layout")
         if self.group_by and not self.photos:
             raise UserError("--group-by needs your own photos: add --photos, or remove --group-by")
         if self.group_by and self.split_method != "count":

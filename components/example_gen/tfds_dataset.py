@@ -38,6 +38,7 @@ _open_with_requests: Final = downloader._open_with_requests
 _PROGRESS_SECONDS: Final = 2.0
 _STALE_SECONDS: Final = 24 * 3600
 _MAX_REASON_LENGTH: Final = 300
+_MANUAL: Final = "manual"  # TFDS's folder below `downloads` for files that users bring
 _MIB: Final = 2**20
 _TRANSIENT = (requests.RequestException, NonMatchingChecksumError, ConnectionError)
 _LASTING = (DownloadError, AssertionError, ValueError, ImportError)
@@ -128,14 +129,28 @@ def _download_and_prepare(builder: tfds.core.DatasetBuilder, config: tfds.downlo
             for leftover in set(_unfinished(folder)) - earlier:
                 shutil.rmtree(leftover, ignore_errors=True)
             reason = _one_line(error)
-            if attempt == ATTEMPTS or not isinstance(error, _TRANSIENT):
-                raise UserError(
-                    f"cannot download {builder.name}: {reason}; without a network use `--preset quickstart` "
-                    "(synthetic_flowers) or `--photos flower_photos.tgz`"
-                ) from error
+            if attempt == ATTEMPTS or not isinstance(error, _TRANSIENT) or _given_file(error):
+                raise UserError(f"cannot download {builder.name}: {reason}; {_other_ways(builder, folder)}") from error
             pause = _BACKOFF_SECONDS * 2 ** (attempt - 1)
             logger.info("Downloading %s failed (%s); trying again in %g s", builder.name, reason, pause)
             time.sleep(pause)
+
+
+def _given_file(error: BaseException) -> str:
+    """Returns the file in TFDS's folder `manual` that has a wrong checksum; empty for other errors."""
+    path = str(error).partition(", downloaded to ")[2].partition(", has wrong checksum")[0]
+    return path if Path(path).parent.name == _MANUAL else ""
+
+
+def _other_ways(builder: tfds.core.DatasetBuilder, folder: Path) -> str:
+    """Returns what to do without a download: TFDS reads a file in its folder `manual`, and checks its SHA-256, too."""
+    names = sorted({info.filename for info in (builder.url_infos or {}).values() if info.filename})
+    ways = "without a network use `--preset quickstart` (synthetic_flowers)"
+    if len(names) == 1:
+        ways += f", or put {names[0]} into {folder / _MANUAL}"
+    if builder.name == "tf_flowers":
+        ways += "; `--photos flower_photos.tgz` has the same photos, but not TFDS's order, and so other splits"
+    return ways
 
 
 def _unfinished(folder: Path) -> Iterator[Path]:
@@ -145,7 +160,7 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, NonMatchingChecksumError):
-        return "the download does not have the registered SHA-256 checksum"
+        return f"{_given_file(error) or 'the download'} does not have the registered SHA-256 checksum"
     if isinstance(error, requests.ConnectionError):
         return "no connection to " + str(error.request.url if error.request else "its host")
     return " ".join(str(error).split())[:_MAX_REASON_LENGTH] or type(error).__name__

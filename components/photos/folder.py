@@ -1,16 +1,21 @@
 """The photos in a local folder or a bucket: class folders, which may be below split folders or a single top folder."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from components.common.errors import UserError
+from components.common.text import counted, first_few
 from components.contracts import SPLITS, TRAIN_SPLIT
+from components.contracts.output_folder import is_output_folder
 from components.contracts.quarantine import Reason
 from components.photos.formats import ACCEPTED_SUFFIXES
-from components.photos.photo_set import PhotoFile, PhotoSet, UnusedFile, describe_unused, make_photo_set
-from components.photos.splits import describe_missing_splits, split_of_name
+from components.photos.manifest import is_manifest
+from components.photos.photo_set import PhotoFile, PhotoSet, UnusedFile, count_kinds, describe_unused, make_photo_set
+from components.photos.splits import AUTO, CLASSES, SPLITS_LAYOUT, describe_missing_splits, split_of_name
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class FolderListing:
     """All files of a folder, by their paths relative to it."""
 
     folder: str  # its path or URI
-    files: tuple[str, ...] = field(repr=False)  # that of a link to a folder ends in /
+    files: tuple[str, ...] = field(repr=False)  # a link to a folder that is not followed ends in /
     empty_folders: tuple[str, ...] = ()  # ending in /
     not_extracted: tuple[str, ...] = ()  # further files, in the archive that the folder was extracted from
     unreadable: frozenset[str] = frozenset()  # such as broken links
@@ -30,9 +35,13 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
+def _in_hidden(path: str) -> bool:
+    return any(map(is_hidden, path.split("/")))
+
+
 def is_photo(path: str) -> bool:
     """Tells by its relative path whether a file is a photo."""
-    return _has_photo_suffix(path) and not path.endswith("/") and not any(map(is_hidden, path.split("/")))
+    return _has_photo_suffix(path) and not path.endswith("/") and not _in_hidden(path)
 
 
 def _has_photo_suffix(path: str) -> bool:
@@ -56,115 +65,251 @@ def _below(folder: str, paths: Iterable[str]) -> list[str]:
     return [path.removeprefix(folder) for path in paths if path.startswith(folder)]
 
 
-def _top_folders(paths: Iterable[str], hidden: bool = False) -> list[str]:
+def _top_folders(paths: Iterable[str]) -> list[str]:
     names = dict.fromkeys(path.partition("/")[0] for path in paths if "/" in path)
-    return [f"{name}/" for name in names if hidden or not is_hidden(name)]
+    return [f"{name}/" for name in names if not is_hidden(name)]
 
 
 def list_folder(folder: Path) -> FolderListing:
-    """Lists a folder on this machine, without following links to folders, except for a single top folder."""
-    files, empty = _list(folder, "")
-    while True:
-        root = find_class_root([*files, *empty])
-        tops = [root + name for name in _top_folders(_below(root, [*files, *empty]))]
-        if len(tops) != 1 or tops[0] not in files:  # Anything but a single link.
-            break
-        inside, empty_inside = _list(folder, tops[0])
-        if not any("/" in path for path in _below(tops[0], [*inside, *empty_inside])):
-            break
-        files.remove(tops[0])
-        files, empty = [*files, *inside], [*empty, *empty_inside]
-    unreadable = frozenset(path for path in files if is_photo(path) and not (folder / path).is_file())
-    return FolderListing(str(folder), tuple(files), tuple(empty), unreadable=unreadable)
+    """Lists a folder on this machine, without output folders of runs in it; UserError if it is one itself.
 
-
-def _list(folder: Path, below: str) -> tuple[list[str], list[str]]:
-    """Returns the files and the empty folders below a subfolder, relative to `folder`."""
+    Follows a link to a folder, except to one that is listed anyway or that holds the link.
+    """
     files: list[str] = []
     empty: list[str] = []
+    listed = [os.path.realpath(folder)]
 
     def fail(error: OSError) -> None:
         raise error
 
-    for parent, folders, names in os.walk(folder / below, onerror=fail):
+    def is_followed(path: Path) -> bool:
+        if not path.is_symlink():
+            return True
+        target = os.path.realpath(path)
+        if is_hidden(path.name) or any(os.path.commonpath((target, known)) in (target, known) for known in listed):
+            return False
+        listed.append(target)
+        return True
+
+    for parent, folders, names in os.walk(folder, onerror=fail, followlinks=True):
         relative = Path(parent).relative_to(folder).as_posix()
         prefix = "" if relative == "." else f"{relative}/"
-        files += [prefix + name for name in names]
-        files += [f"{prefix}{name}/" for name in folders if (Path(parent) / name).is_symlink()]
+        if is_output_folder(folders, names):
+            if not prefix:
+                raise UserError(f"{str(folder)!r} is the --output of runs: give them another folder than the photos'")
+            folders.clear()
+            continue
         if prefix and not folders and not names:
             empty.append(prefix)
-    return files, empty
+        followed = [name for name in sorted(folders) if is_followed(Path(parent, name))]
+        files += [f"{prefix}{name}/" for name in folders if name not in followed]
+        files += [prefix + name for name in names]
+        folders[:] = followed
+    unreadable = frozenset(path for path in files if is_photo(path) and not (folder / path).is_file())
+    return FolderListing(str(folder), tuple(files), tuple(empty), unreadable=unreadable)
 
 
-def photo_set_of(listing: FolderListing, name: str, source: str) -> PhotoSet:
-    """Finds classes, splits and photos; raises UserError for fewer than two classes with photos, or a missing train."""
+def photo_set_of(listing: FolderListing, name: str, source: str, layout: str = AUTO) -> PhotoSet:
+    """Finds classes, splits and photos; `layout` is one of LAYOUTS.
+
+    Raises UserError for fewer than two classes with photos, a missing train, or folders that may be splits or classes.
+    """
     paths = [*listing.files, *listing.empty_folders]
     class_root = find_class_root(paths)
-    below = _below(class_root, paths)
-    photos = sorted(path for path in below if "/" in path and is_photo(path))
+    photos = sorted(path for path in _below(class_root, paths) if "/" in path and is_photo(path))
     photos = [photo for photo in photos if class_root + photo not in listing.unreadable]
-    split_folders = _find_split_folders((folder[:-1] for folder in _top_folders(below, hidden=True)), photos, source)
-    if split_folders:
-        photos = [photo for photo in photos if photo.count("/") > 1 and photo.split("/")[0] in split_folders]
-    used = {class_root + photo for photo in photos}
+    split_roots = _find_split_roots(class_root, paths, photos, source, layout)
+    if layout == AUTO and not split_roots:
+        _check_classes(photos, listing, source)
+    roots = split_roots or {"": TRAIN_SPLIT}
+    folder = f"{listing.folder}/{class_root}".rstrip("/")
+    files = []
+    for photo in photos:
+        root, class_name, inner = _parts(photo, roots)
+        if inner:
+            version = listing.versions.get(class_root + photo, "")
+            files.append(PhotoFile(photo, f"{folder}/{photo}", class_name, roots[root], version=version))
+    used = {class_root + file.path for file in files}
     others = sorted({*listing.files, *listing.not_extracted} - used)
-    unused = [UnusedFile(path, _why_unused(path, class_root, split_folders)) for path in others]
-    if not photos:
+    unused = [UnusedFile(path, _why_unused(path, class_root, roots)) for path in others]
+    if not files:
         also = f"; {describe_unused(unused)}" if unused else ""
         kinds = ", ".join(ACCEPTED_SUFFIXES)
         raise UserError(f"no photos in the folders of {source!r}: expected CLASS/PHOTO with one of {kinds}{also}")
-    root = f"{listing.folder}/{class_root}".rstrip("/")
-    files = []
-    for photo in photos:
-        top, *folders = photo.split("/")
-        class_name, split = (folders[0], split_folders[top]) if split_folders else (top, TRAIN_SPLIT)
-        version = listing.versions.get(class_root + photo, "")
-        files.append(PhotoFile(photo, f"{root}/{photo}", class_name, split, version=version))
-    layout = _describe_layout(split_folders, {file.split for file in files})
-    return make_photo_set(source, name, files, unused, layout)
+    if layout == AUTO and len({file.class_name for file in files}) == 1 and _label_files(listing):
+        _refuse_without_classes(photos, listing, source)
+    remarks = [
+        _describe_unused_folders([photo for photo in photos if class_root + photo not in used]),
+        _describe_ignored_folders(files, roots),
+        _describe_folders_without_photos(listing.empty_folders, unused, files, class_root, roots),
+    ]
+    found_layout = _describe_layout(split_roots, {file.split for file in files})
+    return make_photo_set(source, name, files, unused, found_layout, remarks=filter(None, remarks))
 
 
-def _why_unused(path: str, class_root: str, split_folders: Mapping[str, str]) -> Reason:
-    folders = path.removeprefix(class_root).split("/")[:-1]
-    if any(map(is_hidden, path.split("/"))):
+def _parts(path: str, roots: Iterable[str]) -> tuple[str, str, str]:
+    """Returns the root that a path is below, the class folder there and the rest; an empty rest without the latter."""
+    root = next((root for root in roots if path.startswith(root)), None)
+    class_name, _, inner = path.removeprefix(root or "").partition("/")
+    return (root, class_name, inner) if root is not None else ("", "", "")
+
+
+def _why_unused(path: str, class_root: str, roots: Iterable[str]) -> Reason:
+    if _in_hidden(path):
         return Reason.HIDDEN
     if path.endswith("/"):
         return Reason.NO_REGULAR_FILE
-    is_in_class = path.startswith(class_root) and len(folders) > bool(split_folders)
-    if not is_in_class or (split_folders and folders[0] not in split_folders):
+    if not path.startswith(class_root) or not _parts(path.removeprefix(class_root), roots)[-1]:
         return Reason.OUTSIDE_CLASS_FOLDERS
     return Reason.NO_REGULAR_FILE if _has_photo_suffix(path) else Reason.UNSUPPORTED_SUFFIX
 
 
-def _find_split_folders(folders: Iterable[str], photos: Iterable[str], source: str) -> dict[str, str]:
-    """Returns {folder: split} of the top folders that are splits, in the order of the splits; UserError without train.
+def _find_split_roots(
+    class_root: str, paths: Iterable[str], photos: Sequence[str], source: str, layout: str
+) -> dict[str, str]:
+    """Returns {folder: split} of the folders of class folders, such as "train/", in the order of the splits.
 
-    At least two have the name of a split, and the photos are in class folders below them: photos directly in a folder
-    called train make it a class (vehicles).
+    Unless `layout` tells, at least two top folders have the name of a split, and the photos of train are in class
+    folders: photos directly in a folder called train make it a class (vehicles). Raises UserError without train.
     """
-    found = {folder: split for folder in sorted(folders) if (split := split_of_name(folder))}
-    if len(found) < 2:  # noqa: PLR2004  (a single one may be a class)
+    tops = sorted(_top_folders(_below(class_root, paths)))
+    found = {_split_root(top, split, photos): split for top in tops if (split := split_of_name(top))}
+    if layout == CLASSES or (layout == AUTO and len(found) < 2):  # noqa: PLR2004  (a single one may be a class)
         return {}
-    parents = {PurePosixPath(photo).parts[:-1][:2] for photo in photos}
-    direct = {parent[0] for parent in parents if len(parent) == 1}
-    with_classes = {parent[0] for parent in parents if len(parent) > 1}
-    if TRAIN_SPLIT not in found.values():
-        if with_classes <= set(found) and with_classes and not direct:
-            names = ", ".join(sorted(found))
-            raise UserError(f"{source!r} has the split folders {names} but no train: please add it, or rename them")
-        return {}
-    train = {folder for folder, split in found.items() if split == TRAIN_SPLIT}
-    if not train & with_classes or train & direct:
-        return {}
-    return dict(sorted(found.items(), key=lambda item: SPLITS.index(item[1])))
+    below = {root: _below(root, photos) for root in found}
+    direct = {root for root, inside in below.items() if any("/" not in path for path in inside)}
+    with_classes = {root for root, inside in below.items() if any("/" in path for path in inside)}
+    train = {root for root, split in found.items() if split == TRAIN_SPLIT}
+    if train & with_classes and (layout == SPLITS_LAYOUT or not train & direct):
+        return dict(sorted(found.items(), key=lambda item: SPLITS.index(item[1])))
+    if layout == SPLITS_LAYOUT and split_of_name(PurePosixPath(class_root).name) != TRAIN_SPLIT:
+        raise UserError(f"{source!r} has no train/CLASS/PHOTO, as --layout splits expects: found {first_few(tops)}")
+    if not train and not direct and sum(map(len, below.values())) == len(photos):
+        names = first_few(sorted(with_classes))
+        raise UserError(f"{source!r} has the split folders {names} but no train: add it, or --layout classes")
+    return {}
 
 
-def _describe_layout(split_folders: Mapping[str, str], splits: Collection[str]) -> str:
-    if not split_folders:
+def _split_root(top: str, split: str, photos: Iterable[str]) -> str:
+    """Returns the folder of a split's class folders: in archives, train/train/ is frequent."""
+    root = top
+    while True:
+        inside = _below(root, photos)
+        folders = _top_folders(inside)
+        if len(folders) != 1 or split_of_name(folders[0]) != split or any("/" not in path for path in inside):
+            return root
+        root += folders[0]
+
+
+def _check_classes(photos: Iterable[str], listing: FolderListing, source: str) -> None:
+    """Raises UserError if the top folders, which are to be classes, may be splits."""
+    inner: dict[str, set[str]] = defaultdict(set)  # sub-folders
+    for top, *folders in {tuple(photo.split("/")[:-1][:2]) for photo in photos}:
+        inner[top].update(name for name in folders if not _is_same_split(name, top))
+    tops = sorted(inner)
+    like_splits = [top for top in tops if split_of_name(top)]
+    shared = sorted(set.intersection(*filter(None, inner.values()))) if any(inner.values()) else []
+    if like_splits and like_splits == tops and not any(inner.values()):
+        end = f"; if {first_few(tops)} are classes, add --layout classes" if len(tops) > 1 else ""
+        _refuse_without_classes(photos, listing, source, end)
+    if len(nested := [f"{top}/{name}" for top in tops for name in sorted(inner[top]) if split_of_name(name)]) > 1:
+        raise UserError(
+            f"{source!r} has folders named like splits below other folders, {first_few(nested)}: give the folder that "
+            "holds them as --photos, sort them into train/CLASS/PHOTO, or add --layout classes if "
+            f"{first_few(tops)} are classes"
+        )
+    if len(like_splits) > 1 or (like_splits and len(tops) > 1 and len(inner[like_splits[0]]) > 1):
+        raise UserError(
+            f"{source!r} has folders that may be splits or classes, {first_few(tops)}: add --layout classes if all of "
+            f"them are classes, or --layout splits to use only CLASS/PHOTO below {first_few(like_splits)}"
+        )
+    if len(shared) > 1 and sum(map(bool, inner.values())) > 1:
+        raise UserError(
+            f"{source!r} has the same sub-folders, {first_few(shared)}, in {first_few(tops)}: if those are splits, "
+            "name them train, validation and test; if they are classes, add --layout classes"
+        )
+
+
+def _is_same_split(name: str, top: str) -> bool:
+    split = split_of_name(name)
+    return split is not None and split == split_of_name(top)
+
+
+def _label_files(listing: FolderListing) -> list[str]:
+    """Returns the files that may hold labels: tables, those of train first, and those of object detection."""
+    files = [path for path in (*listing.files, *listing.not_extracted) if not _in_hidden(path)]
+    boxes = [path for path in files if PurePosixPath(path).name.lower().startswith(("_annotations", "data.yaml"))]
+    tables = [path for path in files if is_manifest(path) and path not in boxes]
+
+    def is_train(path: str) -> bool:
+        return any(split_of_name(part) == TRAIN_SPLIT for part in PurePosixPath(path).with_suffix("").parts)
+
+    return sorted(tables, key=lambda path: (not is_train(path), path.count("/"), path)) + sorted(boxes)
+
+
+def _refuse_without_classes(photos: Iterable[str], listing: FolderListing, source: str, end: str = "") -> NoReturn:
+    parents = sorted({f"{PurePosixPath(photo).parent}/" for photo in photos})
+    advice = "; sort them into CLASS folders, or give a table as --photos labels.csv, with the header path,label"
+    if labels := _label_files(listing):
+        advice = f"; {labels[0]} is not read: sort the photos into CLASS folders, or write a .csv with path,label"
+        if is_manifest(labels[0]):
+            unpack = "unpack the archive and " if labels[0] in listing.not_extracted else ""
+            table = labels[0] if unpack else f"{source.rstrip('/')}/{labels[0]}"
+            advice = f"; {labels[0]} may have their labels: {unpack}give --photos {table}"
+    raise UserError(f"{source!r} has no class folders, its photos are directly in {first_few(parents)}{advice}{end}")
+
+
+def _describe_layout(split_roots: Mapping[str, str], splits: Collection[str]) -> str:
+    if not split_roots:
         return ""
     kept = [
-        f"{folder}/" if folder.lower() == split else f"{folder}/ ({split})"
-        for folder, split in split_folders.items()
+        root if root.lower() == f"{split}/" else f"{root} ({split})"
+        for root, split in split_roots.items()
         if split in splits
     ]
     return f"Split folders are kept: {', '.join(kept)}{describe_missing_splits(splits)}"
+
+
+def _describe_unused_folders(photos: Iterable[str]) -> str:
+    """Returns a line on photos beside or directly in split folders; empty without any."""
+    counts: Counter[str] = Counter()
+    labelled = set()
+    for photo in photos:
+        top, *inner = PurePosixPath(photo).parts[:-1]
+        counts[top] += 1
+        if any(name != top and not _is_same_split(name, top) for name in inner):
+            labelled.add(top)
+    named = [
+        f"{counted(count, 'photo')} in {top}/{'' if top in labelled else ' (without labels: no class folders)'}"
+        for top, count in sorted(counts.items())
+    ]
+    return f"Not used: {first_few(named)}" if named else ""
+
+
+def _describe_ignored_folders(files: Iterable[PhotoFile], roots: Collection[str]) -> str:
+    ignored = set()
+    for file in files:
+        root, class_name, inner = _parts(file.path, roots)
+        if "/" in inner:
+            ignored.add(f"{root}{class_name}/{inner.partition('/')[0]}")
+    number = counted(len(ignored), "sub-folder")
+    return f"Photos of {number} count for the class above: {first_few(sorted(ignored))}" if ignored else ""
+
+
+def _describe_folders_without_photos(
+    empty_folders: Iterable[str],
+    unused: Iterable[UnusedFile],
+    files: Iterable[PhotoFile],
+    class_root: str,
+    roots: Collection[str],
+) -> str:
+    class_names = {"", *(file.class_name for file in files)}
+    found: dict[str, list[UnusedFile]] = defaultdict(list)
+    for path, file in [*((path, None) for path in empty_folders), *((file.path, file) for file in unused)]:
+        below = path.removeprefix(class_root) if path.startswith(class_root) else ""
+        root, class_name, _ = _parts(below, roots)
+        folder = f"{root}{class_name}/"
+        if class_name not in class_names and below.startswith(folder) and not _in_hidden(below):
+            found[folder] += [file] if file else []
+    named = [f"{folder} ({count_kinds(inside) or 'empty'})" for folder, inside in sorted(found.items())]
+    return f"Folders without photos are not classes: {first_few(named)}" if named else ""

@@ -37,7 +37,9 @@ _BMP_LAYOUTS: Final = (  # planes, bits per pixel and compression; then, behind 
     ((26, b"\1\0\x08\0\0\0\0\0"), (54, _GRAY_PALETTE)),
 )
 UNSUPPORTED_BMP: Final = "BMP with a colour palette, compression, or other than 8, 24 or 32 bits"
-JPEG: Final = ImageFormat("JPEG", "JPEG", ((0, b"\xff\xd8\xff"),), (".jpg", ".jpeg"), is_native=True)
+JPEG: Final = ImageFormat(
+    "JPEG", "JPEG", ((0, b"\xff\xd8\xff"),), (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg"), is_native=True
+)
 JPEG_XL: Final = ImageFormat("JPEG XL", "JXL", ((0, b"\xff\x0a"), (4, b"JXL ")), (".jxl",), is_native=False)
 # TensorFlow recognizes the formats that it decodes by the same bytes.
 FORMATS: Final = (

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from components.common.errors import UserError
+from components.common.text import counted
 from components.contracts import TRAIN_SPLIT
 from components.contracts.quarantine import Action, QuarantineEntry, Reason
 from components.photos.class_names import describe_merged, find_classes
@@ -116,14 +117,21 @@ def make_photo_set(
 
 def describe_unused(files: Sequence[UnusedFile]) -> str:
     """Returns one line such as "12 files are not used: 9 .webp, 3 hidden"; empty without unused files."""
-    if not files:
-        return ""
+    return (
+        f"{counted(len(files), 'file')} {'is' if len(files) == 1 else 'are'} not used: {count_kinds(files)}"
+        if files
+        else ""
+    )
+
+
+def count_kinds(files: Sequence[UnusedFile]) -> str:
+    """Returns the reasons, frequent ones first, such as "9 .webp, 3 hidden"; empty without files."""
     kinds = Counter(file.kind for file in files)
     most = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:_MAX_KINDS]
     parts = [f"{count:,} {kind}" for kind, count in most]
     if rest := len(files) - sum(count for _, count in most):
         parts.append(f"{rest:,} others")
-    return f"{len(files):,} {'file is' if len(files) == 1 else 'files are'} not used: {', '.join(parts)}"
+    return ", ".join(parts)
 
 
 def unused_digest(files: Sequence[UnusedFile]) -> str:

@@ -12,6 +12,8 @@ from components.contracts import SPLITS, TEST_SPLIT, TRAIN_SPLIT, VALIDATION_SPL
 SPLIT_METHODS: Final = ("count", "hash")
 DEFAULT_SPLIT_FRACTIONS: Final = (0.5, 0.25, 0.25)
 HASH_BUCKETS: Final = 10_000
+AUTO, CLASSES, SPLITS_LAYOUT = "auto", "classes", "splits"
+LAYOUTS: Final = (AUTO, CLASSES, SPLITS_LAYOUT)  # what the top folders of photos are
 _SPLIT_WORDS: Final = {
     **dict.fromkeys(("train", "training", "trn"), TRAIN_SPLIT),
     **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "eval", "evaluation"), VALIDATION_SPLIT),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from components.common.errors import UserError, usage_errors
+from components.contracts.output_folder import LOGS_FOLDER
 from pipeline.cli.group import INTERRUPTED_EXIT_STATUS
 from pipeline.cli.lean_start import skip_tfx_components_init, uncollected_imports
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
@@ -32,19 +33,19 @@ def run(output: str, verbose: bool, **values: Any) -> None:
     from pipeline.local_run.console import RunConsole
     from pipeline.local_run.logs import configure_logging, divert_native_output
 
-    bucket = _bucket(output)
+    bucket = _bucket(output, values["photos"] or "")
     # With artifacts in a bucket, ML Metadata, logs, reports and working copies stay on this machine.
     options = collect_run_options(output=_output_folder(RunOptions().output if bucket else output), **values)
     console = RunConsole()
     console.starting()
-    log_file = Path(options.output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    log_file = Path(options.output) / LOGS_FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     configure_logging(console, log_file, verbose)
     if not verbose:
         divert_native_output(log_file)
     sys.exit(_run(options, bucket, console, log_file, verbose))
 
 
-def _bucket(output: str) -> str:
+def _bucket(output: str, photos: str) -> str:
     """Returns the URI of a bucket for artifacts; empty for a local folder."""
     from components.common.errors import refuse_credentials
     from components.storage.objects import WRITABLE_SCHEMES, is_remote
@@ -56,6 +57,8 @@ def _bucket(output: str) -> str:
         if not output.startswith(WRITABLE_SCHEMES):
             schemes = ", ".join(WRITABLE_SCHEMES)
             raise UserError(f"cannot write to --output {output}: expected a folder, or a URI with one of {schemes}")
+        if photos and output.startswith(f"{photos.rstrip('/')}/"):
+            raise UserError(f"--output {output} is below --photos {photos}: choose another place")
     return output.rstrip("/")
 
 
@@ -64,7 +67,7 @@ def _output_folder(output: str) -> str:
     with usage_errors():
         try:
             path.mkdir(parents=True, exist_ok=True)
-            (path / "logs").mkdir(exist_ok=True)
+            (path / LOGS_FOLDER).mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write to --output {output}: {error.strerror}; choose another folder") from error
     return str(path)

@@ -149,7 +149,8 @@ def test_lasting_faults_end_with_one_line(tmp_path: Path, server: ArchiveServer,
     with pytest.raises(UserError, match=message) as error:
         prepare(tmp_path)
     assert "--preset quickstart" in str(error.value)
-    assert "--photos" in str(error.value)
+    assert "`--photos flower_photos.tgz` has the same photos, but not TFDS's order" in str(error.value)
+    assert f"put flower_photos.tgz into {tmp_path}/downloads/manual" in str(error.value)
     assert "\n" not in str(error.value)
     assert server.requests == requests
     assert not leftovers(tmp_path)
@@ -162,6 +163,17 @@ def test_no_network_ends_with_one_line(tmp_path: Path, server: ArchiveServer, ca
     with caplog.at_level(logging.INFO, "components"), pytest.raises(UserError, match="no connection to http://127"):
         prepare(tmp_path)
     assert sum("trying again" in record.message for record in caplog.records) == tfds_dataset.ATTEMPTS - 1
+
+
+def test_a_file_that_is_there_already_is_checked_and_used(tmp_path: Path, server: ArchiveServer, archive: Path):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    (manual / "flower_photos.tgz").write_bytes(b"another file")
+    with pytest.raises(UserError, match=r"manual/flower_photos\.tgz does not have the registered SHA-256"):
+        prepare(tmp_path)
+    (manual / "flower_photos.tgz").write_bytes(archive.read_bytes())
+    assert prepare(tmp_path).info.splits["train"].num_examples == 20
+    assert server.requests == 0
 
 
 def test_an_incomplete_copy_is_prepared_again_without_downloading(tmp_path: Path, server: ArchiveServer):

@@ -40,12 +40,93 @@ def test_paths_that_may_leave_the_folder_are_refused(tmp_path: Path, name: str):
             extract(archive)
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes):
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_symbolic_links_and_devices_are_refused(tmp_path: Path, kind: bytes):
     entry = tarfile.TarInfo("a/1.jpg")
     entry.type, entry.linkname = kind, "/etc/passwd"
     with pytest.raises(UserError, match="a link or a device"):
         extract(tar_of(tmp_path / "photos.tgz", entry))
+
+
+def tar_with_link(archive: Path, target: str, content: bytes = b"jpg", number: int = 1) -> Path:
+    with tarfile.open(archive, "w:gz") as tar:
+        photo = tarfile.TarInfo("./a/1.jpg")
+        photo.size = len(content)
+        tar.addfile(photo, io.BytesIO(content))
+        for index in range(number):
+            link = tarfile.TarInfo(f"b/{index}.jpg")
+            link.type, link.linkname = tarfile.LNKTYPE, target
+            tar.addfile(link)
+    return archive
+
+
+def test_hard_links_in_a_tar_are_photos(tmp_path: Path):
+    folder = extract(tar_with_link(tmp_path / "photos.tgz", "./a/1.jpg"))
+    assert (folder / "b/0.jpg").read_bytes() == b"jpg"
+    assert (folder / "b/0.jpg").stat().st_nlink == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("/etc/passwd", "points outside"),
+        ("../../photos.tgz", "points outside"),
+        ("c/2.jpg", "'b/0.jpg' is a hard link to 'c/2.jpg', which is not a photo before it"),
+        ("a", "not a photo before it"),
+    ],
+)
+def test_hard_links_to_other_files_are_refused(tmp_path: Path, target: str, message: str):
+    with pytest.raises(UserError, match=message):
+        extract(tar_with_link(tmp_path / "photos.tgz", target))
+
+
+def test_hard_links_count_as_the_bytes_that_they_become(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(archives, "FREE_EXPANSION_BYTES", 2**20)
+    with pytest.raises(UserError, match="zip bomb"):
+        extract(tar_with_link(tmp_path / "photos.tgz", "a/1.jpg", bytes(2**15), number=100))
+
+
+def zip_without_utf8_flag(archive: Path, *names: bytes) -> Path:
+    """Writes a zip as macOS and old versions of .NET do; zipfile itself writes the flag with names beyond ASCII."""
+    placeholders = ["x" * (len(name) - 1) + str(index) for index, name in enumerate(names)]
+    with zipfile.ZipFile(archive, "w") as zip_file:
+        for placeholder in placeholders:
+            zip_file.writestr(placeholder, b"jpg")
+    content = archive.read_bytes()
+    for placeholder, name in zip(placeholders, names, strict=True):
+        content = content.replace(placeholder.encode(), name)
+    archive.write_bytes(content)
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rosé/日本.jpg".encode(), "rosé/日本.jpg"),
+        (b"ros\x82/1.jpg", "rosé/1.jpg"),  # code page 437
+        (b"flowers\\roses\\1.jpg", "flowers/roses/1.jpg"),
+        ("flowers\\rosé\\1.jpg".encode(), "flowers/rosé/1.jpg"),
+        (b"a/1\\2.jpg", "a/1\\2.jpg"),
+    ],
+)
+def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path, name: bytes, expected: str):
+    folder = extract(zip_without_utf8_flag(tmp_path / "photos.zip", name, b"b/1.jpg"))
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")} == {expected, "b/1.jpg"}
+
+
+@pytest.mark.parametrize("name", [rb"..\..\evil.jpg", rb"a\..\..\evil.jpg", rb"\evil.jpg"])
+def test_backslashes_may_not_leave_the_folder_either(tmp_path: Path, name: bytes):
+    with pytest.raises(UserError, match="points outside"):
+        extract(zip_without_utf8_flag(tmp_path / "photos.zip", name))
+
+
+def test_empty_folders_of_an_archive_are_listed(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as zip_file:
+        for name in ("a/", "a/b/", "c/", "d/", "a/1.jpg", "d/notes.txt"):
+            zip_file.writestr(name, b"")
+        zip_file.writestr("e\\f\\", b"")
+    found = extract_archive(tmp_path / "photos.zip", tmp_path / "out", lambda path: path.endswith(".jpg"))
+    assert found == ["d/notes.txt", "a/b/", "c/", "e/f/"]
 
 
 def test_symbolic_links_in_a_zip_are_refused(tmp_path: Path):

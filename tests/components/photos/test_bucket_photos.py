@@ -40,7 +40,9 @@ def asked(s3_storage: Storage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _fingerprint(tmp_path: Path, photos: str, expected: str = "") -> str:
     artifact = standard_artifacts.String()
     artifact.uri = str(tmp_path / "fingerprint")
-    PhotosFingerprint.test_call(photos=photos, data_dir=str(tmp_path / "data"), expected=expected, fingerprint=artifact)
+    PhotosFingerprint.test_call(
+        photos=photos, data_dir=str(tmp_path / "data"), layout="auto", expected=expected, fingerprint=artifact
+    )
     return str(artifact.value)
 
 

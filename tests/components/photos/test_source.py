@@ -79,6 +79,78 @@ def test_a_single_top_level_link_is_followed(tmp_path: Path):
     )
 
 
+def test_linked_class_folders_are_followed_but_not_in_circles(tmp_path: Path):
+    write_names(tmp_path / "disk", "roses/1.jpg", "roses/sub/2.jpg", "tulips/1.jpg")
+    root = write_names(tmp_path / "set", "daisy/1.jpg")
+    (root / "roses").symlink_to(tmp_path / "disk/roses")
+    (root / "roses2").symlink_to(tmp_path / "disk/roses/sub")  # Its photos are there already.
+    (root / "tulips").symlink_to(tmp_path / "disk/tulips")
+    (tmp_path / "disk/tulips/loop").symlink_to(tmp_path / "disk/tulips")
+    (tmp_path / "disk/tulips/back").symlink_to(root)
+    (root / "daisy/up").symlink_to(tmp_path)
+    (root / ".git").symlink_to(tmp_path / "disk")
+    found = scan_photos(root, tmp_path / "cache")
+    assert paths_of(found) == ("daisy/1.jpg", "roses/1.jpg", "roses/sub/2.jpg", "tulips/1.jpg")
+    assert reasons_of(found) == {
+        ".git/": "hidden",
+        **dict.fromkeys(("daisy/up/", "roses2/", "tulips/back/", "tulips/loop/"), "no_regular_file"),
+    }
+    assert found.remarks == (
+        "Photos of 1 sub-folder count for the class above: roses/sub",
+        "Folders without photos are not classes: roses2/ (1 not a regular file (link to a folder, broken link))",
+    )
+
+
+def test_sub_folders_of_classes_are_named(tmp_path: Path):
+    root = write_names(tmp_path / "set", "roses/red/1.jpg", "roses/white/old/2.jpg", "tulips/1.jpg")
+    found = scan_photos(root, tmp_path)
+    assert class_counts_of(found) == {"roses": 2, "tulips": 1}
+    assert found.remarks == ("Photos of 2 sub-folders count for the class above: roses/red, roses/white",)
+    many = write_names(tmp_path / "many", "a/1.jpg", *(f"b/{index}/1.jpg" for index in range(7)))
+    assert scan_photos(many, tmp_path).remarks[0].endswith("above: b/0, b/1, b/2, b/3, b/4 and 2 more")
+
+
+def test_class_folders_without_photos_are_named(tmp_path: Path, write_tgz):
+    names = ("a/1.jpg", "b/2.jpg", "b/notes.txt", "raw/1.cr2", "raw/2.cr2", "raw/notes.txt")
+    root = write_names(tmp_path / "set", *names)
+    (root / "lilies").mkdir()
+    remark = "Folders without photos are not classes: lilies/ (empty), raw/ (2 .cr2, 1 .txt)"
+    assert scan_photos(root, tmp_path / "cache").remarks == (remark,)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in ("lilies/", "a/", "raw/"):
+            archive.writestr(name, b"")
+        for name in names:
+            archive.writestr(name, b"")
+    for _ in range(2):  # extracted, and from the copy
+        assert scan_photos(tmp_path / "set.zip", tmp_path / "cache").remarks == (remark,)
+
+    splits = write_names(tmp_path / "splits", "train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg", "train/c/x.psd")
+    (splits / "test/b").mkdir()
+    assert scan_photos(splits, tmp_path).remarks == ("Folders without photos are not classes: train/c/ (1 .psd)",)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".pjpeg", ".JFIF"])
+def test_all_suffixes_of_jpeg_are_photos(tmp_path: Path, suffix: str):
+    root = write_names(tmp_path / "set", f"a/1{suffix}", "b/1.jpg")
+    assert class_counts_of(scan_photos(root, tmp_path)) == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("output", ["output", "a/output", "runs/of/me"])
+def test_an_output_folder_below_the_photos_is_not_part_of_them(tmp_path: Path, output: str):
+    root = write_names(tmp_path / "set", "a/1.jpg", "b/1.jpg")
+    before = scan_photos(root, tmp_path / "cache")
+    write_names(root / output, ".lock", "logs/1.log", "datasets/x/1.jpg", "reports/1.html", ".tmp/2.jpg")
+    during = scan_photos(root, tmp_path / "cache")
+    write_names(root / output, "metadata.sqlite", "pipelines/set/1.jpg")
+    assert before == during == scan_photos(root, tmp_path / "cache")
+
+
+def test_photos_that_are_the_output_folder_are_refused(tmp_path: Path):
+    write_names(tmp_path / "set", "a/1.jpg", "b/1.jpg", "metadata.sqlite")
+    with pytest.raises(UserError, match="/set' is the --output of runs: give them another folder"):
+        scan_photos(tmp_path / "set", tmp_path)
+
+
 def test_archives_that_an_earlier_version_unpacked_are_unpacked_again(tmp_path: Path, write_tgz):
     archive = write_tgz(tmp_path / "photos.tgz", {"a/1.jpg": b"1", "b/3.jpg": b"3", "b/notes.txt": b""})
     first = scan_photos(archive, tmp_path / "cache")

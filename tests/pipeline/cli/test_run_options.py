@@ -142,3 +142,10 @@ def test_help_shows_sections_defaults_and_choices() -> None:
     assert "are read from disk in every epoch. [default: 1GB]" in words
     assert "--min-accuracy FLOAT Test accuracy required for a blessing. [default: the preset's]" in words
     assert "--log-every-steps" not in text
+
+
+def test_a_bucket_for_artifacts_is_not_below_the_photos() -> None:
+    result = CliRunner().invoke(cli, ["run", "--photos", "s3://flowers/photos/", "--output", "s3://flowers/photos/out"])
+    assert "--output s3://flowers/photos/out is below --photos s3://flowers/photos/: choose another place" in str(
+        result.exception
+    )
