@@ -98,7 +98,7 @@ class RunView:
         }
         wanted = {(entry.split, entry.id) for entry in self.doubtful_labels}
         if summary := run.quarantine_summary:
-            wanted |= {tuple(example) for odd in summary.odd_looking.values() for example in odd.examples}
+            wanted |= {(split, photo_id) for odd in summary.odd_looking.values() for split, photo_id in odd.examples}
         for split, evaluation in self.evaluations.items():
             wanted |= {(split, mistake.id) for mistake in evaluation.mistakes}
         return make_album(run.folder(nodes.VALID_EXAMPLES) or run.folder(nodes.EXAMPLES), samples, wanted)
