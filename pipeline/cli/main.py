@@ -84,6 +84,8 @@ def cli() -> None:
     """Transfer learning on TFX: photos in, a blessed and pushed SavedModel out.
 
     The default command is `run`: `local_runner.py --photos DIR` is `local_runner.py run --photos DIR`.
+
+    Exit status of every command: 1 failed while running, 2 the command line cannot be used, 130 interrupted.
     """
 
 

@@ -35,6 +35,7 @@ class RunConsole:
         self._clock = clock
         self._title = ""
         self._running = ""
+        self._ended = threading.Event()
         self._began = self._last_line = clock()
         self._task: TaskID | None = None
         self.cached_nodes: list[str] = []
@@ -44,8 +45,6 @@ class RunConsole:
     def starting(self) -> None:
         """Says at once that the run begins: to read photos and to import TensorFlow takes a while."""
         self._begin("Starting", "Starting ...")
-        if not self.console.is_terminal:
-            threading.Thread(target=self._beat_on, daemon=True).start()
 
     def configured(self, config: PipelineConfig) -> None:
         """Says what will run."""
@@ -75,7 +74,7 @@ class RunConsole:
 
     def stop(self) -> None:
         """Ends what is shown as running."""
-        self._running = ""
+        self._ended.set()
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
@@ -96,23 +95,22 @@ class RunConsole:
 
     def beat(self) -> None:
         """Prints what is running, if nothing else was printed for a while."""
-        running, now = self._running, self._clock()
-        if running and now - self._last_line >= _HEARTBEAT_SECONDS:
-            self.message(f"{running}: {now - self._began:.0f} s so far")
+        now = self._clock()
+        if not self._ended.is_set() and now - self._last_line >= _HEARTBEAT_SECONDS:
+            self.message(f"{self._running}: {now - self._began:.0f} s so far")
 
-    def _beat_on(self) -> None:
-        while True:
-            time.sleep(_TICK_SECONDS)
+    def _beat_until(self, ended: threading.Event) -> None:
+        while not ended.wait(_TICK_SECONDS):
             self.beat()
 
     def _begin(self, running: str, line: str) -> None:
-        self._began = self._clock()
+        self._running, self._began, self._ended = running, self._clock(), threading.Event()
         if self.console.is_terminal:
             self._progress.start()
             self._task = self._progress.add_task(running, total=None, count="")
         else:
             self._print(line, markup=False)
-        self._running = running
+            threading.Thread(target=self._beat_until, args=(self._ended,), daemon=True).start()
 
     def _print(self, text: str, **options: Any) -> None:
         self._last_line = self._clock()

@@ -5,7 +5,6 @@ import datetime
 import time
 from typing import Protocol
 
-import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
@@ -13,7 +12,6 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
-from components.common.errors import UserError
 from components.contracts.nodes import PUSHER
 from components.contracts.output_folder import OUTPUT_CONTEXT_TYPE
 from pipeline.config import PipelineConfig
@@ -113,7 +111,7 @@ def run(config: PipelineConfig, observer: RunObserver, started: float | None = N
     try:
         runner.run(create_pipeline(config))
     finally:
-        # A store that cannot be written is why the run ended.
-        with contextlib.suppress(mlmd.errors.StatusError, UserError):
+        # For information only: what ended the run is more important.
+        with contextlib.suppress(Exception):
             record_times(connect(config.metadata_uri), runner.run_id, started)
     return runner.run_id

@@ -119,12 +119,10 @@ def record_times(store: mlmd.MetadataStore, run_id: str, started: float) -> None
         store.put_contexts([context])
 
 
-def recorded_times(store: mlmd.MetadataStore, run_id: str) -> tuple[int, int] | None:
-    """Returns start and end of a run in milliseconds since 1970; None before its end, and for Kubeflow's runs."""
-    context = store.get_context_by_type_and_name(_RUN_CONTEXT_TYPE, run_id)
-    if context is None or _STARTED not in context.custom_properties:
-        return None
-    return context.custom_properties[_STARTED].int_value, context.custom_properties[_ENDED].int_value
+def recorded_times(store: mlmd.MetadataStore, run_id: str) -> tuple[int, int]:
+    """Returns start and end of a run in milliseconds since 1970; zeros before its end, and for Kubeflow's runs."""
+    recorded = store.get_context_by_type_and_name(_RUN_CONTEXT_TYPE, run_id).custom_properties
+    return recorded[_STARTED].int_value, recorded[_ENDED].int_value
 
 
 def run_executions(

@@ -117,24 +117,20 @@ class Run:
         return [node_id for node_id, execution in self.executions.items() if execution.cached]
 
     @functools.cached_property
-    def _times(self) -> tuple[int, int] | None:
+    def _times(self) -> tuple[int, int]:
         return self.store.times(self.run_id)
 
     @property
     def started_ms(self) -> int:
         """When its process, or else its first component started, in milliseconds since 1970; 0 before that."""
-        if self._times:
-            return self._times[0]
-        return min((execution.started_ms for execution in self.executions.values()), default=0)
+        return self._times[0] or min((execution.started_ms for execution in self.executions.values()), default=0)
 
     @property
     def ended_ms(self) -> int:
         """When it, or else its last component ended (now, for a running one), in milliseconds since 1970."""
-        if self._times:
-            return self._times[1]
         if self.state == "running":
             return int(time.time() * 1000)
-        return max((execution.updated_ms for execution in self.executions.values()), default=0)
+        return self._times[1] or max((execution.updated_ms for execution in self.executions.values()), default=0)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -315,8 +311,8 @@ class RunStore:
         """Returns a run's executions by node id, in the order in which they ran."""
         return run_executions(self._metadata, run_id, self.locate)
 
-    def times(self, run_id: str) -> tuple[int, int] | None:
-        """Returns when a run's process started and ended, in milliseconds since 1970; None if that is not recorded."""
+    def times(self, run_id: str) -> tuple[int, int]:
+        """Returns when a run's process started and ended, see `recorded_times`."""
         return recorded_times(self._metadata, run_id)
 
     def find_run(self, text: str) -> Run:

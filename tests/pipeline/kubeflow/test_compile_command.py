@@ -40,6 +40,7 @@ def test_the_reference_recipe_needs_neither_its_data_nor_its_backbone(tmp_path: 
 
 def test_own_photos_are_looked_at_here_and_read_there(tmp_path: Path, photo_folder: Path) -> None:
     options = ("--photos", str(photo_folder), "--photos-path", "/data/photos", "--volume", "claim:/data")
+    options += ("--bless", "recall[red]>=0.5")
     spec, platform = _compile(tmp_path / "pipeline.yaml", *options, "--work-root", "/data/work", "--split", "80/10/10")
 
     parameters = spec["root"]["inputDefinitions"]["parameters"]
@@ -51,6 +52,9 @@ def test_own_photos_are_looked_at_here_and_read_there(tmp_path: Path, photo_fold
     assert example_gen["split_fractions"]["runtimeValue"]["constant"] == "[0.8, 0.1, 0.1]"
     trainer = spec["root"]["dag"]["tasks"]["trainer"]["inputs"]["parameters"]["custom_config"]["runtimeValue"]
     assert '"work_root": "/data/work/training/' in trainer["constant"]
+    # Not its label: a run may have other photos.
+    evaluator = spec["root"]["dag"]["tasks"]["evaluator-test"]["inputs"]["parameters"]
+    assert '"label": "red"' in evaluator["eval_config"]["runtimeValue"]["constant"]
 
 
 def test_each_run_looks_at_the_photos(tmp_path: Path, photo_folder: Path) -> None:
@@ -99,6 +103,7 @@ def test_photos_in_a_bucket_may_change(tmp_path: Path, photo_folder: Path, path:
         (("--resources", "Trainer:cpu=many"), "cpu is 'many'; use a number"),
         (("--volume", "claim"), "use CLAIM:PATH"),
         (("--epochs", "0"), "epochs is 0"),
+        (("--bless", "recall[rose]>=0.5"), "class rose, which .*did you mean roses"),
         (("--serving-model-dir", "minio://models"), "TensorFlow addresses MinIO as s3://"),
     ],
 )
