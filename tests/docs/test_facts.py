@@ -94,7 +94,3 @@ def test_kubeflows_own_storage_is_named_as_new_and_old_releases_call_it() -> Non
     spans = _code_spans(ROOT / "docs" / "kubeflow.md")
     assert {"seaweedfs.kubeflow:9000", "minio-service.kubeflow:9000"} <= set(spans)
     assert "S3_ENDPOINT=http://seaweedfs.kubeflow:9000 " in (ROOT / "docs" / "kubeflow.md").read_text()
-
-
-def test_the_readme_is_short() -> None:
-    assert len(_README.read_text().splitlines()) <= 170
