@@ -1,11 +1,24 @@
 """Words for messages."""
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Final
+
+# Control characters, lone surrogates, and characters that reverse the direction of the following text: they control
+# terminals, break files and XML, or deceive the reader. Tabs and line ends stay.
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 def counted(number: int, noun: str) -> str:
     """Returns a count with its noun: "1 photo", "2,000 photos"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def printable(text: str) -> str:
+    """Replaces the unprintable characters of a text."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -11,9 +11,15 @@ from typing import Any, Final
 import click
 
 from components.common.errors import UserError
+from components.common.text import printable
 
 INTERRUPTED_EXIT_STATUS: Final = 130
 _EMPTY_OPTION: Final = re.compile(r"--[\w-]+=")
+
+
+def echo(message: str, err: bool = False) -> None:
+    """Prints a line without unprintable characters, which names of files and classes may hold."""
+    click.echo(printable(message), err=err)
 
 
 class CommandGroup(click.Group):
@@ -30,7 +36,7 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            echo("interrupted", err=True)
             ctx.exit(INTERRUPTED_EXIT_STATUS)
 
 
@@ -39,5 +45,5 @@ def run_command_line(group: click.Group, args: list[str] | None, program: str) -
     try:
         return group.main(args, prog_name=program)
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(error.exit_status)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from components.common.errors import UserError, reason_of
 from components.common.text import counted
 from components.contracts.label_review import DoubtfulLabel
+from pipeline.cli.group import echo
 from pipeline.cli.store_options import console, local_path, percent, print_json, store_options, table
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def labels(store: "RunStore", run: str, limit: int, to: str | None, as_json: boo
         raise UserError(f"run {found.run_id} has no review of labels: LabelReviewer did not run or did not finish")
     if to is not None:
         _write(Path(to), doubtful)
-        click.echo(f"Wrote {counted(len(doubtful), 'doubtful label')} to {to}")
+        echo(f"Wrote {counted(len(doubtful), 'doubtful label')} to {to}")
         return
     if as_json:
         print_json(doubtful)

@@ -14,8 +14,10 @@ from rich.bar import Bar
 from rich.markup import escape
 from rich.table import Table
 
+from components.common.text import counted, printable
 from components.contracts.familiarity import FAMILIARITY_OUTPUT
 from pipeline.cli.batch_prediction import batch_options, predict_batch
+from pipeline.cli.group import echo
 from pipeline.cli.run_options import SectionedCommand, beam_options
 from pipeline.cli.store_options import console, output_option, print_json
 from pipeline.prediction.prediction_files import text
@@ -69,7 +71,6 @@ def predict(
 
 
 def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top: int, form: str | None) -> None:
-    from components.common.text import counted
     from components.photos.photo_set import describe_unused
     from components.storage.objects import is_remote
     from pipeline.local_run.logs import divert_native_output
@@ -83,9 +84,9 @@ def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top:
     # stderr: standard output is for the answer alone.
     if named.left_out:
         listed = "" if form == "json" else " (--json lists them)"
-        click.echo(f"{describe_unused(named.left_out)}{listed}", err=True)
+        echo(f"{describe_unused(named.left_out)}{listed}", err=True)
     if named.missing:
-        click.echo(f"Not found: {counted(len(named.missing), 'photo')}, such as {named.missing[0]!r}", err=True)
+        echo(f"Not found: {counted(len(named.missing), 'photo')}, such as {named.missing[0]!r}", err=True)
     inputs = read_photos(named.photos)
     checked = []
     for photo in inputs:
@@ -97,7 +98,7 @@ def _predict_here(photos: tuple[str, ...], output: Path, model: str | None, top:
         _print([Classification(photo.name, [], photo.error) for photo in checked], path, form, named.left_out)
         sys.exit(1)
     copied = f", copied from {model}" if model and is_remote(model) else ""
-    click.echo(f"Model: {path}{copied} (loading TensorFlow ...)", err=True)
+    echo(f"Model: {path}{copied} (loading TensorFlow ...)", err=True)
     divert_native_output(None)
     predictions = [
         dataclasses.replace(prediction, classes=prediction.classes[:top])
@@ -132,12 +133,12 @@ def _print_csv(predictions: "Iterable[Classification]") -> None:
     writer.writerow(_COLUMNS)
     for prediction in predictions:
         if prediction.error:
-            writer.writerow([text(prediction.photo), "", "", "", prediction.error, "", ""])
+            writer.writerow([printable(text(prediction.photo)), "", "", "", prediction.error, "", ""])
         told = ["", ""]
         if prediction.familiarity is not None:
             told = [f"{prediction.familiarity:.6f}", "yes" if prediction.unfamiliar else "no"]
         for rank, (name, probability) in enumerate(prediction.classes, start=1):
-            writer.writerow([text(prediction.photo), rank, name, f"{probability:.6f}", "", *told])
+            writer.writerow([printable(text(prediction.photo)), rank, printable(name), f"{probability:.6f}", "", *told])
 
 
 def _print_table(predictions: "Iterable[Classification]") -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.group import echo
 from pipeline.cli.store_options import local_path, print_json, store_options
 
 if TYPE_CHECKING:
@@ -30,5 +31,5 @@ def report(store: "RunStore", run: str, to: str | None, as_json: bool) -> None:
     if as_json:
         print_json(written)
         return
-    click.echo(f"Report:      {written.page}")
-    click.echo(f"Model card:  {written.model_card}")
+    echo(f"Report:      {written.page}")
+    echo(f"Model card:  {written.model_card}")

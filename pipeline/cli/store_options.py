@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
+
+from pipeline.terminal import Terminal
 
 # Wide enough for every table when the output is a file or a pipe, where lines are not cut.
 _PIPE_WIDTH = 200
@@ -45,10 +46,10 @@ def store_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_store
 
 
-def console() -> Console:
+def console() -> Terminal:
     """Returns standard output; in a pipe, as wide as the tables."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+    out = Terminal(highlight=False)
+    return out if out.is_terminal else Terminal(highlight=False, width=_PIPE_WIDTH)
 
 
 def table(*headings: str, numbers: Sequence[str] = (), title: str | None = None) -> Table:

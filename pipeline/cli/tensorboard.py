@@ -15,6 +15,7 @@ from components.common.errors import UserError
 from components.common.text import counted
 from components.contracts.nodes import FINE_TUNING
 from components.contracts.output_folder import TRAINING_FOLDER
+from pipeline.cli.group import echo
 from pipeline.cli.store_options import output_option
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def tensorboard(runs: tuple[str, ...], output: str, metadata: str | None, host: 
         for name, folder in folders.items():
             (Path(logdir) / name).symlink_to(folder.absolute(), target_is_directory=True)
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", logdir, "--host", host, "--port", str(port)]
-        click.echo(f"{counted(len(folders), 'training')}: {', '.join(folders)}")
+        echo(f"{counted(len(folders), 'training')}: {', '.join(folders)}")
         sys.exit(_serve(command))
 
 

@@ -16,7 +16,7 @@ from components.common.errors import UsageError, UserError, usage_errors
 from components.common.text import counted, suggestion
 from components.contracts.output_folder import METADATA_FILE
 from components.modeling.backbones.registry import BACKBONES, find_backbone
-from pipeline.cli.group import CommandGroup, run_command_line
+from pipeline.cli.group import CommandGroup, echo, run_command_line
 from pipeline.cli.run_options import SectionedCommand, collect_run_options, run_options
 from pipeline.config import PUSHED_BASELINE, BackboneConfig, PipelineConfig, RunOptions
 from pipeline.kubeflow.cluster import ClusterSettings, Resources, default_resources, kubernetes_name
@@ -96,7 +96,7 @@ def compile_(package: str, image: str, pipeline_root: str, **options: Any) -> No
         settings = dataclasses.replace(settings, serving_model_dir=f"{root}/serving_model/{config.name}")
     with usage_errors():
         compile_pipeline(config, settings, Path(package))
-    click.echo(f"Wrote {package}: pipeline {config.name}, {settings.image}, root {settings.pipeline_root}")
+    echo(f"Wrote {package}: pipeline {config.name}, {settings.image}, root {settings.pipeline_root}")
 
 
 def _container_config(options: RunOptions, baseline: str, photos_path: str, work_root: str) -> PipelineConfig:
@@ -222,14 +222,13 @@ def submit(host: str, namespace: str, wait: bool, watch: bool, poll_seconds: flo
     Credentials are read from the environment variables FLOWERS_KFP_TOKEN (a bearer token) or FLOWERS_KFP_COOKIE.
     Exit status: 0 if the run succeeded or was started, 1 if it failed, 2 for wrong usage.
     """
-    from rich.console import Console
-
     from pipeline.kubeflow import follow
     from pipeline.kubeflow.submit import Submission, start_run
+    from pipeline.terminal import Terminal
 
     if watch and not wait:
         raise click.UsageError("--watch and --no-wait exclude each other")
-    console = Console()
+    console = Terminal()
     connection = _connection(host, namespace)
     run = start_run(connection, Submission(Path(options.pop("package")), **options))
     console.print(f"Started: {connection.url(f'#/runs/details/{run.id}')}", soft_wrap=True, markup=False)
@@ -260,9 +259,9 @@ def schedule(host: str, namespace: str, cron: str, name: str, **options: Any) ->
     connection = _connection(host, namespace)
     scheduled = start_schedule(connection, Submission(Path(options.pop("package")), **options), cron, name)
     address = connection.url(f"#/recurringrun/details/{scheduled.id}")
-    click.echo(f"Scheduled {scheduled.name} at '{scheduled.cron}': {address}")
+    echo(f"Scheduled {scheduled.name} at '{scheduled.cron}': {address}")
     for schedule_id in scheduled.replaced:
-        click.echo(f"Removed the earlier schedule {schedule_id}.")
+        echo(f"Removed the earlier schedule {schedule_id}.")
 
 
 @cli.command()
@@ -279,8 +278,8 @@ def collect(copy: str, output: str) -> None:
         raise UsageError(f"{copy} is not a folder; copy the pipeline root first, e.g. with gsutil, aws s3 or mc")
     runs = collect_runs(Path(copy), Path(output) / METADATA_FILE)
     for run_id, executions in runs.items():
-        click.echo(f"{run_id}: {counted(len(executions), 'component')}")
-    click.echo(f"Next: local_runner.py runs --output {output}")
+        echo(f"{run_id}: {counted(len(executions), 'component')}")
+    echo(f"Next: local_runner.py runs --output {output}")
 
 
 def main(args: list[str] | None = None) -> Any:

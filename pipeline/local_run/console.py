@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from components.common.text import counted
 from pipeline.config import PipelineConfig
+from pipeline.terminal import Terminal
 
 _PLAIN_PROGRESS_SECONDS: Final = 5.0
 # With the tick, a line comes at least every 10 seconds.
@@ -27,7 +28,7 @@ class RunConsole:
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic):
         """Prints to a console, or to standard output."""
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Terminal(highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("  {task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn(),
             console=self.console, transient=True,

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.common.text import counted
+from components.common.text import printable as printable_text
 from pipeline.records.intervals import Interval
 from pipeline.records.metadata import ExecutionRecord
 
-# Control characters, lone surrogates, and characters that reverse the direction of the following text: they break
-# files and XML, or deceive the reader. Tabs and line ends stay.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _STATES: Mapping[str, str] = {"COMPLETE": "done", "RUNNING": "unfinished"}
 _MINUTE, _HOUR = 60, 3600
@@ -22,7 +20,7 @@ def printable(value: Any) -> Any:
     """Replaces unprintable characters of a string, and user names and passwords of URLs; other values pass."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    return _CREDENTIALS.sub("…@", _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value))
+    return _CREDENTIALS.sub("…@", printable_text(value))
 
 
 def shortened(text: str, length: int) -> str:
