@@ -256,6 +256,9 @@ def _refuse_without_classes(photos: Iterable[str], listing: FolderListing, sourc
             unpack = "unpack the archive and " if labels[0] in listing.not_extracted else ""
             table = labels[0] if unpack else f"{source.rstrip('/')}/{labels[0]}"
             advice = f"; {labels[0]} may have their labels: {unpack}give --photos {table}"
+            if len(tables := [path for path in labels if is_manifest(path)]) > 1:
+                join = "join them into one .csv with path,label,split beside these folders and give that as --photos"
+                advice = f"; {first_few(tables)} may have their labels: {unpack}{join}, or give only {table}"
     raise UserError(f"{source!r} has no class folders, its photos are directly in {first_few(parents)}{advice}{end}")
 
 
