@@ -109,6 +109,24 @@ def list_folder(folder: Path) -> FolderListing:
     return FolderListing(str(folder), tuple(files), tuple(empty), unreadable=unreadable)
 
 
+def find_split_tables(listing: FolderListing) -> tuple[dict[str, str], list[str]]:
+    """Returns {table: split} and the photos, if all photos are directly in split folders that have a table each."""
+    photos = sorted(path for path in listing.files if is_photo(path))
+    tables = {}
+    for parent in sorted({path.rpartition("/")[0] for path in photos}, key=_split_order):
+        inside = [f for f in _label_files(listing) if f.rpartition("/")[0] == parent and is_manifest(f)]
+        split = split_of_name(PurePosixPath(parent).name)
+        if split is None or len(inside) != 1:
+            return {}, []
+        tables[inside[0]] = split
+    return tables, photos
+
+
+def _split_order(folder: str) -> tuple[int, str]:
+    split = split_of_name(PurePosixPath(folder).name)
+    return SPLITS.index(split) if split else len(SPLITS), folder
+
+
 def photo_set_of(listing: FolderListing, name: str, source: str, layout: str = AUTO) -> PhotoSet:
     """Finds classes, splits and photos; `layout` is one of LAYOUTS.
 
@@ -256,9 +274,6 @@ def _refuse_without_classes(photos: Iterable[str], listing: FolderListing, sourc
             unpack = "unpack the archive and " if labels[0] in listing.not_extracted else ""
             table = labels[0] if unpack else f"{source.rstrip('/')}/{labels[0]}"
             advice = f"; {labels[0]} may have their labels: {unpack}give --photos {table}"
-            if len(tables := [path for path in labels if is_manifest(path)]) > 1:
-                join = "join them into one .csv with path,label,split beside these folders and give that as --photos"
-                advice = f"; {first_few(tables)} may have their labels: {unpack}{join}, or give only {table}"
     raise UserError(f"{source!r} has no class folders, its photos are directly in {first_few(parents)}{advice}{end}")
 
 

@@ -13,7 +13,7 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -296,9 +296,49 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
     are not used. Raises UserError for an invalid manifest, an unreadable bucket, or fewer than two classes.
     """
     manifest = _read_manifest(location, source)
-    base, name = location.rpartition("/")[0], PurePosixPath(location)
+    name = PurePosixPath(location)
+    files, unused, remarks = _find_photos(manifest, location, source)
+    if not files:
+        others = [describe_unused(unused), *remarks] if unused else remarks
+        raise UserError("; ".join([f"no photos in {source!r}: expected rows of path and label", *others]))
+    splits = {photo.split for photo in files}
+    if TRAIN_SPLIT not in splits:
+        raise UserError(f"{source!r} has photos of {', '.join(sorted(splits))} but none of train: add some")
+    layout = _describe_layout(name.name, manifest, splits)
+    return make_photo_set(source, name.stem, files, unused, layout, remarks=remarks)
+
+
+def scan_split_tables(folder: str, tables: Mapping[str, str], photos: Iterable[str], source: str) -> PhotoSet:
+    """Finds the photos of manifests in split folders, as Roboflow exports them; raises UserError as `scan_manifest`.
+
+    `tables` has the split of each manifest, and `photos` all photos, by their paths below `folder`.
+    """
+    files: list[PhotoFile] = []
+    unused: list[UnusedFile] = []
+    remarks: list[str] = []
+    for table, split in tables.items():
+        location = f"{folder}/{table}"
+        top = table.rpartition("/")[0]
+        found, not_used, of_table = _find_photos(_read_manifest(location, location), location, location)
+        files += [replace(file, path=f"{top}/{file.path}", split=split) for file in found]
+        unused += [replace(file, path=f"{top}/{file.path}") for file in not_used]
+        remarks += of_table
+    listed = {file.path for file in (*files, *unused)}
+    unused += [UnusedFile(photo, Reason.NO_LABEL) for photo in photos if photo not in listed]
+    splits = {photo.split for photo in files}
+    if TRAIN_SPLIT not in splits:
+        raise UserError(f"no photos of train in {source!r}: expected some in the tables {', '.join(tables)}")
+    layout = f"Labels are from {', '.join(tables)}; splits are kept{describe_missing_splits(splits)}"
+    files.sort(key=lambda photo: photo.path)
+    return make_photo_set(source, PurePosixPath(source).name, files, unused, layout, remarks=remarks)
+
+
+def _find_photos(
+    manifest: _Manifest, location: str, source: str
+) -> tuple[list[PhotoFile], list[UnusedFile], list[str]]:
+    """Returns a manifest's photos, the rows that are not used, and remarks."""
     with storage_errors(f"cannot read photos from {source!r}"):
-        places = find_places({row.path for row in manifest.rows}, base)
+        places = find_places({row.path for row in manifest.rows}, location.rpartition("/")[0])
     by_file: dict[str, list[_ManifestRow]] = defaultdict(list)
     for row in manifest.rows:
         by_file[places[row.path].file].append(row)
@@ -317,15 +357,7 @@ def scan_manifest(location: str, source: str) -> PhotoSet:
             files.append(PhotoFile(path, place.file, label, split, chosen.columns, place.version))
     files.sort(key=lambda photo: photo.path)
     unused.sort(key=lambda file: (file.path, file.line))
-    remarks = [*manifest.remarks, *_describe_places(files, unused, places)]
-    if not files:
-        others = [describe_unused(unused), *remarks] if unused else remarks
-        raise UserError("; ".join([f"no photos in {source!r}: expected rows of path and label", *others]))
-    splits = {photo.split for photo in files}
-    if TRAIN_SPLIT not in splits:
-        raise UserError(f"{source!r} has photos of {', '.join(sorted(splits))} but none of train: add some")
-    layout = _describe_layout(name.name, manifest, splits)
-    return make_photo_set(source, name.stem, files, unused, layout, remarks=remarks)
+    return files, unused, [*manifest.remarks, *_describe_places(files, unused, places)]
 
 
 def photos_named(location: str) -> list[str]:

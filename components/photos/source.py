@@ -10,9 +10,9 @@ from typing import Final
 
 from components.common.errors import UserError, storage_errors
 from components.photos.archive import extract_archive
-from components.photos.folder import FolderListing, is_photo, list_folder, photo_set_of
+from components.photos.folder import FolderListing, find_split_tables, is_photo, list_folder, photo_set_of
 from components.photos.formats import ACCEPTED_SUFFIXES
-from components.photos.manifest import is_manifest, scan_manifest
+from components.photos.manifest import is_manifest, scan_manifest, scan_split_tables
 from components.photos.photo_set import PhotoSet, file_digest
 from components.photos.splits import AUTO
 from components.storage.atomic import exclusive_lock, write_atomically
@@ -39,7 +39,11 @@ def scan_photos(path: str | Path, cache_dir: str | Path, layout: str = AUTO) -> 
     source = Path(path).expanduser()
     try:
         if source.is_dir():
-            return photo_set_of(list_folder(source), source.resolve().name, str(path), layout)
+            listing = list_folder(source)
+            tables, photos = find_split_tables(listing) if layout == AUTO else ({}, [])
+            if tables:
+                return scan_split_tables(str(source), tables, photos, str(path))
+            return photo_set_of(listing, source.resolve().name, str(path), layout)
         if source.is_file() and is_manifest(source.name):
             return scan_manifest(str(source), str(path))
         if source.is_file():

@@ -117,10 +117,7 @@ SPLIT_NAMES_AS_CLASSES = "folders that may be splits or classes, {}: add --layou
         (["train/1.jpg", "test/2.jpg", "train.csv", "sample.csv"], "train.csv may .*: give --photos .*/set/train.csv"),
         (["images/1.jpg", "labels.csv"], "directly in images/; labels.csv may have their labels: give --photos"),
         (["a/1.jpg", "train/2.jpg", "val/_classes.csv", "train/_classes.csv", "val/1.jpg"], "splits or classes, a, "),
-        (
-            ["train/1.jpg", "valid/1.jpg", "valid/_classes.csv", "train/_classes.csv"],
-            "join them into one .csv with path,label,split .*, or give only .*/train/_classes",
-        ),
+        (["train/1.jpg", "valid/1.jpg", "train/_classes.csv"], "give --photos .*/train/_classes.csv"),
         (["train/1.jpg", "valid/1.jpg", "train/_annotations.coco.json"], "train/_annotations.coco.json is not read: "),
         (["train/images/1.jpg", "valid/images/1.jpg", "train/labels/1.txt", "data.yaml"], "data.yaml is not read: "),
     ],
@@ -130,6 +127,25 @@ def test_folders_that_may_be_splits_are_never_classes_in_silence(tmp_path: Path,
     with pytest.raises(UserError, match=message) as error:
         scan_photos(root, tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_tables_in_split_folders_have_the_labels(tmp_path: Path):
+    root = write_names(tmp_path / "set", "top/train/1.jpg", "top/train/2.jpg", "top/train/3.jpg", "top/valid/1.jpg")
+    (root / "top/train/_classes.csv").write_text("filename, daisy, roses\n1.jpg,1,0\n2.jpg,0,1\n")
+    (root / "top/valid/_classes.csv").write_text("filename, daisy, roses\n1.jpg,1,0\n")
+    found = scan_photos(root, tmp_path / "cache")
+    assert [(file.path, file.class_name, file.split) for file in found.files] == [
+        ("top/train/1.jpg", "daisy", "train"),
+        ("top/train/2.jpg", "roses", "train"),
+        ("top/valid/1.jpg", "daisy", "validation"),
+    ]
+    assert reasons_of(found) == {"top/train/3.jpg": "no_label"}
+    assert found.layout == (
+        "Labels are from top/train/_classes.csv, top/valid/_classes.csv; splits are kept; test is cut from train"
+    )
+    (root / "top/train/_classes.csv").unlink()
+    with pytest.raises(UserError, match=r"valid/_classes\.csv may have their labels"):
+        scan_photos(root, tmp_path / "cache")
 
 
 def test_labels_beside_photos_in_an_archive_are_named(tmp_path: Path, write_tgz):
