@@ -161,21 +161,26 @@ def test_splits_are_the_same_every_time(tmp_path: Path, own_run: Run, my_photos:
 
 
 @pytest.mark.slow
-def test_odd_names_pass_through_and_an_empty_split_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_odd_names_pass_through_and_classes_missing_from_a_split_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     names = {" spaces ü <b>&\"'": b"\xff\xd8\xff truncated", "new\nline": b""}
     for name, content in names.items():
         (tmp_path / "set" / name).mkdir(parents=True)
         (tmp_path / "set" / name / f"{name}.jpg").write_bytes(content)
+    first, second = names
+    more = {f"{first}/{number}.jpg": bytes([number]) for number in (2, 3)}
+    for path, content in more.items():
+        (tmp_path / "set" / path).write_bytes(content)
     examples = run_example_gen(tmp_path, photos=str(tmp_path / "set"))
     splits = read_examples(examples)
     received = {key: image for photos in splits.values() for key, (image, _) in photos.items()}
-    assert received == {f"{name}/{name}.jpg": content for name, content in names.items()}
-    assert [len(photos) for photos in splits.values()] == [1, 1, 0]
-    assert properties(examples)["class_names"] == list(names)
-    assert properties(examples)["split_counts"] == {"train": 1, "validation": 1, "test": 0}
-    assert properties(examples)["class_counts"]["test"] == dict.fromkeys(names, 0)
-    first, second = map(repr, names)
-    expected = f"{first} is not in validation and test, {second} is not in train and test"
+    assert received == {f"{name}/{name}.jpg": content for name, content in names.items()} | more
+    first = first.strip()
+    assert properties(examples)["class_names"] == [second, first]
+    assert properties(examples)["split_counts"] == {"train": 2, "validation": 1, "test": 1}
+    assert properties(examples)["class_counts"]["test"] == {first: 1, second: 0}
+    expected = f"{second!r} is not in validation and test"
     assert f"Not every class is in every split: {expected}" in caplog.messages
 
 

@@ -131,6 +131,7 @@ def test_ctrl_c_ends_any_command_with_one_line() -> None:
 
     @group.command()
     def wait() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background jobs ignore it.
         signal.raise_signal(signal.SIGINT)
 
     result = CliRunner().invoke(group, ["wait"])

@@ -34,6 +34,7 @@ def _interrupt(_element: int) -> None:
 
 
 def test_an_interrupt_inside_a_beam_worker_is_found() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background jobs ignore it.
     with pytest.raises(BaseException) as caught, beam.Pipeline() as pipeline:
         _ = pipeline | beam.Create([1]) | "Interrupt" >> beam.Map(_interrupt)
     assert was_interrupted(caught.value)
