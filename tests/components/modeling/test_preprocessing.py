@@ -63,7 +63,7 @@ def test_photos_are_turned_upright_before_they_are_resized(orientation: int, fil
     buffer = io.BytesIO()
     photo = Image.fromarray(pixels).resize((60, 40), Image.Resampling.BICUBIC)
     photo.save(buffer, file_format, quality=95, exif=exif)
-    stored = Image.fromarray(tf.io.decode_image(buffer.getvalue(), channels=3).numpy())
+    stored = Image.fromarray(tf.io.decode_image(buffer.getvalue(), channels=3, expand_animations=False).numpy())
     stored.info["exif"] = exif.tobytes()
     upright = np.asarray(ImageOps.exif_transpose(stored), np.float32) / 255
     expected = tf.image.resize(upright, [8, 10]).numpy()
