@@ -23,6 +23,13 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
 
 
+def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path: Path):
+    write_atomically(tmp_path / "record.json", "old")
+    with (tmp_path / "record.json").open() as reader:
+        write_atomically(tmp_path / "record.json", "new")
+        assert reader.read() == "old"
+
+
 def test_a_folder_of_that_name_stays(tmp_path: Path):
     (tmp_path / "record.json").mkdir()
     with pytest.raises(IsADirectoryError):
