@@ -323,7 +323,7 @@ def scan_split_tables(folder: str, tables: Mapping[str, str], photos: Iterable[s
         files += [replace(file, path=f"{top}/{file.path}", split=split) for file in found]
         unused += [replace(file, path=f"{top}/{file.path}") for file in not_used]
         remarks += of_table
-    listed = {file.path for file in (*files, *unused)}
+    listed = {file.path for file in files} | {file.path for file in unused}
     unused += [UnusedFile(photo, Reason.NO_LABEL) for photo in photos if photo not in listed]
     splits = {photo.split for photo in files}
     if TRAIN_SPLIT not in splits:
