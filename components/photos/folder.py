@@ -112,19 +112,16 @@ def list_folder(folder: Path) -> FolderListing:
 def find_split_tables(listing: FolderListing) -> tuple[dict[str, str], list[str]]:
     """Returns {table: split} and the photos, if all photos are directly in split folders that have a table each."""
     photos = sorted(path for path in listing.files if is_photo(path))
-    tables = {}
-    for parent in sorted({path.rpartition("/")[0] for path in photos}, key=_split_order):
-        inside = [f for f in _label_files(listing) if f.rpartition("/")[0] == parent and is_manifest(f)]
-        split = split_of_name(PurePosixPath(parent).name)
-        if split is None or len(inside) != 1:
-            return {}, []
-        tables[inside[0]] = split
-    return tables, photos
-
-
-def _split_order(folder: str) -> tuple[int, str]:
-    split = split_of_name(PurePosixPath(folder).name)
-    return SPLITS.index(split) if split else len(SPLITS), folder
+    folders = {path.rpartition("/")[0] for path in photos}
+    splits = {folder: split for folder in folders if (split := split_of_name(PurePosixPath(folder).name))}
+    if len(splits) < len(folders):
+        return {}, []
+    tables = _label_tables(listing)
+    of_folders = {folder: [table for table in tables if table.rpartition("/")[0] == folder] for folder in folders}
+    if any(len(found) != 1 for found in of_folders.values()):
+        return {}, []
+    in_order = sorted(splits.items(), key=lambda item: (SPLITS.index(item[1]), item[0]))
+    return {of_folders[folder][0]: split for folder, split in in_order}, photos
 
 
 def photo_set_of(listing: FolderListing, name: str, source: str, layout: str = AUTO) -> PhotoSet:
@@ -253,16 +250,25 @@ def _is_same_split(name: str, top: str) -> bool:
     return split is not None and split == split_of_name(top)
 
 
-def _label_files(listing: FolderListing) -> list[str]:
-    """Returns the files that may hold labels: tables, those of train first, and those of object detection."""
-    files = [path for path in (*listing.files, *listing.not_extracted) if not _in_hidden(path)]
-    boxes = [path for path in files if PurePosixPath(path).name.lower().startswith(("_annotations", "data.yaml"))]
-    tables = [path for path in files if is_manifest(path) and path not in boxes]
+def _is_box_file(path: str) -> bool:
+    return PurePosixPath(path).name.lower().startswith(("_annotations", "data.yaml"))
+
+
+def _label_tables(listing: FolderListing) -> list[str]:
+    """Returns the tables that may hold labels of whole photos, those of train first."""
+    files = (*listing.files, *listing.not_extracted)
+    tables = [path for path in files if is_manifest(path) and not _in_hidden(path) and not _is_box_file(path)]
 
     def is_train(path: str) -> bool:
         return any(split_of_name(part) == TRAIN_SPLIT for part in PurePosixPath(path).with_suffix("").parts)
 
-    return sorted(tables, key=lambda path: (not is_train(path), path.count("/"), path)) + sorted(boxes)
+    return sorted(tables, key=lambda path: (not is_train(path), path.count("/"), path))
+
+
+def _label_files(listing: FolderListing) -> list[str]:
+    """Returns the files that may hold labels: `_label_tables`, then those of object detection."""
+    files = (*listing.files, *listing.not_extracted)
+    return _label_tables(listing) + sorted(path for path in files if _is_box_file(path) and not _in_hidden(path))
 
 
 def _refuse_without_classes(photos: Iterable[str], listing: FolderListing, source: str, end: str = "") -> NoReturn:
@@ -270,7 +276,7 @@ def _refuse_without_classes(photos: Iterable[str], listing: FolderListing, sourc
     advice = "; sort them into CLASS folders, or give a table as --photos labels.csv, with the header path,label"
     if labels := _label_files(listing):
         advice = f"; {labels[0]} is not read: sort the photos into CLASS folders, or write a .csv with path,label"
-        if is_manifest(labels[0]):
+        if not _is_box_file(labels[0]):
             unpack = "unpack the archive and " if labels[0] in listing.not_extracted else ""
             table = labels[0] if unpack else f"{source.rstrip('/')}/{labels[0]}"
             advice = f"; {labels[0]} may have their labels: {unpack}give --photos {table}"

@@ -118,6 +118,7 @@ SPLIT_NAMES_AS_CLASSES = "folders that may be splits or classes, {}: add --layou
         (["images/1.jpg", "labels.csv"], "directly in images/; labels.csv may have their labels: give --photos"),
         (["a/1.jpg", "train/2.jpg", "val/_classes.csv", "train/_classes.csv", "val/1.jpg"], "splits or classes, a, "),
         (["train/1.jpg", "valid/1.jpg", "train/_classes.csv"], "give --photos .*/train/_classes.csv"),
+        (["train/1.jpg", "train/_annotations.csv"], "train/_annotations.csv is not read: "),
         (["train/1.jpg", "valid/1.jpg", "train/_annotations.coco.json"], "train/_annotations.coco.json is not read: "),
         (["train/images/1.jpg", "valid/images/1.jpg", "train/labels/1.txt", "data.yaml"], "data.yaml is not read: "),
     ],
