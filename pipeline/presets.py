@@ -51,7 +51,7 @@ def build_config(options: RunOptions, backbone: BackboneConfig | None = None) ->
 
 
 def _check_names(options: RunOptions, class_names: tuple[str, ...]) -> None:
-    """Raises UsageError for a word that is no backbone, or a bound on a class that the photos do not have."""
+    """Raises UsageError for an unknown backbone, or a bound on a class that the photos do not have."""
     name = options.backbone.name
     # Anything longer is a URL, a handle or a path.
     if re.fullmatch(r"\w+", name) and name not in BACKBONES and not Path(name).exists():

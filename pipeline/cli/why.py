@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def why(store: "RunStore", run: str, as_json: bool) -> None:
     """Say why RUN was or was not blessed.
 
-    RUN is an id, an unambiguous part of one, latest, or latest~1. For every threshold: the bound, what was measured,
+    RUN is an id, an unambiguous part of one, latest, or latest~1. For every threshold: the bound, the measured value,
     the gap between the two, and a 95% confidence interval. If the bound lies inside the interval, other test photos
     could have changed the outcome.
     """

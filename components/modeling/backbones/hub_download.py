@@ -45,7 +45,7 @@ _Result = TypeVar("_Result")
 
 
 class DownloadError(Exception):
-    """A download failed, also after retries; the message is what was answered, on one line."""
+    """A download failed, also after retries; the message is the server's answer, on one line."""
 
 
 def download_from_kaggle(handle: str, again: bool = False) -> Path:
@@ -151,7 +151,7 @@ def _fetch(url: str, archive: IO[bytes]) -> str:
     digest = hashlib.sha256()
     with requests.Session() as session:
         session.adapters = dict.fromkeys(session.adapters, _Adapter())
-        # Without encoding: what arrives is what was stored.
+        # No content encoding: the bytes arrive as they are stored.
         response = session.get(url, params=query, headers={"Accept-Encoding": "identity"}, stream=True)
         response.raise_for_status()
         with _progress(int(response.headers.get("Content-Length", 0))) as progress:

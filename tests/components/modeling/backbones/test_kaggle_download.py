@@ -83,7 +83,7 @@ class _KaggleHandler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def kaggle(cache, small_backbone, monkeypatch, tmp_path):
-    """A loopback server with one model, `HANDLE`, and its archive; nobody is logged in, and retries do not wait."""
+    """A loopback server with one model, `HANDLE`, and its archive; there is no login, and retries do not wait."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in (*TOKENS, "KAGGLEHUB_CACHE", "KAGGLE_API_ENVIRONMENT", "KAGGLE_KERNEL_RUN_TYPE"):
